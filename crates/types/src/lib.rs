@@ -1,1 +1,22 @@
-//! Gureum: types.
+//! The words of Gureum: ids, addresses, records, tags and time. Serde only, no I/O.
+//!
+//! Every other room speaks in these types. Records are what the store keeps; [`record::Network`]
+//! is the part of them that decides about packets; [`host`] is what Linux is asked to do;
+//! [`view`] is what the services inside a VPC need to know about their callers.
+
+#![forbid(unsafe_code)]
+
+pub mod host;
+pub mod ids;
+pub mod net;
+pub mod place;
+pub mod record;
+pub mod tags;
+pub mod time;
+pub mod view;
+
+pub use ids::*;
+pub use net::*;
+pub use place::*;
+pub use tags::Tags;
+pub use time::Timestamp;

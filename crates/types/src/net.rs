@@ -1,0 +1,125 @@
+//! Words about packets that both records and the engine use.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The number of a port of the fabric: an interface, the internet, the services.
+///
+/// It is given to a network interface when that is created and stays with it, across restarts of
+/// the daemon too: state of the engine, the name of the link and the address by which services
+/// know the interface all hang on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PortIndex(pub u32);
+
+impl PortIndex {
+    /// The port behind which the simulated internet lives.
+    pub const INTERNET: Self = Self(0);
+    /// The port behind which the services of a VPC live.
+    pub const SERVICES: Self = Self(1);
+    /// The first port that an interface may have.
+    pub const FIRST_INTERFACE: Self = Self(2);
+    /// One more than the last port that an interface may have (17 bits, see [`caller_address`]).
+    pub const END: Self = Self(1 << 17);
+}
+
+impl fmt::Display for PortIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How many private addresses of one interface services can tell apart.
+pub const ADDRESSES_PER_PORT: u32 = 64;
+
+/// The source address under which services see a caller: 10.0.0.0/9 plus the index of the
+/// interface and the index of its private address. VPCs may overlap; these addresses don't.
+/// `None` where either index is out of range.
+pub fn caller_address(port: PortIndex, address_index: u32) -> Option<std::net::Ipv4Addr> {
+    (port < PortIndex::END && address_index < ADDRESSES_PER_PORT)
+        .then(|| (0x0a00_0000 | (port.0 << 6) | address_index).into())
+}
+
+/// The interface and the index of its private address behind a [`caller_address`].
+pub fn caller_of(address: std::net::Ipv4Addr) -> Option<(PortIndex, u32)> {
+    let bits = u32::from(address);
+    (bits & 0xff80_0000 == 0x0a00_0000)
+        .then(|| (PortIndex((bits & 0x007f_ffff) >> 6), bits & (ADDRESSES_PER_PORT - 1)))
+}
+
+/// What a caller of a service asked for: the services namespace has one address each in
+/// 10.128.0.0/9, so one server can tell which door a caller came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ServiceDoor {
+    /// 169.254.169.254, the instance metadata service.
+    Metadata,
+    /// 169.254.169.253, the resolver's link-local address.
+    ResolverLinkLocal,
+    /// The base of the VPC's primary block plus two (DNS-1).
+    ResolverVpc,
+    /// 169.254.169.123, Amazon Time Sync.
+    Time,
+}
+
+impl ServiceDoor {
+    /// All doors.
+    pub const ALL: [Self; 4] =
+        [Self::Metadata, Self::ResolverLinkLocal, Self::ResolverVpc, Self::Time];
+
+    /// The door's address in the services namespace.
+    pub const fn address(self) -> std::net::Ipv4Addr {
+        let last = match self {
+            Self::Metadata => 1,
+            Self::ResolverLinkLocal => 2,
+            Self::ResolverVpc => 3,
+            Self::Time => 4,
+        };
+        std::net::Ipv4Addr::new(10, 128, 0, last)
+    }
+}
+
+/// An IP protocol number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IpProtocol(pub u8);
+
+impl IpProtocol {
+    /// ICMP for IPv4.
+    pub const ICMP: Self = Self(1);
+    /// TCP.
+    pub const TCP: Self = Self(6);
+    /// UDP.
+    pub const UDP: Self = Self(17);
+    /// ICMP for IPv6.
+    pub const ICMPV6: Self = Self(58);
+}
+
+/// Names as security group rules show them (SG-12); other protocols show their number.
+impl fmt::Display for IpProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::TCP => f.write_str("tcp"),
+            Self::UDP => f.write_str("udp"),
+            Self::ICMP => f.write_str("icmp"),
+            Self::ICMPV6 => f.write_str("icmpv6"),
+            Self(number) => number.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_is_found_again_from_its_address() {
+        for (port, index) in [(2, 0), (3, 63), ((1 << 17) - 1, 63)] {
+            let address = caller_address(PortIndex(port), index).expect("in range");
+            assert!(address.octets()[0] == 10 && address.octets()[1] < 128);
+            assert_eq!(caller_of(address), Some((PortIndex(port), index)));
+        }
+        assert_eq!(caller_address(PortIndex::END, 0), None);
+        assert_eq!(caller_of(ServiceDoor::Metadata.address()), None);
+    }
+}

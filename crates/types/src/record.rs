@@ -1,0 +1,690 @@
+//! Records: what the store keeps, one struct a resource.
+//!
+//! A record holds facts that somebody asked for or that happened, never what can be derived (the
+//! state of a route, free addresses in a subnet). Enums are closed; what later issues add
+//! (NAT gateways, endpoints, peering, IPv6) becomes new variants and optional fields.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AccountId, AddressAssociationId, AllocationId, AttachmentId, DhcpOptionsId, ImageId,
+    InstanceId, InternetGatewayId, IpProtocol, KeyPairId, NetworkAclAssociationId, NetworkAclId,
+    NetworkInterfaceId, PortIndex, PrefixListId, Region, ReservationId, RouteTableAssociationId,
+    RouteTableId, SecurityGroupId, SecurityGroupRuleId, SnapshotId, SubnetId, Tags, Timestamp,
+    VolumeId, VpcCidrAssociationId, VpcId,
+};
+
+/// Where a record belongs: every key of the store begins with it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Scope {
+    /// The owner.
+    pub account: AccountId,
+    /// The region.
+    pub region: Region,
+}
+
+/// A record of any kind, with its scope and id in the key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+pub enum Record {
+    /// An Elastic IP address.
+    Address(Address),
+    /// A set of DHCP options.
+    DhcpOptions(DhcpOptions),
+    /// An instance.
+    Instance(Instance),
+    /// An internet gateway.
+    InternetGateway(InternetGateway),
+    /// A key pair.
+    KeyPair(KeyPair),
+    /// A network ACL.
+    NetworkAcl(NetworkAcl),
+    /// A network interface.
+    NetworkInterface(NetworkInterface),
+    /// A route table.
+    RouteTable(RouteTable),
+    /// A security group.
+    SecurityGroup(SecurityGroup),
+    /// A rule of a security group.
+    SecurityGroupRule(SecurityGroupRule),
+    /// A subnet.
+    Subnet(Subnet),
+    /// A volume.
+    Volume(Volume),
+    /// A VPC.
+    Vpc(Vpc),
+    /// What an account has in a region besides resources.
+    RegionState(RegionState),
+    /// A remembered answer to a client token (API-4).
+    ClientToken(ClientToken),
+    /// A public address and when it was last held, so that it is not given out again soon.
+    PublicAddress(PublicAddress),
+}
+
+/// What an account has in a region besides resources. Made at the first call, with the default VPC.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegionState {
+    /// The set of DHCP options that new VPCs get (DHCP-1).
+    pub default_dhcp_options: DhcpOptionsId,
+    /// When the account was first seen in the region.
+    pub created: Timestamp,
+}
+
+/// A remembered answer to a client token (API-4).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClientToken {
+    /// The operation.
+    pub operation: String,
+    /// A digest of the parameters, to tell a repeat from a misuse.
+    pub request_digest: String,
+    /// The ids of what the first call made.
+    pub made: Vec<String>,
+    /// When.
+    pub created: Timestamp,
+}
+
+/// A public address of the pool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PublicAddress {
+    /// Who holds it now: an allocation id or an interface id.
+    pub holder: Option<String>,
+    /// When it was last given out or given back.
+    pub changed: Timestamp,
+}
+
+/// A VPC (CIDR-*).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Vpc {
+    /// Its id.
+    pub id: VpcId,
+    /// The primary IPv4 block.
+    pub cidr_block: Ipv4Net,
+    /// All IPv4 blocks, the primary one first.
+    pub cidr_associations: Vec<VpcCidrAssociation>,
+    /// Its DHCP options; `None` is the set named `default`, which has none (DHCP-2).
+    pub dhcp_options: Option<DhcpOptionsId>,
+    /// `default` or `dedicated`.
+    pub instance_tenancy: String,
+    /// Whether it is the region's default VPC (CIDR-14).
+    pub is_default: bool,
+    /// Whether the Amazon resolver answers (DNS-3).
+    pub enable_dns_support: bool,
+    /// Whether instances get public host names (DNS-4).
+    pub enable_dns_hostnames: bool,
+    /// Recorded only.
+    pub enable_network_address_usage_metrics: bool,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// An IPv4 block of a VPC.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VpcCidrAssociation {
+    /// Its id.
+    pub id: VpcCidrAssociationId,
+    /// The block.
+    pub cidr_block: Ipv4Net,
+}
+
+/// A subnet (SUB-*).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Subnet {
+    /// Its id.
+    pub id: SubnetId,
+    /// Its VPC.
+    pub vpc_id: VpcId,
+    /// Its IPv4 block.
+    pub cidr_block: Ipv4Net,
+    /// Its zone.
+    pub availability_zone: String,
+    /// Whether it is the zone's default subnet.
+    pub default_for_az: bool,
+    /// Whether instances get a public address when they don't say (PUB-1).
+    pub map_public_ip_on_launch: bool,
+    /// Recorded only.
+    pub assign_ipv6_address_on_creation: bool,
+    /// Recorded only.
+    pub enable_dns64: bool,
+    /// `ip-name` or `resource-name`.
+    pub private_dns_hostname_type: String,
+    /// Whether resource names answer A queries (DNS-7).
+    pub resource_name_dns_a_record: bool,
+    /// Whether resource names answer AAAA queries (DNS-7).
+    pub resource_name_dns_aaaa_record: bool,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// The router's address of a subnet: the first after the network's own (SUB-2).
+pub fn router_address(cidr: Ipv4Net) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(cidr.network()).wrapping_add(1))
+}
+
+/// Whether AWS keeps an address of a subnet for itself: the first four and the last (SUB-2).
+pub fn is_reserved(cidr: Ipv4Net, address: Ipv4Addr) -> bool {
+    u32::from(address).wrapping_sub(u32::from(cidr.network())) < 4 || address == cidr.broadcast()
+}
+
+/// A route table (RT-*).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteTable {
+    /// Its id.
+    pub id: RouteTableId,
+    /// Its VPC.
+    pub vpc_id: VpcId,
+    /// Its routes, without the local ones, which follow from the blocks of the VPC (RT-1).
+    pub routes: Vec<Route>,
+    /// What it is associated with.
+    pub associations: Vec<RouteTableAssociation>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// A route that somebody made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Route {
+    /// Where to.
+    pub destination: RouteDestination,
+    /// By which way.
+    pub target: RouteTarget,
+}
+
+/// Where a route leads to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RouteDestination {
+    /// An IPv4 block.
+    Ipv4(Ipv4Net),
+    /// An IPv6 block.
+    Ipv6(Ipv6Net),
+    /// The blocks of a prefix list.
+    PrefixList(PrefixListId),
+}
+
+/// The way a route takes. Whether it works is derived from what it points at (RT-12).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RouteTarget {
+    /// Within the VPC.
+    Local,
+    /// An internet gateway.
+    InternetGateway(InternetGatewayId),
+    /// A network interface; an instance as target is stored as its interface (RT-11).
+    NetworkInterface(NetworkInterfaceId),
+}
+
+/// The tie of a route table to a subnet, or to the VPC as its main table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteTableAssociation {
+    /// Its id.
+    pub id: RouteTableAssociationId,
+    /// The subnet; `None` for the main association.
+    pub subnet_id: Option<SubnetId>,
+    /// Whether this makes the table the VPC's main one (RT-3).
+    pub main: bool,
+}
+
+/// An internet gateway (IGW-*).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InternetGateway {
+    /// Its id.
+    pub id: InternetGatewayId,
+    /// The VPC that it is attached to.
+    pub vpc_id: Option<VpcId>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// A security group (SG-*). Its rules are records of their own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecurityGroup {
+    /// Its id.
+    pub id: SecurityGroupId,
+    /// Its VPC.
+    pub vpc_id: VpcId,
+    /// Its name, unique in the VPC whatever the case (SG-9).
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// One rule of a security group: it allows, there is no deny (SG-2).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecurityGroupRule {
+    /// Its id.
+    pub id: SecurityGroupRuleId,
+    /// The group.
+    pub group_id: SecurityGroupId,
+    /// Egress rule (true) or ingress rule.
+    pub egress: bool,
+    /// Which packets.
+    pub traffic: Traffic,
+    /// From or to whom.
+    pub peer: RulePeer,
+    /// Not part of the rule's identity (SG-19).
+    pub description: Option<String>,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// Which packets a rule of a security group speaks of (SG-12 to SG-16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Traffic {
+    /// Every protocol (`-1`).
+    All,
+    /// TCP, UDP: destination ports, both ends included.
+    Ports {
+        /// TCP or UDP.
+        protocol: IpProtocol,
+        /// The first port.
+        from: u16,
+        /// The last port.
+        to: u16,
+    },
+    /// ICMP or ICMPv6: type and code; `None` is any (-1). A code without a type is not possible.
+    Icmp {
+        /// ICMP or ICMPv6.
+        protocol: IpProtocol,
+        /// The type.
+        icmp_type: Option<u8>,
+        /// The code.
+        icmp_code: Option<u8>,
+    },
+    /// Another protocol, whatever its ports (SG-13).
+    Protocol(IpProtocol),
+}
+
+/// The other end that a rule of a security group speaks of: exactly one (SG-10).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RulePeer {
+    /// An IPv4 block.
+    Ipv4(Ipv4Net),
+    /// An IPv6 block.
+    Ipv6(Ipv6Net),
+    /// The private addresses of the members of a group (SG-30).
+    Group(SecurityGroupId),
+    /// A prefix list.
+    PrefixList(PrefixListId),
+}
+
+/// A network ACL (NACL-*).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkAcl {
+    /// Its id.
+    pub id: NetworkAclId,
+    /// Its VPC.
+    pub vpc_id: VpcId,
+    /// Whether new subnets get it.
+    pub is_default: bool,
+    /// Its entries without the closing `*` ones, in any order.
+    pub entries: Vec<NetworkAclEntry>,
+    /// The subnets it guards.
+    pub associations: Vec<NetworkAclAssociation>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// One entry of a network ACL.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkAclEntry {
+    /// Lower numbers are tried first; 1 to 32766 (NACL-3).
+    pub rule_number: u16,
+    /// Egress entry (true) or ingress entry.
+    pub egress: bool,
+    /// Allow (true) or deny.
+    pub allow: bool,
+    /// Which packets.
+    pub traffic: Traffic,
+    /// The other end's block.
+    pub cidr: ipnet::IpNet,
+}
+
+/// The tie of a network ACL to a subnet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkAclAssociation {
+    /// Its id.
+    pub id: NetworkAclAssociationId,
+    /// The subnet.
+    pub subnet_id: SubnetId,
+}
+
+/// A set of DHCP options (DHCP-*).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DhcpOptions {
+    /// Its id.
+    pub id: DhcpOptionsId,
+    /// Keys with their values, as given (`AmazonProvidedDNS` included).
+    pub configurations: Vec<(String, Vec<String>)>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// A key pair (EC2-12 to EC2-15). The private half is never kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyPair {
+    /// Its id.
+    pub id: KeyPairId,
+    /// Its name, unique in the region.
+    pub name: String,
+    /// `rsa` or `ed25519`.
+    pub key_type: String,
+    /// As EC2-13 says.
+    pub fingerprint: String,
+    /// In the form of OpenSSH's `authorized_keys`, the name as comment.
+    pub public_key: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// The state of an instance (EC2-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstanceState {
+    /// Being made ready for its first or next boot.
+    Pending,
+    /// Its init runs and its link is up.
+    Running,
+    /// On its way to terminated.
+    ShuttingDown,
+    /// Gone; shown for an hour (EC2-3).
+    Terminated,
+    /// On its way to stopped.
+    Stopping,
+    /// Off; disks and private addresses are kept.
+    Stopped,
+}
+
+impl InstanceState {
+    /// The code in answers (EC2-1).
+    pub const fn code(self) -> i32 {
+        match self {
+            Self::Pending => 0,
+            Self::Running => 16,
+            Self::ShuttingDown => 32,
+            Self::Terminated => 48,
+            Self::Stopping => 64,
+            Self::Stopped => 80,
+        }
+    }
+
+    /// The name in answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::ShuttingDown => "shutting-down",
+            Self::Terminated => "terminated",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// An instance. Its interfaces and volumes are records that name it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its id.
+    pub id: InstanceId,
+    /// The call that made it.
+    pub reservation_id: ReservationId,
+    /// Its place among those made by that call, from 0.
+    pub launch_index: u32,
+    /// The image.
+    pub image_id: ImageId,
+    /// The type, as `t2.micro`.
+    pub instance_type: String,
+    /// The key pair's name.
+    pub key_name: Option<String>,
+    /// The key as it was at launch, which deleting the key pair leaves alone (EC2-15).
+    pub public_key: Option<String>,
+    /// Its VPC.
+    pub vpc_id: VpcId,
+    /// The subnet of its primary interface.
+    pub subnet_id: SubnetId,
+    /// Its zone.
+    pub availability_zone: String,
+    /// Its state.
+    pub state: InstanceState,
+    /// Code and message of the last change of state that was not a plain start.
+    pub state_reason: Option<(String, String)>,
+    /// The text of `StateTransitionReason`.
+    pub state_transition_reason: String,
+    /// When it was last started.
+    pub launch_time: Timestamp,
+    /// How often it was started; each start is one run of its supervisor.
+    pub starts: u32,
+    /// How often a reboot was asked for; the host compares it with what it has done.
+    pub reboots: u32,
+    /// When the state last changed, for what is shown an hour longer and for status checks.
+    pub state_changed: Timestamp,
+    /// Whether DHCP and the SSH server of the present run were seen (EC2-24).
+    pub status_ok: bool,
+    /// User data as decoded bytes, at most 16 KB (EC2-10).
+    pub user_data: Option<Vec<u8>>,
+    /// Options of the metadata service (IMDS-8).
+    pub metadata_options: MetadataOptions,
+    /// Recorded: `default`, `dedicated` or `host`.
+    pub tenancy: String,
+    /// Recorded.
+    pub ebs_optimized: bool,
+    /// Recorded: detailed monitoring.
+    pub monitoring: bool,
+    /// Termination protection (EC2-6).
+    pub disable_api_termination: bool,
+    /// Stop protection.
+    pub disable_api_stop: bool,
+    /// What an operating system's own shutdown does: `stop` or `terminate` (EC2-9).
+    pub instance_initiated_shutdown_behavior: String,
+    /// Recorded: `standard` or `unlimited`.
+    pub cpu_credits: Option<String>,
+    /// Recorded.
+    pub hibernation: bool,
+    /// The device of the root volume, as `/dev/xvda`.
+    pub root_device_name: String,
+    /// `ip-name` or `resource-name`, from the subnet at launch.
+    pub private_dns_hostname_type: String,
+    /// From the subnet at launch.
+    pub resource_name_dns_a_record: bool,
+    /// From the subnet at launch.
+    pub resource_name_dns_aaaa_record: bool,
+    /// The client token of the launch.
+    pub client_token: Option<String>,
+    /// The machine it is placed on.
+    pub host: Option<String>,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// Options of the metadata service of one instance (IMDS-5 to IMDS-9).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetadataOptions {
+    /// Whether a token is required (`required`) or not (`optional`).
+    pub tokens_required: bool,
+    /// IP TTL of answers that carry a token, 1 to 64.
+    pub hop_limit: u8,
+    /// Whether the service answers at all.
+    pub enabled: bool,
+    /// Recorded only.
+    pub ipv6: bool,
+    /// Whether tags are shown.
+    pub tags: bool,
+}
+
+/// A network interface (ENI-*).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkInterface {
+    /// Its id.
+    pub id: NetworkInterfaceId,
+    /// Its port in the fabric, for its whole life.
+    pub port: PortIndex,
+    /// Its VPC.
+    pub vpc_id: VpcId,
+    /// Its subnet.
+    pub subnet_id: SubnetId,
+    /// Its zone.
+    pub availability_zone: String,
+    /// What it is for.
+    pub description: String,
+    /// `interface`, `natGateway`, `vpc_endpoint` …
+    pub interface_type: String,
+    /// Whether AWS made it for itself (ENI-7).
+    pub requester_managed: bool,
+    /// Its address on the wire, for its whole life (ENI-12).
+    pub mac: [u8; 6],
+    /// Its private addresses, the primary one first. Their place is the address index that
+    /// services see ([`crate::caller_address`]).
+    pub private_addresses: Vec<Ipv4Addr>,
+    /// Its IPv6 addresses.
+    pub ipv6_addresses: Vec<Ipv6Addr>,
+    /// Its security groups, at least one (SG-7).
+    pub groups: Vec<SecurityGroupId>,
+    /// Whether source and destination of its packets are checked (SDC-1).
+    pub source_dest_check: bool,
+    /// What it is attached to.
+    pub attachment: Option<Attachment>,
+    /// Whether its instance gets a public address at every start (PUB-6).
+    pub associate_public_ip: bool,
+    /// The public address that it was given and holds now (PUB-3).
+    pub auto_public_ip: Option<Ipv4Addr>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Tags.
+    pub tags: Tags,
+}
+
+impl NetworkInterface {
+    /// The primary private address. Every interface has one (ENI-1).
+    pub fn primary_address(&self) -> Ipv4Addr {
+        self.private_addresses.first().copied().unwrap_or(Ipv4Addr::UNSPECIFIED)
+    }
+}
+
+/// The tie of a network interface to an instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// Its id.
+    pub id: AttachmentId,
+    /// The instance.
+    pub instance_id: InstanceId,
+    /// Its place in the instance; 0 is the primary interface.
+    pub device_index: u32,
+    /// Whether the interface goes when the instance does (ENI-8).
+    pub delete_on_termination: bool,
+    /// When.
+    pub attach_time: Timestamp,
+}
+
+/// An Elastic IP address (EIP-*).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Address {
+    /// Its id.
+    pub allocation_id: AllocationId,
+    /// The address.
+    pub public_ip: Ipv4Addr,
+    /// What it is associated with.
+    pub association: Option<AddressAssociation>,
+    /// When it was allocated.
+    pub created: Timestamp,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// The tie of an Elastic IP address to a private address of an interface (EIP-1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AddressAssociation {
+    /// Its id.
+    pub id: AddressAssociationId,
+    /// The interface.
+    pub network_interface_id: NetworkInterfaceId,
+    /// The private address.
+    pub private_ip: Ipv4Addr,
+}
+
+/// A volume. The root volume of an instance is the upper layer of its disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Its id.
+    pub id: VolumeId,
+    /// GiB.
+    pub size: u32,
+    /// `gp2`, `gp3` …
+    pub volume_type: String,
+    /// Operations a second, where the type has them.
+    pub iops: Option<u32>,
+    /// MiB a second, where the type has it.
+    pub throughput: Option<u32>,
+    /// Recorded.
+    pub encrypted: bool,
+    /// Its zone.
+    pub availability_zone: String,
+    /// What it was made from.
+    pub snapshot_id: Option<SnapshotId>,
+    /// Where it is attached.
+    pub attachment: Option<VolumeAttachment>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// The tie of a volume to an instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VolumeAttachment {
+    /// The instance.
+    pub instance_id: InstanceId,
+    /// The device, as `/dev/xvda`.
+    pub device: String,
+    /// Whether the volume goes when the instance does (EC2-26).
+    pub delete_on_termination: bool,
+    /// When.
+    pub attach_time: Timestamp,
+}
+
+/// The records that decide about packets, of all accounts and regions: what the engine compiles
+/// and what its oracle reads. Only interfaces that have a port in use are here (an instance
+/// that is not off, or a service).
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    /// VPCs with the region they are in.
+    pub vpcs: Vec<(Region, Arc<Vpc>)>,
+    /// Subnets.
+    pub subnets: Vec<Arc<Subnet>>,
+    /// Route tables.
+    pub route_tables: Vec<Arc<RouteTable>>,
+    /// Internet gateways.
+    pub internet_gateways: Vec<Arc<InternetGateway>>,
+    /// Security groups.
+    pub security_groups: Vec<Arc<SecurityGroup>>,
+    /// Their rules.
+    pub security_group_rules: Vec<Arc<SecurityGroupRule>>,
+    /// Network ACLs.
+    pub network_acls: Vec<Arc<NetworkAcl>>,
+    /// DHCP options.
+    pub dhcp_options: Vec<Arc<DhcpOptions>>,
+    /// Interfaces.
+    pub interfaces: Vec<Arc<NetworkInterface>>,
+    /// Elastic IP addresses.
+    pub addresses: Vec<Arc<Address>>,
+}

@@ -1,0 +1,126 @@
+//! What the services inside a VPC know: compiled from the records beside the engine's policy.
+//!
+//! A view is immutable; a change of records makes a new one. Callers are found by the port that
+//! their source address names ([`crate::caller_of`]), so VPCs may overlap.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::Ipv4Addr,
+    sync::Arc,
+};
+
+use ipnet::Ipv4Net;
+
+use crate::{AccountId, InstanceId, PortIndex, Region, Timestamp, VpcId, record::MetadataOptions};
+
+/// All that services know, at one epoch.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceView {
+    /// The epoch of the records it was compiled from, the same number as the policy's.
+    pub epoch: u64,
+    /// The interface behind each port.
+    pub interfaces: HashMap<PortIndex, Arc<InterfaceView>>,
+    /// Instances that have not been terminated.
+    pub instances: HashMap<InstanceId, Arc<InstanceView>>,
+    /// VPCs.
+    pub vpcs: HashMap<VpcId, Arc<VpcView>>,
+    /// Who has a public address now.
+    pub public_addresses: HashMap<Ipv4Addr, PublicAddressView>,
+}
+
+/// A VPC as its resolver knows it.
+#[derive(Clone, Debug)]
+pub struct VpcView {
+    /// Its id.
+    pub id: VpcId,
+    /// Its region.
+    pub region: Region,
+    /// Its IPv4 blocks, the primary one first.
+    pub cidr_blocks: Vec<Ipv4Net>,
+    /// Whether the resolver answers (DNS-3).
+    pub dns_support: bool,
+    /// Whether public and private names are there (DNS-4).
+    pub dns_hostnames: bool,
+    /// The private addresses in use, also those of stopped instances (DNS-17), with the
+    /// instance where there is one.
+    pub private_addresses: HashMap<Ipv4Addr, Option<InstanceId>>,
+}
+
+/// Who has a public address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicAddressView {
+    /// The VPC.
+    pub vpc_id: VpcId,
+    /// The region, for the name (DNS-8).
+    pub region: Region,
+    /// The private address behind it (DNS-9).
+    pub private_address: Ipv4Addr,
+}
+
+/// An interface as the metadata service shows it.
+#[derive(Clone, Debug)]
+pub struct InterfaceView {
+    /// The instance that it is attached to.
+    pub instance_id: Option<InstanceId>,
+    /// `eni-…`
+    pub interface_id: String,
+    /// The VPC.
+    pub vpc_id: VpcId,
+    /// `subnet-…`
+    pub subnet_id: String,
+    /// The subnet's block.
+    pub subnet_cidr_block: Ipv4Net,
+    /// Lower-case, with colons.
+    pub mac: String,
+    /// Its place in the instance.
+    pub device_number: u32,
+    /// Private addresses, the primary one first.
+    pub private_addresses: Vec<Ipv4Addr>,
+    /// Public addresses with the private ones behind them.
+    pub public_addresses: Vec<(Ipv4Addr, Ipv4Addr)>,
+    /// Ids and names of its groups.
+    pub security_groups: Vec<(String, String)>,
+    /// The owner.
+    pub owner: AccountId,
+}
+
+/// An instance as the metadata service shows it (IMDS-20 to IMDS-33).
+#[derive(Clone, Debug)]
+pub struct InstanceView {
+    /// Its id.
+    pub instance_id: InstanceId,
+    /// The owner.
+    pub account: AccountId,
+    /// The region.
+    pub region: Region,
+    /// The zone's name.
+    pub availability_zone: String,
+    /// The zone's id.
+    pub availability_zone_id: String,
+    /// `ami-…`
+    pub image_id: String,
+    /// `t2.micro`
+    pub instance_type: String,
+    /// `r-…`
+    pub reservation_id: String,
+    /// From 0.
+    pub launch_index: u32,
+    /// `ip-10-1-1-5.ap-northeast-2.compute.internal`
+    pub private_dns_name: String,
+    /// The name and the line of `authorized_keys` of its key.
+    pub public_key: Option<(String, String)>,
+    /// User data, decoded.
+    pub user_data: Option<Arc<[u8]>>,
+    /// How the metadata service answers it.
+    pub metadata_options: MetadataOptions,
+    /// When it was last started.
+    pub pending_time: Timestamp,
+    /// Device mapping: `ami`, `root`, `ebs1` …
+    pub block_devices: Vec<(String, String)>,
+    /// Detailed monitoring.
+    pub monitoring: bool,
+    /// Tags, shown only where the options say so (IMDS-29).
+    pub tags: BTreeMap<String, String>,
+    /// Its interfaces' ports, the primary one first.
+    pub ports: Vec<PortIndex>,
+}
