@@ -107,6 +107,8 @@ pub struct InstanceView {
     pub launch_index: u32,
     /// `ip-10-1-1-5.ap-northeast-2.compute.internal`
     pub private_dns_name: String,
+    /// Whether the resource name (`i-….<domain>`) has an address record (DNS-7).
+    pub resource_name_dns_a_record: bool,
     /// The name and the line of `authorized_keys` of its key.
     pub public_key: Option<(String, String)>,
     /// User data, decoded.
