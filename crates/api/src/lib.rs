@@ -5,11 +5,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod error;
 #[rustfmt::skip]
 mod generated;
 pub mod service;
 pub mod shape;
 
+pub use error::{ApiError, Resource};
 pub use generated::{ec2, iam, ssm, sts};
 pub use gureum_types::Timestamp;
 pub use service::{Op, Operation, Protocol, Service, ServiceInfo};

@@ -49,7 +49,10 @@ impl<'a> Writer<'a> {
         self.operations(&mut out)?;
         out.push_str(&body);
         if !enums.is_empty() {
-            let _ = write!(out, "\n/// The values that the model allows.\npub mod values {{\n{enums}}}\n");
+            let _ = write!(
+                out,
+                "\n/// The values that the model allows.\npub mod values {{\n{enums}}}\n"
+            );
         }
         self.omitted.all_used(self.name)?;
         Ok(out)
@@ -281,7 +284,8 @@ impl<'a> Writer<'a> {
         }
         if reached.insert(name, shape).is_none() {
             let parts = shape.members.iter().map(|(_, target)| target);
-            let parts = parts.chain([&shape.member, &shape.key, &shape.value].into_iter().flatten());
+            let parts =
+                parts.chain([&shape.member, &shape.key, &shape.value].into_iter().flatten());
             for target in parts {
                 self.reach(&target.shape, reached, inside)?;
             }
@@ -327,7 +331,11 @@ impl<'a> Omitted<'a> {
             None => name == pattern,
         };
         let found = self.patterns.iter().position(|(s, m)| fits(s, shape) && fits(m, member));
-        found.inspect(|&index| { self.used.borrow_mut().insert(index); }).is_some()
+        found
+            .inspect(|&index| {
+                self.used.borrow_mut().insert(index);
+            })
+            .is_some()
     }
 
     /// A pattern that names nothing is a mistake in the list.
