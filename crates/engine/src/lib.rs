@@ -1,1 +1,30 @@
-//! Gureum: engine.
+//! The VPC as a pure function: `(policy, state, port, packet, now) → (verdict, trace)`.
+//!
+//! [`compile`] turns the records of a network into an immutable [`Policy`]. [`process`] takes one
+//! frame that arrived at a port through the stages of PIPE-1 and PIPE-2, edits it in place and
+//! says where it goes. There is no clock, lock, log, system call or thread in here: time is a
+//! parameter, and what the engine sends or changes goes through [`Output`].
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+mod output;
+mod packet;
+mod policy;
+mod process;
+mod state;
+mod trace;
+mod verdict;
+pub mod why;
+
+pub use output::{Discard, Output, RECORD_LEN, Record, StateChange};
+pub use packet::{Offload, Packet};
+pub use policy::{Component, ComponentIndex, FabricConfig, Policy, PortInfo, PortKind, compile};
+pub use process::{expire, process};
+pub use state::{Counters, Limits, PortCounters, State};
+pub use trace::{Direction, NoTrace, Outcome, Stage, Step, Trace};
+pub use verdict::{DropReason, Verdict};
+pub use why::{WhyQuery, WhyReport, WhySource, WhyTraffic, why};
