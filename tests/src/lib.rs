@@ -1,0 +1,292 @@
+//! What end-to-end tests share: a cloud of one's own, the real clients pointed at it, waiting on
+//! conditions.
+//!
+//! Every cloud has a scratch data directory and a free port, so tests run side by side. A cloud
+//! is taken down when it is dropped; what a failed test leaves behind is printed, not hidden.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    env,
+    ffi::OsStr,
+    fmt,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The variable that says to skip tests that need root.
+pub const SKIP_ROOT: &str = "GUREUM_SKIP_ROOT_TESTS";
+
+/// Whether a test that needs root shall run. Without root it fails loudly, unless
+/// [`SKIP_ROOT`] says to skip.
+///
+/// # Panics
+/// Where the test is not run by root and nobody said to skip.
+pub fn root_or_skip() -> bool {
+    if rustix::process::geteuid().is_root() {
+        return true;
+    }
+    assert!(
+        env::var_os(SKIP_ROOT).is_some(),
+        "this test makes namespaces and boots instances: run it as root, or set {SKIP_ROOT}=1 to skip it"
+    );
+    eprintln!("skipped: not root and {SKIP_ROOT} is set");
+    false
+}
+
+/// The program under test: `GUREUM_BIN`, or the binary of the profile that the tests are built by.
+///
+/// # Panics
+/// Where there is no such file.
+pub fn gureum() -> PathBuf {
+    let path = env::var_os("GUREUM_BIN").map_or_else(
+        || {
+            let exe = env::current_exe().expect("a test has a path");
+            let profile = exe.ancestors().nth(2).expect("target/<profile>/deps/<test>");
+            profile.join("gureum")
+        },
+        PathBuf::from,
+    );
+    assert!(path.is_file(), "{} is missing: cargo build -p gureum", path.display());
+    path
+}
+
+/// Where machine images are: `GUREUM_IMAGES_DIR`, or where `make image` puts them.
+///
+/// # Panics
+/// Where there is no image.
+pub fn images() -> PathBuf {
+    let path = env::var_os("GUREUM_IMAGES_DIR").map_or_else(
+        || {
+            let home = env::var_os("HOME").expect("HOME is set");
+            env::var_os("XDG_CACHE_HOME")
+                .map_or_else(|| Path::new(&home).join(".cache"), PathBuf::from)
+                .join("gureum/images")
+        },
+        PathBuf::from,
+    );
+    assert!(path.join("debian-12/rootfs").is_dir(), "no machine image below {}: make image", path.display());
+    path
+}
+
+/// What a command did.
+pub struct Done {
+    /// The command as a person would type it.
+    pub command: String,
+    /// Its exit status; 128 + signal for a signal.
+    pub status: i32,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Done {
+    /// Runs a command to its end.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    pub fn run(command: &mut Command) -> Self {
+        let line = format!("{command:?}");
+        let output = command.stdin(Stdio::null()).output();
+        let output = output.unwrap_or_else(|error| panic!("{line}: {error}"));
+        Self::from_output(line, &output)
+    }
+
+    fn from_output(command: String, output: &Output) -> Self {
+        use std::os::unix::process::ExitStatusExt as _;
+        let status = output.status;
+        Self {
+            command,
+            status: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The command's output, if it succeeded.
+    ///
+    /// # Panics
+    /// Where it failed.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert!(self.status == 0, "{self}");
+        self.stdout
+    }
+
+    /// The command's output as JSON, if it succeeded.
+    ///
+    /// # Panics
+    /// Where it failed or said something else.
+    #[track_caller]
+    pub fn json(self) -> Value {
+        assert!(self.status == 0, "{self}");
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{self}"))
+    }
+
+    /// Asserts that the AWS CLI was refused with this code and a message that contains this text.
+    ///
+    /// # Panics
+    /// Where it was not.
+    #[track_caller]
+    pub fn refused(self, code: &str, text: &str) {
+        assert!(self.status != 0, "was not refused: {self}");
+        assert!(self.stderr.contains(&format!("({code})")), "expected {code}: {self}");
+        assert!(self.stderr.contains(text), "expected \"{text}\": {self}");
+    }
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { command, status, stdout, stderr } = self;
+        write!(f, "{command}\nexit {status}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+    }
+}
+
+/// A running cloud with a data directory and a port of its own.
+pub struct Cloud {
+    directory: TempDir,
+    port: u16,
+    options: Vec<String>,
+}
+
+impl Cloud {
+    /// Starts a cloud that keeps records only: no hosts, no root.
+    pub fn records() -> Self {
+        Self::up(&["--no-instances"])
+    }
+
+    /// Starts a cloud that boots instances.
+    pub fn hosts() -> Self {
+        let images = images();
+        Self::up(&["--images-dir", &images.to_string_lossy()])
+    }
+
+    /// Starts a cloud with these options of `gureum up`.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn up(options: &[&str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        drop(listener);
+        let directory = TempDir::with_prefix("gureum-e2e-").expect("a scratch directory");
+        let options = options.iter().map(|&option| option.to_owned()).collect();
+        let cloud = Self { directory, port, options };
+        cloud.start().ok();
+        cloud
+    }
+
+    /// Starts the daemon (again) on the same data directory.
+    pub fn start(&self) -> Done {
+        let listen = format!("127.0.0.1:{}", self.port);
+        let mut command = self.command("up");
+        command.args(["--detach", "--listen", &listen, "--socks", "off"]).args(&self.options);
+        Done::run(&mut command)
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The endpoint's URL.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A subcommand of `gureum` on this cloud, to be run.
+    pub fn command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(gureum());
+        command.arg("--data-dir").arg(self.directory.path()).arg(subcommand);
+        command
+    }
+
+    /// Runs a subcommand of `gureum` on this cloud.
+    pub fn gureum<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, subcommand: &str, args: I) -> Done {
+        Done::run(self.command(subcommand).args(args))
+    }
+
+    /// Runs the unmodified `aws` CLI against this cloud; the words are split at spaces.
+    pub fn aws(&self, words: &str) -> Done {
+        self.aws_args(words.split_whitespace())
+    }
+
+    /// Runs the unmodified `aws` CLI against this cloud.
+    pub fn aws_args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Done {
+        let mut command = Command::new("aws");
+        command
+            .args(args)
+            .env("AWS_ENDPOINT_URL", self.endpoint())
+            .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+            .env("AWS_REGION", "ap-northeast-2")
+            .env("AWS_DEFAULT_REGION", "ap-northeast-2")
+            .env("AWS_DEFAULT_OUTPUT", "json")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_PAGER", "");
+        Done::run(&mut command)
+    }
+
+    /// Runs a command in the simulated internet.
+    pub fn internet(&self, shell: &str) -> Done {
+        self.gureum("internet", ["--", "bash", "-c", shell])
+    }
+
+    /// Runs a shell command in an instance as root, out of band.
+    pub fn exec(&self, instance: &str, shell: &str) -> Done {
+        self.gureum("exec", [instance, "--", "bash", "-c", shell])
+    }
+
+    /// The daemon's process id, from `gureum status`.
+    pub fn daemon_pid(&self) -> i32 {
+        let status = self.gureum("status", ["--output", "json"]).json();
+        let pid = status["pid"].as_i64().expect("status has a pid");
+        i32::try_from(pid).expect("a pid")
+    }
+
+    /// Kills the daemon with SIGKILL and waits until it is gone.
+    pub fn kill(&self) {
+        let pid = self.daemon_pid();
+        let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
+        wait("the daemon is gone", Duration::from_secs(10), || {
+            rustix::process::test_kill_process(pid).is_err()
+        });
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        let done = self.gureum("down", [] as [&str; 0]);
+        if done.status != 0 {
+            eprintln!("taking the cloud down failed: {done}");
+        }
+        if std::thread::panicking()
+            && let Ok(log) = fs::read_to_string(self.directory.path().join("gureum.log"))
+        {
+            let tail: Vec<_> = log.lines().rev().take(60).collect();
+            eprintln!("--- the daemon's last words");
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// Waits until a condition holds, asking ten times a second.
+///
+/// # Panics
+/// Where it does not hold in time.
+#[track_caller]
+pub fn wait(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < limit, "waited {limit:?} in vain: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
