@@ -29,44 +29,6 @@ pub struct Scope {
     pub region: Region,
 }
 
-/// A record of any kind, with its scope and id in the key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind")]
-pub enum Record {
-    /// An Elastic IP address.
-    Address(Address),
-    /// A set of DHCP options.
-    DhcpOptions(DhcpOptions),
-    /// An instance.
-    Instance(Instance),
-    /// An internet gateway.
-    InternetGateway(InternetGateway),
-    /// A key pair.
-    KeyPair(KeyPair),
-    /// A network ACL.
-    NetworkAcl(NetworkAcl),
-    /// A network interface.
-    NetworkInterface(NetworkInterface),
-    /// A route table.
-    RouteTable(RouteTable),
-    /// A security group.
-    SecurityGroup(SecurityGroup),
-    /// A rule of a security group.
-    SecurityGroupRule(SecurityGroupRule),
-    /// A subnet.
-    Subnet(Subnet),
-    /// A volume.
-    Volume(Volume),
-    /// A VPC.
-    Vpc(Vpc),
-    /// What an account has in a region besides resources.
-    RegionState(RegionState),
-    /// A remembered answer to a client token (API-4).
-    ClientToken(ClientToken),
-    /// A public address and when it was last held, so that it is not given out again soon.
-    PublicAddress(PublicAddress),
-}
-
 /// What an account has in a region besides resources. Made at the first call, with the default VPC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegionState {
@@ -79,6 +41,8 @@ pub struct RegionState {
 /// A remembered answer to a client token (API-4).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClientToken {
+    /// The token as given.
+    pub token: String,
     /// The operation.
     pub operation: String,
     /// A digest of the parameters, to tell a repeat from a misuse.
@@ -89,9 +53,20 @@ pub struct ClientToken {
     pub created: Timestamp,
 }
 
+/// Where the next port and the next public address of the machine are taken from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cursors {
+    /// Ports below were given out since the count last began anew.
+    pub port: u32,
+    /// Addresses of the pool before this one were given out at least once.
+    pub public_address: u32,
+}
+
 /// A public address of the pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PublicAddress {
+    /// The address.
+    pub address: Ipv4Addr,
     /// Who holds it now: an allocation id or an interface id.
     pub holder: Option<String>,
     /// When it was last given out or given back.
