@@ -1,17 +1,30 @@
-//! The AWS protocols: requests in, typed values, responses out.
+//! The AWS protocols: requests in, typed values, responses out. Pure: no I/O, no clock, no state.
 //!
-//! [`service`] says which services and operations there are, the generated modules [`ec2`],
-//! [`iam`], [`ssm`] and [`sts`] hold their shapes.
+//! [`route`] tells operation and caller of an HTTP request, [`ApiRequest::decode`] reads its
+//! parameters as a generated shape ([`ec2`], [`iam`], [`ssm`], [`sts`]), [`response`] writes the
+//! answer and [`ApiError`] the refusal. [`shape`] is what lets one codec a protocol serve all.
 
 #![forbid(unsafe_code)]
 
-pub mod error;
+mod credential;
+mod error;
+mod form;
 #[rustfmt::skip]
 mod generated;
-pub mod service;
+mod json;
+mod problem;
+mod query;
+mod response;
+mod route;
+mod scalar;
+mod service;
 pub mod shape;
+mod xml;
 
+pub use credential::CallerScope;
 pub use error::{ApiError, Resource};
 pub use generated::{ec2, iam, ssm, sts};
 pub use gureum_types::Timestamp;
+pub use response::response;
+pub use route::{ApiRequest, Refused, route};
 pub use service::{Op, Operation, Protocol, Service, ServiceInfo};
