@@ -1,0 +1,254 @@
+//! The fabric: the namespace of the ports, and the two namespaces that every cloud has beside it.
+//!
+//! The fabric never answers or forwards by itself: no address, IPv6 off, no forwarding, no ARP.
+//! Port 0 leads to the simulated internet, port 1 to the services; each is reached over one link
+//! with one permanent next hop, so neither asks by ARP nor keeps a neighbour per peer. Making
+//! all this is idempotent: what is there stays, what is missing is made.
+
+use std::{fs, io, net::Ipv4Addr, path::Path};
+
+use gureum_engine::FabricConfig;
+use gureum_types::PortIndex;
+use ipnet::Ipv4Net;
+
+use crate::{
+    anchor::Namespaces,
+    error::{Context, Result},
+    ethtool,
+    namespace::Namespace,
+    netlink::{self, Link, Netlink, Route, VethEnd},
+};
+
+/// What the engine must know of the links to the internet and the services.
+pub const CONFIG: FabricConfig = FabricConfig {
+    internet_mac: [0x02, 0x47, 0x55, 0x00, 0x00, 0x00],
+    services_mac: [0x02, 0x47, 0x55, 0x00, 0x00, 0x01],
+};
+
+/// The MTU of ports: what a VPC carries (MTU-1). The engine judges what a flow's path carries.
+pub const PORT_MTU: u32 = 9001;
+/// The MTU of the internet (IGW-10).
+const INTERNET_MTU: u32 = 1500;
+
+const INTERNET_LINK: &str = "inet0";
+const SERVICES_LINK: &str = "svc0";
+
+/// The next hop behind both links. It is never asked for and never on the wire.
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 1);
+const GATEWAY_MAC: [u8; 6] = [0x02, 0x47, 0x55, 0xff, 0xff, 0xfe];
+
+/// Where services listen, and where their callers seem to be (traps 11).
+const DOORS: &str = "10.128.0.0/9";
+const CALLERS: &str = "10.0.0.0/9";
+
+/// What the simulated internet is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InternetSettings {
+    /// The address of whoever runs a client there.
+    pub client: Ipv4Addr,
+    /// The addresses of its hosts.
+    pub hosts: Vec<Ipv4Addr>,
+    /// Where the public addresses of the clouds come from.
+    pub public_pool: Ipv4Net,
+}
+
+/// The name of a port's link in the fabric.
+pub fn port_link(port: PortIndex) -> String {
+    format!("p{port}")
+}
+
+/// The port that a link of the fabric is.
+pub fn port_of_link(name: &str) -> Option<PortIndex> {
+    let digits = name.strip_prefix('p')?;
+    let port = PortIndex(digits.parse().ok()?);
+    (port < PortIndex::END && port_link(port) == name).then_some(port)
+}
+
+/// Brings the three namespaces into their shape.
+pub fn configure(namespaces: &Namespaces, internet: &InternetSettings) -> Result<()> {
+    silence(&namespaces.fabric)?;
+    let mut fabric = Netlink::open_in(&namespaces.fabric).context(|| "speak to the fabric")?;
+    configure_internet(&mut fabric, &namespaces.internet, internet)?;
+    configure_services(&mut fabric, &namespaces.services)
+}
+
+/// Makes the kernel of the fabric deaf and dumb, before the first port is there.
+fn silence(fabric: &Namespace) -> Result<()> {
+    set_sysctls(
+        fabric,
+        &[
+            ("net/ipv6/conf/all/disable_ipv6", "1"),
+            ("net/ipv6/conf/default/disable_ipv6", "1"),
+            ("net/ipv4/ip_forward", "0"),
+            ("net/ipv4/conf/all/arp_ignore", "8"),
+            ("net/ipv4/conf/default/arp_ignore", "8"),
+        ],
+    )
+}
+
+fn configure_internet(
+    fabric: &mut Netlink,
+    namespace: &Namespace,
+    internet: &InternetSettings,
+) -> Result<()> {
+    set_sysctls(
+        namespace,
+        &[
+            ("net/ipv6/conf/all/disable_ipv6", "1"),
+            ("net/ipv6/conf/default/disable_ipv6", "1"),
+            // Tunnels that a person opens may listen on ::1.
+            ("net/ipv6/conf/lo/disable_ipv6", "0"),
+            ("net/ipv4/conf/all/rp_filter", "0"),
+            ("net/ipv4/conf/default/rp_filter", "0"),
+            ("net/ipv4/ip_forward", "0"),
+            // No one is root there: ping and low ports are for everybody.
+            ("net/ipv4/ping_group_range", "0 2147483647"),
+            ("net/ipv4/ip_unprivileged_port_start", "0"),
+        ],
+    )?;
+    let far = VethEnd {
+        name: INTERNET_LINK,
+        mac: Some(CONFIG.internet_mac),
+        mtu: INTERNET_MTU,
+    };
+    let mut there = Netlink::open_in(namespace).context(|| "speak to the internet")?;
+    let link = pair(fabric, PortIndex::INTERNET, &mut there, &far, namespace)?;
+    let what = || "give the internet its addresses";
+    let lo = there.link("lo").context(what)?.map_or(1, |lo| lo.index);
+    there.set_up(lo).context(what)?;
+    for host in &internet.hosts {
+        there.add_address(lo, Ipv4Net::from(*host)).context(what)?;
+    }
+    there.add_address(link.index, Ipv4Net::from(internet.client)).context(what)?;
+    there.replace_neighbour(link.index, GATEWAY, GATEWAY_MAC).context(what)?;
+    there
+        .replace_route(&Route {
+            destination: internet.public_pool,
+            link: link.index,
+            gateway: Some(GATEWAY),
+            source: Some(internet.client),
+            local: false,
+        })
+        .context(what)
+}
+
+fn configure_services(fabric: &mut Netlink, namespace: &Namespace) -> Result<()> {
+    set_sysctls(
+        namespace,
+        &[
+            ("net/ipv6/conf/all/disable_ipv6", "1"),
+            ("net/ipv6/conf/default/disable_ipv6", "1"),
+            ("net/ipv4/conf/all/rp_filter", "0"),
+            ("net/ipv4/conf/default/rp_filter", "0"),
+            ("net/ipv4/ip_forward", "0"),
+            ("net/ipv4/ip_nonlocal_bind", "1"),
+        ],
+    )?;
+    let far =
+        VethEnd { name: SERVICES_LINK, mac: Some(CONFIG.services_mac), mtu: PORT_MTU };
+    let mut there = Netlink::open_in(namespace).context(|| "speak to the services")?;
+    let link = pair(fabric, PortIndex::SERVICES, &mut there, &far, namespace)?;
+    let what = || "give the services their addresses";
+    let lo = there.link("lo").context(what)?.map_or(1, |lo| lo.index);
+    there.set_up(lo).context(what)?;
+    there
+        .replace_route(&Route {
+            destination: constant(DOORS),
+            link: lo,
+            gateway: None,
+            source: None,
+            local: true,
+        })
+        .context(what)?;
+    there.replace_neighbour(link.index, GATEWAY, GATEWAY_MAC).context(what)?;
+    there
+        .replace_route(&Route {
+            destination: constant(CALLERS),
+            link: link.index,
+            gateway: Some(GATEWAY),
+            source: None,
+            local: false,
+        })
+        .context(what)
+}
+
+/// Makes the link of an interface: the port here, `far` in the instance's namespace.
+pub(crate) fn connect_interface(
+    fabric: &Namespace,
+    port: PortIndex,
+    far: &VethEnd<'_>,
+    instance: &Namespace,
+) -> Result<Link> {
+    let what = || format!("connect port {port}");
+    let mut here = Netlink::open_in(fabric).context(what)?;
+    let mut there = Netlink::open_in(instance).context(what)?;
+    // A port without its far end in this very namespace belongs to an earlier life.
+    if there.link(far.name).context(what)?.is_none()
+        && let Some(stale) = here.link(&port_link(port)).context(what)?
+    {
+        here.delete_link(stale.index).context(what)?;
+    }
+    pair(&mut here, port, &mut there, far, instance)?;
+    // An encapsulated segment that leaves in one piece cannot be carried on in one (traps 5).
+    instance.run(|| ethtool::disable_tunnel_offloads(far.name)).context(what)?.context(what)?;
+    let made = here.link(&port_link(port)).context(what)?;
+    made.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV)).context(what)
+}
+
+/// Makes the pair of a port if needed and sets both ends up; returns the far end.
+fn pair(
+    here: &mut Netlink,
+    port: PortIndex,
+    there: &mut Netlink,
+    far: &VethEnd<'_>,
+    namespace: &Namespace,
+) -> Result<Link> {
+    let name = port_link(port);
+    let near = VethEnd { name: &name, mac: None, mtu: PORT_MTU };
+    let near = netlink::ensure_veth(here, &near, far, namespace)?;
+    let what = || format!("set up port {port}");
+    let link = there
+        .link(far.name)
+        .and_then(|link| link.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV)))
+        .context(what)?;
+    there.set_up(link.index).context(what)?;
+    here.set_up(near.index).context(what)?;
+    Ok(link)
+}
+
+/// Writes kernel parameters of a network namespace. IPv6's are left out where there is none.
+fn set_sysctls(namespace: &Namespace, values: &[(&str, &str)]) -> Result<()> {
+    let write = || -> Result<()> {
+        for (name, value) in values {
+            let path = Path::new("/proc/sys").join(name);
+            match fs::write(&path, value) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound
+                        && name.starts_with("net/ipv6") => {}
+                other => other.context(|| format!("set {}", path.display()))?,
+            }
+        }
+        Ok(())
+    };
+    namespace.run(write).context(|| "enter a namespace")?
+}
+
+/// A prefix written in this file.
+fn constant(prefix: &str) -> Ipv4Net {
+    prefix.parse().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_told_from_its_link_and_from_nothing_else() {
+        assert_eq!(port_of_link(&port_link(PortIndex(131_071))), Some(PortIndex(131_071)));
+        for name in ["lo", "p", "p07", "p+7", "p131072", "q7"] {
+            assert_eq!(port_of_link(name), None, "{name}");
+        }
+        assert_ne!(constant(DOORS), Ipv4Net::default());
+        assert_ne!(constant(CALLERS), Ipv4Net::default());
+    }
+}

@@ -1,0 +1,488 @@
+//! Route netlink, as much of it as the fabric needs: veth pairs, addresses, routes, neighbours.
+//!
+//! A netlink socket speaks for the namespace it was made in, whichever thread uses it, so one
+//! blocking socket a namespace is enough, and supervisors without an event loop can use it too.
+
+use std::{
+    io,
+    net::Ipv4Addr,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+};
+
+use ipnet::Ipv4Net;
+use nix::{
+    errno::Errno,
+    sys::socket::{
+        AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
+        setsockopt, socket, sockopt,
+    },
+};
+
+use crate::{
+    error::{Context, Result},
+    namespace::Namespace,
+};
+
+const HEADER: usize = 16;
+const VETH_INFO_PEER: u16 = 1;
+/// Take the next hop to be on the link whatever the routes say.
+const RTNH_F_ONLINK: u32 = 4;
+
+/// A link as the kernel describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its number in its namespace.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its hardware address.
+    pub mac: [u8; 6],
+    /// Its MTU.
+    pub mtu: u32,
+    /// Whether it is administratively up.
+    pub up: bool,
+}
+
+/// One end of a veth pair that shall be made.
+#[derive(Clone, Debug)]
+pub struct VethEnd<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its hardware address; the kernel chooses one when absent.
+    pub mac: Option<[u8; 6]>,
+    /// Its MTU.
+    pub mtu: u32,
+}
+
+/// An IPv4 route that shall be there.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Where to.
+    pub destination: Ipv4Net,
+    /// Out of which link.
+    pub link: u32,
+    /// The next hop, taken to be on the link; none for a route to the link itself.
+    pub gateway: Option<Ipv4Addr>,
+    /// The source address to prefer.
+    pub source: Option<Ipv4Addr>,
+    /// Whether the destination is local to the namespace (`ip route add local`).
+    pub local: bool,
+}
+
+/// A blocking route netlink socket.
+#[derive(Debug)]
+pub struct Netlink {
+    socket: OwnedFd,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl Netlink {
+    /// A socket of the calling thread's namespace.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self { socket: route_socket(SockFlag::empty(), 0)?, sequence: 0, buffer: vec![0; 65536] })
+    }
+
+    /// A socket of `namespace`.
+    pub fn open_in(namespace: &Namespace) -> io::Result<Self> {
+        namespace.run(Self::open)?
+    }
+
+    /// All links of the namespace.
+    pub fn links(&mut self) -> io::Result<Vec<Link>> {
+        let mut request = Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP as u16);
+        request.link_header(0, 0, 0);
+        let mut links = Vec::new();
+        self.exchange(request, |kind, body| {
+            if kind == libc::RTM_NEWLINK {
+                links.extend(parse_link(body));
+            }
+        })?;
+        Ok(links)
+    }
+
+    /// The link of that name.
+    pub fn link(&mut self, name: &str) -> io::Result<Option<Link>> {
+        let mut request = Request::new(libc::RTM_GETLINK, 0);
+        request.link_header(0, 0, 0);
+        request.attribute(libc::IFLA_IFNAME, name_bytes(name)?.as_slice());
+        let mut found = None;
+        let answer = self.exchange(request, |kind, body| {
+            if kind == libc::RTM_NEWLINK {
+                found = parse_link(body);
+            }
+        });
+        match answer {
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+            Err(error) => Err(error),
+            Ok(()) => Ok(found),
+        }
+    }
+
+    /// Makes a veth pair with one end here and the other in `elsewhere`. Both are down.
+    pub fn add_veth(
+        &mut self,
+        here: &VethEnd<'_>,
+        there: &VethEnd<'_>,
+        elsewhere: &Namespace,
+    ) -> io::Result<()> {
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+        let mut request = Request::new(libc::RTM_NEWLINK, flags as u16);
+        request.link_header(0, 0, 0);
+        request.end_attributes(here)?;
+        let info = request.open_nest(libc::IFLA_LINKINFO);
+        request.attribute(libc::IFLA_INFO_KIND, b"veth\0");
+        let data = request.open_nest(libc::IFLA_INFO_DATA);
+        let peer = request.open_nest(VETH_INFO_PEER);
+        request.link_header(0, 0, 0);
+        request.end_attributes(there)?;
+        request.attribute(libc::IFLA_NET_NS_FD, &elsewhere.as_raw_fd().to_ne_bytes());
+        request.close_nest(peer);
+        request.close_nest(data);
+        request.close_nest(info);
+        self.execute(request)
+    }
+
+    /// Sets a link up.
+    pub fn set_up(&mut self, index: u32) -> io::Result<()> {
+        let up = libc::IFF_UP as u32;
+        let mut request = Request::new(libc::RTM_NEWLINK, 0);
+        request.link_header(index, up, up);
+        self.execute(request)
+    }
+
+    /// Removes a link, and with a veth its peer.
+    pub fn delete_link(&mut self, index: u32) -> io::Result<()> {
+        let mut request = Request::new(libc::RTM_DELLINK, 0);
+        request.link_header(index, 0, 0);
+        match self.execute(request) {
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Gives a link an address; no harm if it has it.
+    pub fn add_address(&mut self, index: u32, address: Ipv4Net) -> io::Result<()> {
+        let mut request = Request::new(libc::RTM_NEWADDR, (CREATE | libc::NLM_F_REPLACE) as u16);
+        request.bytes(&[libc::AF_INET as u8, address.prefix_len(), 0, 0]);
+        request.bytes(&index.to_ne_bytes());
+        request.attribute(libc::IFA_LOCAL, &address.addr().octets());
+        request.attribute(libc::IFA_ADDRESS, &address.addr().octets());
+        self.execute(request)
+    }
+
+    /// The IPv4 addresses of a link.
+    pub fn addresses(&mut self, index: u32) -> io::Result<Vec<Ipv4Addr>> {
+        let mut request = Request::new(libc::RTM_GETADDR, libc::NLM_F_DUMP as u16);
+        request.bytes(&[libc::AF_INET as u8, 0, 0, 0, 0, 0, 0, 0]);
+        let mut addresses = Vec::new();
+        self.exchange(request, |kind, body| {
+            let of_link = body.get(4..8).is_some_and(|bytes| bytes == index.to_ne_bytes());
+            if kind != libc::RTM_NEWADDR || !of_link {
+                return;
+            }
+            for (kind, value) in attributes(body.get(8..).unwrap_or_default()) {
+                if let (libc::IFA_LOCAL, Ok(octets)) = (kind, <[u8; 4]>::try_from(value)) {
+                    addresses.push(octets.into());
+                }
+            }
+        })?;
+        Ok(addresses)
+    }
+
+    /// Makes a route or replaces the one to the same destination.
+    pub fn replace_route(&mut self, route: &Route) -> io::Result<()> {
+        let (table, kind, scope) = match (route.local, route.gateway) {
+            (true, _) => (libc::RT_TABLE_LOCAL, libc::RTN_LOCAL, libc::RT_SCOPE_HOST),
+            (false, None) => (libc::RT_TABLE_MAIN, libc::RTN_UNICAST, libc::RT_SCOPE_LINK),
+            (false, Some(_)) => (libc::RT_TABLE_MAIN, libc::RTN_UNICAST, libc::RT_SCOPE_UNIVERSE),
+        };
+        let onlink = if route.gateway.is_some() { RTNH_F_ONLINK } else { 0 };
+        let mut request = Request::new(libc::RTM_NEWROUTE, (CREATE | libc::NLM_F_REPLACE) as u16);
+        let length = route.destination.prefix_len();
+        request.bytes(&[libc::AF_INET as u8, length, 0, 0, table]);
+        request.bytes(&[libc::RTPROT_STATIC, scope, kind]);
+        request.bytes(&onlink.to_ne_bytes());
+        request.attribute(libc::RTA_DST, &route.destination.network().octets());
+        request.attribute(libc::RTA_OIF, &route.link.to_ne_bytes());
+        if let Some(gateway) = route.gateway {
+            request.attribute(libc::RTA_GATEWAY, &gateway.octets());
+        }
+        if let Some(source) = route.source {
+            request.attribute(libc::RTA_PREFSRC, &source.octets());
+        }
+        self.execute(request)
+    }
+
+    /// Makes a permanent neighbour, so that nobody asks for it by ARP.
+    pub fn replace_neighbour(
+        &mut self,
+        link: u32,
+        address: Ipv4Addr,
+        mac: [u8; 6],
+    ) -> io::Result<()> {
+        let mut request = Request::new(libc::RTM_NEWNEIGH, (CREATE | libc::NLM_F_REPLACE) as u16);
+        request.bytes(&[libc::AF_INET as u8, 0, 0, 0]);
+        request.bytes(&link.to_ne_bytes());
+        request.bytes(&libc::NUD_PERMANENT.to_ne_bytes());
+        request.bytes(&[0, 0]);
+        request.attribute(libc::NDA_DST, &address.octets());
+        request.attribute(libc::NDA_LLADDR, &mac);
+        self.execute(request)
+    }
+
+    /// Sends a request that is answered by an acknowledgement alone.
+    fn execute(&mut self, mut request: Request) -> io::Result<()> {
+        request.flag(libc::NLM_F_ACK as u16);
+        self.exchange(request, |_, _| ())
+    }
+
+    /// Sends a request and hands every message of the answer to `each`.
+    fn exchange(&mut self, request: Request, mut each: impl FnMut(u16, &[u8])) -> io::Result<()> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let message = request.finish(self.sequence);
+        send(self.socket.as_raw_fd(), &message, MsgFlags::empty())?;
+        loop {
+            let length = match recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::empty()) {
+                Err(Errno::EINTR) => continue,
+                other => other?,
+            };
+            let mut rest = self.buffer.get(..length).unwrap_or_default();
+            while let Some((kind, flags, sequence, body, next)) = split_message(rest) {
+                rest = next;
+                if sequence != self.sequence {
+                    continue;
+                }
+                match i32::from(kind) {
+                    libc::NLMSG_DONE => return Ok(()),
+                    libc::NLMSG_ERROR => {
+                        return match word(body, 0).map(u32::cast_signed) {
+                            Some(0) => Ok(()),
+                            Some(code) => Err(io::Error::from_raw_os_error(code.wrapping_neg())),
+                            None => Err(io::ErrorKind::UnexpectedEof.into()),
+                        };
+                    }
+                    _ => {
+                        each(kind, body);
+                        let asked_for_more = message_flags(&message)
+                            & (libc::NLM_F_DUMP | libc::NLM_F_ACK) as u16
+                            != 0;
+                        if flags & libc::NLM_F_MULTI as u16 == 0 && !asked_for_more {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+const CREATE: i32 = libc::NLM_F_CREATE;
+
+/// Something that happened to a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkChange {
+    /// The link of this number is gone.
+    Gone(u32),
+    /// Messages were lost: whoever keeps a list of links has to look again.
+    Missed,
+}
+
+/// Tells of links that vanish; non-blocking, for an event loop.
+#[derive(Debug)]
+pub struct LinkMonitor {
+    socket: OwnedFd,
+}
+
+impl LinkMonitor {
+    /// Watches the calling thread's namespace.
+    pub fn open() -> io::Result<Self> {
+        let group = 1 << (libc::RTNLGRP_LINK - 1);
+        Ok(Self { socket: route_socket(SockFlag::SOCK_NONBLOCK, group)? })
+    }
+
+    /// What happened since the last time.
+    pub fn drain(&mut self, mut each: impl FnMut(LinkChange)) -> io::Result<()> {
+        let mut buffer = vec![0; 65536];
+        loop {
+            let length = match recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+                Err(Errno::EAGAIN) => return Ok(()),
+                Err(Errno::EINTR) => continue,
+                Err(Errno::ENOBUFS) => {
+                    each(LinkChange::Missed);
+                    continue;
+                }
+                other => other?,
+            };
+            let mut rest = buffer.get(..length).unwrap_or_default();
+            while let Some((kind, _, _, body, next)) = split_message(rest) {
+                rest = next;
+                if kind == libc::RTM_DELLINK
+                    && let Some(index) = word(body, 4)
+                {
+                    each(LinkChange::Gone(index));
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for LinkMonitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Makes a veth pair unless the near end is there, and returns the near end as it then is.
+pub(crate) fn ensure_veth(
+    netlink: &mut Netlink,
+    here: &VethEnd<'_>,
+    there: &VethEnd<'_>,
+    elsewhere: &Namespace,
+) -> Result<Link> {
+    if let Some(link) = netlink.link(here.name).context(|| format!("find link {}", here.name))? {
+        return Ok(link);
+    }
+    netlink.add_veth(here, there, elsewhere).context(|| format!("make link {}", here.name))?;
+    let made = netlink.link(here.name).context(|| format!("find link {}", here.name))?;
+    made.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
+        .context(|| format!("find link {} just made", here.name))
+}
+
+fn route_socket(flags: SockFlag, groups: u32) -> io::Result<OwnedFd> {
+    let fd = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        flags | SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkRoute,
+    )?;
+    // Dumps of thousands of links and bursts of deletions must fit.
+    if setsockopt(&fd, sockopt::RcvBufForce, &(4 << 20)).is_err() {
+        setsockopt(&fd, sockopt::RcvBuf, &(1 << 20))?;
+    }
+    bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
+    Ok(fd)
+}
+
+/// A request in the making.
+struct Request {
+    bytes: Vec<u8>,
+}
+
+impl Request {
+    fn new(kind: u16, flags: u16) -> Self {
+        let mut bytes = Vec::with_capacity(256);
+        bytes.extend_from_slice(&0_u32.to_ne_bytes());
+        bytes.extend_from_slice(&kind.to_ne_bytes());
+        bytes.extend_from_slice(&(flags | libc::NLM_F_REQUEST as u16).to_ne_bytes());
+        bytes.extend_from_slice(&[0; 8]);
+        Self { bytes }
+    }
+
+    fn flag(&mut self, flag: u16) {
+        let flags = message_flags(&self.bytes) | flag;
+        self.bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// `struct ifinfomsg`.
+    fn link_header(&mut self, index: u32, flags: u32, change: u32) {
+        self.bytes(&[libc::AF_UNSPEC as u8, 0, 0, 0]);
+        for part in [index, flags, change] {
+            self.bytes(&part.to_ne_bytes());
+        }
+    }
+
+    fn end_attributes(&mut self, end: &VethEnd<'_>) -> io::Result<()> {
+        self.attribute(libc::IFLA_IFNAME, name_bytes(end.name)?.as_slice());
+        self.attribute(libc::IFLA_MTU, &end.mtu.to_ne_bytes());
+        if let Some(mac) = end.mac {
+            self.attribute(libc::IFLA_ADDRESS, &mac);
+        }
+        Ok(())
+    }
+
+    fn attribute(&mut self, kind: u16, value: &[u8]) {
+        let start = self.open_nest(kind);
+        self.bytes(value);
+        self.close_nest(start);
+    }
+
+    fn open_nest(&mut self, kind: u16) -> usize {
+        let start = self.bytes.len();
+        self.bytes(&[0, 0]);
+        self.bytes(&kind.to_ne_bytes());
+        start
+    }
+
+    fn close_nest(&mut self, start: usize) {
+        // Requests are built from names and addresses: far below the 65,535 of the field.
+        let length = (self.bytes.len() - start) as u16;
+        self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+    }
+
+    fn finish(mut self, sequence: u32) -> Vec<u8> {
+        let length = self.bytes.len() as u32;
+        self.bytes[0..4].copy_from_slice(&length.to_ne_bytes());
+        self.bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+        self.bytes
+    }
+}
+
+fn message_flags(message: &[u8]) -> u16 {
+    u16::from_ne_bytes([message[6], message[7]])
+}
+
+fn name_bytes(name: &str) -> io::Result<Vec<u8>> {
+    if name.is_empty() || name.len() >= libc::IFNAMSIZ {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    Ok([name.as_bytes(), &[0]].concat())
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+/// Type, flags, sequence number and body of the first message, and what follows it.
+fn split_message(bytes: &[u8]) -> Option<(u16, u16, u32, &[u8], &[u8])> {
+    let length = word(bytes, 0)? as usize;
+    let kind = u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?);
+    let flags = u16::from_ne_bytes(bytes.get(6..8)?.try_into().ok()?);
+    let body = bytes.get(HEADER..length)?;
+    let next = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    Some((kind, flags, word(bytes, 8)?, body, next))
+}
+
+/// The attributes of a message body after its fixed part.
+fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let length = usize::from(u16::from_ne_bytes(bytes.get(0..2)?.try_into().ok()?));
+        let kind = u16::from_ne_bytes(bytes.get(2..4)?.try_into().ok()?);
+        let value = bytes.get(4..length)?;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind & libc::NLA_TYPE_MASK as u16, value))
+    })
+}
+
+fn parse_link(body: &[u8]) -> Option<Link> {
+    let up = word(body, 8)? & libc::IFF_UP as u32 != 0;
+    let mut link =
+        Link { index: word(body, 4)?, name: String::new(), mac: [0; 6], mtu: 0, up };
+    for (kind, value) in attributes(body.get(HEADER..)?) {
+        match kind {
+            libc::IFLA_IFNAME => {
+                let name = value.strip_suffix(&[0]).unwrap_or(value);
+                link.name = String::from_utf8_lossy(name).into_owned();
+            }
+            libc::IFLA_ADDRESS => link.mac = value.try_into().unwrap_or_default(),
+            libc::IFLA_MTU => link.mtu = word(value, 0)?,
+            _ => {}
+        }
+    }
+    Some(link)
+}

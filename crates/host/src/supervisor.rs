@@ -1,0 +1,116 @@
+//! Processes that outlive the daemon: how they are started and how they report.
+//!
+//! Anchor and shim are this very program under a hidden subcommand. The daemon starts one,
+//! which detaches (a second fork, a session of its own) and writes one line to its standard
+//! output once it stands: `ready`, or why it does not.
+
+use std::{
+    ffi::OsStr,
+    fs::OpenOptions,
+    io::{self, BufRead, BufReader, Write},
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use nix::{
+    sys::prctl,
+    unistd::{self, ForkResult},
+};
+
+use crate::error::{Context, HostError, Result};
+
+/// The program that knows the hidden subcommands.
+#[derive(Clone, Debug)]
+pub struct Program {
+    path: PathBuf,
+}
+
+impl Program {
+    /// The running program itself, also when its file was replaced or removed since.
+    pub fn this() -> Self {
+        Self { path: "/proc/self/exe".into() }
+    }
+
+    /// Another file; for tests, whose own program is a test runner.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    pub(crate) fn command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(&self.path);
+        command.arg(subcommand).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.current_dir("/");
+        command
+    }
+
+    /// Starts a supervisor and waits until it stands.
+    pub(crate) fn launch(
+        &self,
+        subcommand: &str,
+        arguments: &[&OsStr],
+        log: &Path,
+    ) -> Result<()> {
+        let errors = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .context(|| format!("open {}", log.display()))?;
+        let mut child = self
+            .command(subcommand)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .context(|| format!("start `{subcommand}`"))?;
+        let mut line = String::new();
+        if let Some(output) = child.stdout.take() {
+            BufReader::new(output).read_line(&mut line).context(|| "listen to a supervisor")?;
+        }
+        // The first process ends right after its fork; the supervisor is a child of init.
+        child.wait().context(|| "wait for a supervisor")?;
+        match line.trim_end() {
+            "ready" => Ok(()),
+            "" => Err(HostError::Failed(format!(
+                "`{subcommand}` ended without a word; see {}",
+                log.display()
+            ))),
+            word => Err(HostError::Failed(word.to_owned())),
+        }
+    }
+}
+
+/// Detaches the calling, single-threaded process from whoever started it.
+pub(crate) fn detach(name: &str) -> io::Result<()> {
+    // SAFETY: the caller has one thread, so no lock can be held by another across the fork.
+    match unsafe { unistd::fork() }? {
+        ForkResult::Parent { .. } => {
+            // SAFETY: ends this half at once, without running exit handlers twice.
+            unsafe { libc::_exit(0) }
+        }
+        ForkResult::Child => {}
+    }
+    unistd::setsid()?;
+    prctl::set_name(&std::ffi::CString::new(name)?)?;
+    Ok(())
+}
+
+/// Reports `ready` or the error to whoever started this supervisor, and closes the line.
+pub(crate) fn report(outcome: &Result<()>) -> io::Result<()> {
+    let line = match outcome {
+        Ok(()) => "ready\n".to_owned(),
+        Err(error) => format!("{}\n", error.to_string().replace('\n', " ")),
+    };
+    let mut out = io::stdout().lock();
+    // Whoever started us may be dead by now, which is no reason to follow.
+    let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+    let null = OpenOptions::new().write(true).open("/dev/null")?;
+    unistd::dup2_stdout(null.as_fd())?;
+    Ok(())
+}
+
+/// Writes the calling process into a group by its `cgroup.procs` file.
+pub(crate) fn join_group(procs: &Path) -> Result<()> {
+    std::fs::write(procs, "0").context(|| format!("enter {}", procs.display()))
+}
