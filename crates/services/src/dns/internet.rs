@@ -1,0 +1,120 @@
+//! Names as the simulated internet sees them: its hosts, the public names of instances (DNS-8),
+//! and both ways back.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use gureum_types::view::{PublicAddressView, ServiceView};
+
+use super::{Finding, Found, Resolver, dash, dashed, reverse_of, reverse_zone};
+use crate::{caller::View, internet::Hosts};
+
+/// The resolver that 8.8.8.8 and its like run; it also finds names for the SOCKS server.
+pub struct InternetResolver {
+    hosts: Arc<Hosts>,
+    view: View,
+}
+
+impl InternetResolver {
+    /// A resolver for these hosts and the public addresses of the view.
+    pub fn new(hosts: Arc<Hosts>, view: View) -> Self {
+        Self { hosts, view }
+    }
+
+    /// What a name is outside of every VPC.
+    pub fn look_up(&self, name: &str) -> Finding {
+        self.look_up_in(&self.view.load(), name)
+    }
+
+    /// The first address of a name, for programs that connect to it.
+    pub fn address_of(&self, name: &str) -> Option<Ipv4Addr> {
+        let name = name.to_ascii_lowercase();
+        match self.look_up(name.strip_suffix('.').unwrap_or(&name)).found {
+            Found::Addresses(addresses) => addresses.first().copied(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn look_up_in(&self, view: &ServiceView, name: &str) -> Finding {
+        if let Some(address) = reverse_of(name) {
+            return Finding::new(self.reverse(view, address), reverse_zone(address));
+        }
+        if let Some(public) = public_host(name) {
+            let found = match public.owner(view) {
+                Some((address, _)) => Found::Addresses(vec![address]),
+                None => Found::Missing,
+            };
+            return Finding::new(found, public.domain);
+        }
+        let found = match self.hosts.addresses_of(name) {
+            addresses if !addresses.is_empty() => Found::Addresses(addresses),
+            _ if self.hosts.has_below(name) => Found::Nothing,
+            _ => Found::Missing,
+        };
+        Finding::new(found, self.hosts.zone_of(name))
+    }
+
+    fn reverse(&self, view: &ServiceView, address: Ipv4Addr) -> Found {
+        if let Some(owner) = view.public_addresses.get(&address)
+            && has_public_names(view, owner)
+        {
+            return Found::Pointer(public_name(address, owner));
+        }
+        match self.hosts.name_of(address) {
+            Some(name) => Found::Pointer(name.to_owned()),
+            None => Found::Missing,
+        }
+    }
+}
+
+impl Resolver for InternetResolver {
+    fn admits(&self, _: SocketAddr) -> bool {
+        true
+    }
+
+    fn recursion_only(&self) -> bool {
+        false
+    }
+
+    fn find(&self, _: SocketAddr, name: &str) -> Option<Finding> {
+        Some(self.look_up(name))
+    }
+}
+
+/// A name of the form `ec2-….<region>.compute.amazonaws.com`, whether or not anyone has it.
+pub(super) struct PublicHost<'a> {
+    address: Option<Ipv4Addr>,
+    /// The domain below which the name is.
+    pub(super) domain: &'a str,
+}
+
+/// Takes a public host name apart; `None` for names of another form.
+pub(super) fn public_host(name: &str) -> Option<PublicHost<'_>> {
+    let (label, domain) = name.split_once('.')?;
+    let ours = domain == "compute-1.amazonaws.com" || domain.ends_with(".compute.amazonaws.com");
+    ours.then(|| PublicHost { address: label.strip_prefix("ec2-").and_then(dashed), domain })
+}
+
+impl PublicHost<'_> {
+    /// Who has the name now, with the address in it.
+    pub(super) fn owner<'v>(
+        &self,
+        view: &'v ServiceView,
+    ) -> Option<(Ipv4Addr, &'v PublicAddressView)> {
+        let address = self.address?;
+        let owner = view.public_addresses.get(&address)?;
+        let named = owner.region.public_domain() == self.domain && has_public_names(view, owner);
+        named.then_some((address, owner))
+    }
+}
+
+/// Public names are there only in VPCs with both attributes (DNS-4, DNS-5).
+fn has_public_names(view: &ServiceView, owner: &PublicAddressView) -> bool {
+    view.vpcs.get(&owner.vpc_id).is_some_and(|vpc| vpc.dns_support && vpc.dns_hostnames)
+}
+
+fn public_name(address: Ipv4Addr, owner: &PublicAddressView) -> String {
+    format!("ec2-{}.{}", dash(address), owner.region.public_domain())
+}

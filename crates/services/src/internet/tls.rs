@@ -1,0 +1,61 @@
+//! TLS for the hosts of the internet: a certificate by our own authority for each name that a
+//! client asks for, as long as it is one of the host's.
+
+use std::{net::Ipv4Addr, sync::Arc};
+
+use rustls::{
+    ServerConfig,
+    crypto::ring::default_provider,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use tracing::warn;
+
+use super::hosts::Hosts;
+use crate::ca::Ca;
+
+/// The configuration for the host at an address.
+pub(super) fn config(
+    ca: Arc<Ca>,
+    hosts: Arc<Hosts>,
+    address: Ipv4Addr,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(ByName { ca, hosts, address }));
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+struct ByName {
+    ca: Arc<Ca>,
+    hosts: Arc<Hosts>,
+    address: Ipv4Addr,
+}
+
+impl std::fmt::Debug for ByName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ByName").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let host = self.hosts.at(self.address)?;
+        let name = match hello.server_name() {
+            Some(name) if host.is_called(name) => name.to_owned(),
+            // Another name: the handshake ends, as no certificate of ours would be right.
+            Some(_) => return None,
+            // A client that connects by address says no name.
+            None => self.address.to_string(),
+        };
+        match self.ca.certificate_for(&name) {
+            Ok(certificate) => Some(certificate),
+            Err(error) => {
+                warn!(%name, %error, "making a certificate");
+                None
+            }
+        }
+    }
+}
