@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 16;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Node {
     pub(crate) value: Option<String>,
-    pub(crate) children: BTreeMap<String, Node>,
+    pub(crate) children: BTreeMap<String, Self>,
 }
 
 impl Node {

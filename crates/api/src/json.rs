@@ -116,7 +116,7 @@ fn one<'v>(
     path: &mut Vec<Step<'v>>,
 ) -> Result<(), ApiError> {
     let wrong = |kind| Problem::NotA(kind, "");
-    let checked = match (slot, value) {
+    match (slot, value) {
         (Slot::Structure(target), Value::Object(object)) => {
             return structure(target, object, path);
         }
@@ -151,8 +151,7 @@ fn one<'v>(
             scalar::fill(slot, &text, member.check).map_err(|p| refused(path, p))
         }
         (slot, _) => Err(refused(path, wrong(kind(&slot)))),
-    };
-    checked
+    }
 }
 
 fn kind(slot: &Slot<'_>) -> &'static str {

@@ -173,10 +173,9 @@ impl<'a> Writer<'a> {
             if field.flattened || ec2 {
                 row.push_str(".flattened()");
             }
-            if let (min, Some(max)) = (field.min.unwrap_or(0.0), field.max) {
+            if field.min.is_some_and(|m| m > 0.0) || field.max.is_some() {
+                let (min, max) = bounds(field, "0", "u32::MAX");
                 let _ = write!(row, ".count({min}, {max})");
-            } else if let Some(min) = field.min {
-                let _ = write!(row, ".count({min}, u32::MAX)");
             }
             if self.omitted.contains(owner, name) {
                 row.push_str(".omit_empty()");
@@ -192,16 +191,13 @@ impl<'a> Writer<'a> {
     fn checks(&self, row: &mut String, shape_name: &str) -> Result<(), String> {
         let shape = self.shape(shape_name)?;
         match shape.kind.as_str() {
+            "string" if self.wanted.open_enums.contains(shape_name) => {}
             "string" if !shape.values.is_empty() => {
-                if !self.wanted.open_enums.contains(shape_name) {
-                    let _ = write!(row, ".one_of(values::{})", names::constant(shape_name));
-                }
+                let _ = write!(row, ".one_of(values::{})", names::constant(shape_name));
             }
-            "string" => {
-                if shape.min.is_some_and(|m| m > 0.0) || shape.max.is_some() {
-                    let (min, max) = bounds(shape, "0", "u32::MAX");
-                    let _ = write!(row, ".length({min}, {max})");
-                }
+            "string" if shape.min.is_some_and(|m| m > 0.0) || shape.max.is_some() => {
+                let (min, max) = bounds(shape, "0", "u32::MAX");
+                let _ = write!(row, ".length({min}, {max})");
             }
             "integer" | "long" if shape.min.is_some() || shape.max.is_some() => {
                 let (min, max) = bounds(shape, "i64::MIN", "i64::MAX");

@@ -381,7 +381,7 @@ shape! {
         pub parent_zone_name: Option<String> = m("ParentZoneName").wire("parentZoneName"),
         pub parent_zone_id: Option<String> = m("ParentZoneId").wire("parentZoneId"),
         pub group_long_name: Option<String> = m("GroupLongName").wire("groupLongName"),
-        pub geography: Vec<AvailabilityZoneGeography> = m("Geography").query("GeographySet").wire("geographySet").item("item").flattened(),
+        pub geography: Vec<AvailabilityZoneGeography> = m("Geography").query("GeographySet").wire("geographySet").item("item").flattened().omit_empty(),
         pub sub_geography: Vec<AvailabilityZoneSubGeography> = m("SubGeography").query("SubGeographySet").wire("subGeographySet").item("item").flattened().omit_empty(),
         pub state: Option<String> = m("State").query("ZoneState").wire("zoneState").one_of(values::AVAILABILITY_ZONE_STATE),
     }
@@ -679,7 +679,7 @@ shape! {
 shape! {
     pub struct CreateSecurityGroupResult {
         pub group_id: Option<String> = m("GroupId").wire("groupId"),
-        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened().omit_empty(),
         pub security_group_arn: Option<String> = m("SecurityGroupArn").wire("securityGroupArn"),
     }
 }
@@ -1414,7 +1414,7 @@ shape! {
         pub maximum_ebs_attachments: Option<i32> = m("MaximumEbsAttachments").wire("maximumEbsAttachments"),
         pub attachment_limit_type: Option<String> = m("AttachmentLimitType").wire("attachmentLimitType").one_of(values::ATTACHMENT_LIMIT_TYPE),
         pub maximum_ebs_cards: Option<i32> = m("MaximumEbsCards").wire("maximumEbsCards"),
-        pub ebs_cards: Vec<EbsCardInfo> = m("EbsCards").query("EbsCardSet").wire("ebsCardSet").item("item").flattened(),
+        pub ebs_cards: Vec<EbsCardInfo> = m("EbsCards").query("EbsCardSet").wire("ebsCardSet").item("item").flattened().omit_empty(),
     }
 }
 
@@ -1459,7 +1459,7 @@ shape! {
 
 shape! {
     pub struct EbsStatusSummary {
-        pub details: Vec<EbsStatusDetails> = m("Details").wire("details").item("item").flattened(),
+        pub details: Vec<EbsStatusDetails> = m("Details").wire("details").item("item").flattened().omit_empty(),
         pub status: Option<String> = m("Status").wire("status").one_of(values::SUMMARY_STATUS),
     }
 }
@@ -1719,7 +1719,7 @@ shape! {
         pub key_fingerprint: Option<String> = m("KeyFingerprint").wire("keyFingerprint"),
         pub key_name: Option<String> = m("KeyName").wire("keyName"),
         pub key_pair_id: Option<String> = m("KeyPairId").wire("keyPairId"),
-        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened().omit_empty(),
     }
 }
 
@@ -1826,7 +1826,7 @@ shape! {
 
 shape! {
     pub struct InstanceAttribute {
-        pub block_device_mappings: Vec<InstanceBlockDeviceMapping> = m("BlockDeviceMappings").query("BlockDeviceMapping").wire("blockDeviceMapping").item("item").flattened(),
+        pub block_device_mappings: Vec<InstanceBlockDeviceMapping> = m("BlockDeviceMappings").query("BlockDeviceMapping").wire("blockDeviceMapping").item("item").flattened().omit_empty(),
         pub disable_api_termination: Option<AttributeBooleanValue> = m("DisableApiTermination").wire("disableApiTermination"),
         pub ena_support: Option<AttributeBooleanValue> = m("EnaSupport").wire("enaSupport"),
         pub enclave_options: Option<EnclaveOptions> = m("EnclaveOptions").wire("enclaveOptions"),
@@ -1835,14 +1835,14 @@ shape! {
         pub instance_initiated_shutdown_behavior: Option<AttributeValue> = m("InstanceInitiatedShutdownBehavior").wire("instanceInitiatedShutdownBehavior"),
         pub instance_type: Option<AttributeValue> = m("InstanceType").wire("instanceType"),
         pub kernel_id: Option<AttributeValue> = m("KernelId").query("Kernel").wire("kernel"),
-        pub product_codes: Vec<ProductCode> = m("ProductCodes").wire("productCodes").item("item").flattened(),
+        pub product_codes: Vec<ProductCode> = m("ProductCodes").wire("productCodes").item("item").flattened().omit_empty(),
         pub ramdisk_id: Option<AttributeValue> = m("RamdiskId").query("Ramdisk").wire("ramdisk"),
         pub root_device_name: Option<AttributeValue> = m("RootDeviceName").wire("rootDeviceName"),
         pub source_dest_check: Option<AttributeBooleanValue> = m("SourceDestCheck").wire("sourceDestCheck"),
         pub sriov_net_support: Option<AttributeValue> = m("SriovNetSupport").wire("sriovNetSupport"),
         pub user_data: Option<AttributeValue> = m("UserData").wire("userData"),
         pub disable_api_stop: Option<AttributeBooleanValue> = m("DisableApiStop").wire("disableApiStop"),
-        pub groups: Vec<GroupIdentifier> = m("Groups").query("GroupSet").wire("groupSet").item("item").flattened(),
+        pub groups: Vec<GroupIdentifier> = m("Groups").query("GroupSet").wire("groupSet").item("item").flattened().omit_empty(),
     }
 }
 
@@ -2262,7 +2262,7 @@ shape! {
 shape! {
     pub struct KeyPair {
         pub key_pair_id: Option<String> = m("KeyPairId").wire("keyPairId"),
-        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened().omit_empty(),
         pub key_name: Option<String> = m("KeyName").wire("keyName"),
         pub key_fingerprint: Option<String> = m("KeyFingerprint").wire("keyFingerprint"),
         pub key_material: Option<String> = m("KeyMaterial").wire("keyMaterial"),
@@ -2549,7 +2549,7 @@ shape! {
         pub ipv6_native: Option<bool> = m("Ipv6Native").wire("ipv6Native"),
         pub ipv6_address: Option<String> = m("Ipv6Address").wire("ipv6Address"),
         pub operator: Option<OperatorResponse> = m("Operator").wire("operator"),
-        pub associated_subnets: Vec<String> = m("AssociatedSubnets").query("AssociatedSubnetSet").wire("associatedSubnetSet").item("item").flattened(),
+        pub associated_subnets: Vec<String> = m("AssociatedSubnets").query("AssociatedSubnetSet").wire("associatedSubnetSet").item("item").flattened().omit_empty(),
         pub availability_zone_id: Option<String> = m("AvailabilityZoneId").wire("availabilityZoneId"),
     }
 }
@@ -2796,7 +2796,7 @@ shape! {
 shape! {
     pub struct Region {
         pub opt_in_status: Option<String> = m("OptInStatus").wire("optInStatus"),
-        pub geography: Vec<RegionGeography> = m("Geography").query("GeographySet").wire("geographySet").item("item").flattened(),
+        pub geography: Vec<RegionGeography> = m("Geography").query("GeographySet").wire("geographySet").item("item").flattened().omit_empty(),
         pub region_name: Option<String> = m("RegionName").wire("regionName"),
         pub endpoint: Option<String> = m("Endpoint").query("RegionEndpoint").wire("regionEndpoint"),
     }
@@ -2912,7 +2912,7 @@ shape! {
 shape! {
     pub struct RevokeSecurityGroupEgressResult {
         pub r#return: Option<bool> = m("Return").wire("return"),
-        pub unknown_ip_permissions: Vec<IpPermission> = m("UnknownIpPermissions").query("UnknownIpPermissionSet").wire("unknownIpPermissionSet").item("item").flattened(),
+        pub unknown_ip_permissions: Vec<IpPermission> = m("UnknownIpPermissions").query("UnknownIpPermissionSet").wire("unknownIpPermissionSet").item("item").flattened().omit_empty(),
         pub revoked_security_group_rules: Vec<RevokedSecurityGroupRule> = m("RevokedSecurityGroupRules").query("RevokedSecurityGroupRuleSet").wire("revokedSecurityGroupRuleSet").item("item").flattened(),
     }
 }
@@ -2936,7 +2936,7 @@ shape! {
 shape! {
     pub struct RevokeSecurityGroupIngressResult {
         pub r#return: Option<bool> = m("Return").wire("return"),
-        pub unknown_ip_permissions: Vec<IpPermission> = m("UnknownIpPermissions").query("UnknownIpPermissionSet").wire("unknownIpPermissionSet").item("item").flattened(),
+        pub unknown_ip_permissions: Vec<IpPermission> = m("UnknownIpPermissions").query("UnknownIpPermissionSet").wire("unknownIpPermissionSet").item("item").flattened().omit_empty(),
         pub revoked_security_group_rules: Vec<RevokedSecurityGroupRule> = m("RevokedSecurityGroupRules").query("RevokedSecurityGroupRuleSet").wire("revokedSecurityGroupRuleSet").item("item").flattened(),
     }
 }
@@ -3325,8 +3325,8 @@ shape! {
         pub default_v_cpus: Option<i32> = m("DefaultVCpus").wire("defaultVCpus"),
         pub default_cores: Option<i32> = m("DefaultCores").wire("defaultCores"),
         pub default_threads_per_core: Option<i32> = m("DefaultThreadsPerCore").wire("defaultThreadsPerCore"),
-        pub valid_cores: Vec<i32> = m("ValidCores").wire("validCores").item("item").flattened(),
-        pub valid_threads_per_core: Vec<i32> = m("ValidThreadsPerCore").wire("validThreadsPerCore").item("item").flattened(),
+        pub valid_cores: Vec<i32> = m("ValidCores").wire("validCores").item("item").flattened().omit_empty(),
+        pub valid_threads_per_core: Vec<i32> = m("ValidThreadsPerCore").wire("validThreadsPerCore").item("item").flattened().omit_empty(),
     }
 }
 
@@ -3410,7 +3410,7 @@ shape! {
         pub state: Option<String> = m("State").wire("state").one_of(values::VPC_ENCRYPTION_CONTROL_STATE),
         pub state_message: Option<String> = m("StateMessage").wire("stateMessage"),
         pub resource_exclusions: Option<VpcEncryptionControlExclusions> = m("ResourceExclusions").wire("resourceExclusions"),
-        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened().omit_empty(),
     }
 }
 

@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, Response, Uri};
 use serde_json::{Map, Value, json};
 
 /// A structure as JSON: only what is there, bytes as base64, time as whole milliseconds.
-pub fn plain(source: &dyn Structure) -> Value {
+pub(crate) fn plain(source: &dyn Structure) -> Value {
     let mut object = Map::new();
     for (member, field) in source.members().iter().zip(source.fields()) {
         if let Some(value) = plain_content(field.content()) {
@@ -50,7 +50,7 @@ fn plain_view(view: View<'_>) -> Value {
 }
 
 /// Fills a structure from JSON as [`plain`] writes it.
-pub fn fill(target: &mut dyn Structure, source: &Value) {
+pub(crate) fn fill(target: &mut dyn Structure, source: &Value) {
     let object = source.as_object().expect("an object");
     let members = target.members();
     for key in object.keys() {
@@ -150,17 +150,22 @@ fn codec(service: Service, name: &str) -> (Decode, Encode) {
 }
 
 /// Decodes a routed request as its own operation's input.
-pub fn decode(request: &ApiRequest) -> Result<Value, ApiError> {
+pub(crate) fn decode(request: &ApiRequest) -> Result<Value, ApiError> {
     codec(request.operation.service(), request.operation.name()).0(request)
 }
 
 /// Encodes an output of the operation of that name.
-pub fn encode(service: Service, name: &str, output: &Value, request_id: &str) -> Response<Bytes> {
+pub(crate) fn encode(
+    service: Service,
+    name: &str,
+    output: &Value,
+    request_id: &str,
+) -> Response<Bytes> {
     codec(service, name).1(output, request_id)
 }
 
 /// Headers of a request signed for a service in Seoul.
-pub fn signed(service: &str) -> HeaderMap {
+pub(crate) fn signed(service: &str) -> HeaderMap {
     let value = format!(
         "AWS4-HMAC-SHA256 Credential=AKID/20260101/ap-northeast-2/{service}/aws4_request, \
          SignedHeaders=host;x-amz-date, Signature={}",
@@ -173,12 +178,12 @@ pub fn signed(service: &str) -> HeaderMap {
 }
 
 /// Routes a POST to `/`.
-pub fn post(headers: &HeaderMap, body: &[u8]) -> Result<ApiRequest, gureum_api::Refused> {
+pub(crate) fn post(headers: &HeaderMap, body: &[u8]) -> Result<ApiRequest, gureum_api::Refused> {
     gureum_api::route(&Method::POST, &Uri::from_static("/"), headers, body)
 }
 
 /// Routes an EC2 form and decodes it.
-pub fn ec2(body: &str) -> Result<Value, ApiError> {
+pub(crate) fn ec2(body: &str) -> Result<Value, ApiError> {
     let version = "&Version=2016-11-15";
     let request = post(&signed("ec2"), format!("{body}{version}").as_bytes());
     decode(&request.map_err(|refused| refused.error)?)
