@@ -117,10 +117,8 @@ fn one<'v>(
 ) -> Result<(), ApiError> {
     let wrong = |kind| Problem::NotA(kind, "");
     match (slot, value) {
-        (Slot::Structure(target), Value::Object(object)) => {
-            return structure(target, object, path);
-        }
-        (Slot::Nested(target), value) => return field(target, member, value, path),
+        (Slot::Structure(target), Value::Object(object)) => structure(target, object, path),
+        (Slot::Nested(target), value) => field(target, member, value, path),
         (Slot::Text(slot), Value::String(text)) => {
             text.clone_into(slot);
             scalar::verify(text, member.check).map_err(|p| refused(path, p))
