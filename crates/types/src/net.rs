@@ -45,7 +45,7 @@ pub fn caller_address(port: PortIndex, address_index: u32) -> Option<std::net::I
 pub fn caller_of(address: std::net::Ipv4Addr) -> Option<(PortIndex, u32)> {
     let bits = u32::from(address);
     (bits & 0xff80_0000 == 0x0a00_0000)
-        .then(|| (PortIndex((bits & 0x007f_ffff) >> 6), bits & (ADDRESSES_PER_PORT - 1)))
+        .then_some((PortIndex((bits & 0x007f_ffff) >> 6), bits & (ADDRESSES_PER_PORT - 1)))
 }
 
 /// What a caller of a service asked for: the services namespace has one address each in

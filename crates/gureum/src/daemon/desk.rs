@@ -1,0 +1,95 @@
+//! The daemon's own socket: answers what the command line asks ([`crate::admin`]).
+//!
+//! A thread a connection, since requests carry file descriptors and some last as long as a
+//! person's shell. Whoever can open the socket may do everything, so its file is the owner's alone.
+
+use std::{
+    fs, io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{
+            fs::PermissionsExt as _,
+            net::{UnixListener, UnixStream},
+        },
+    },
+    path::Path,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use tracing::{debug, warn};
+
+use crate::{
+    admin::{Reply, Request},
+    cli::{
+        client::{receive, send},
+        paths::{self, Person},
+    },
+};
+
+/// How long to wait after an accept that failed, as for want of file descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Answers requests; the descriptors that come with one and go with the answer beside it.
+pub(crate) trait Desk: Send + Sync + 'static {
+    /// Answers one request. What cannot be done is [`Reply::Error`].
+    fn answer(&self, request: Request, descriptors: Vec<OwnedFd>) -> (Reply, Vec<OwnedFd>);
+}
+
+/// Opens the socket, in place of one that a dead daemon left.
+pub(crate) fn open(data_dir: &Path, owner: &Person) -> io::Result<UnixListener> {
+    let (path, _folder) = paths::socket(data_dir)?;
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    owner.give(&path)?;
+    Ok(listener)
+}
+
+/// Serves the socket on threads of its own, for as long as the process lives.
+pub(crate) fn serve(listener: UnixListener, desk: Arc<dyn Desk>) -> io::Result<()> {
+    let work = move || {
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    let desk = Arc::clone(&desk);
+                    let started = thread::Builder::new()
+                        .name("gureum-desk".into())
+                        .stack_size(512 << 10)
+                        .spawn(move || converse(&stream, desk.as_ref()));
+                    if let Err(error) = started {
+                        warn!(%error, "a thread for a request on the socket");
+                    }
+                }
+                Err(error) => {
+                    warn!(%error, "accepting on the socket");
+                    thread::sleep(PAUSE);
+                }
+            }
+        }
+    };
+    thread::Builder::new().name("gureum-socket".into()).spawn(work).map(drop)
+}
+
+fn converse(stream: &UnixStream, desk: &dyn Desk) {
+    let (line, descriptors) = match receive(stream) {
+        Ok(received) => received,
+        // Asking whether somebody is here looks like this.
+        Err(error) => return debug!(%error, "a request on the socket"),
+    };
+    let (reply, descriptors) = match serde_json::from_str::<Request>(&line) {
+        Ok(request) => desk.answer(request, descriptors),
+        Err(error) => (Reply::Error(format!("the request is not understood: {error}")), Vec::new()),
+    };
+    let sent = serde_json::to_string(&reply).map_err(io::Error::other).and_then(|line| {
+        let borrowed: Vec<_> = descriptors.iter().map(OwnedFd::as_fd).collect();
+        send(stream, &line, &borrowed)
+    });
+    if let Err(error) = sent {
+        debug!(%error, "an answer on the socket");
+    }
+}

@@ -1,0 +1,148 @@
+//! Opens the doors of the services and of the simulated internet and puts the servers behind them.
+//!
+//! Sockets are made inside the namespaces; the servers themselves are tasks of the daemon.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    net::{IpAddr, SocketAddr, SocketAddrV4},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    sync::Arc,
+};
+
+use axum::Router;
+use gureum_host::namespace::Namespace;
+use gureum_services::{
+    ca::Ca,
+    caller::{Allowance, View, by_address},
+    connect::{Connecting, Connector},
+    dns::{self, InternetResolver, VpcResolver},
+    imds::{self, Imds},
+    internet::{Hosts, Internet},
+    sntp,
+};
+use gureum_types::ServiceDoor;
+use tokio::net::{TcpListener, TcpSocket, UdpSocket};
+use tracing::error;
+
+use super::DaemonError;
+
+/// Connects from inside the simulated internet.
+pub(crate) struct InternetConnector(pub(crate) Arc<Namespace>);
+
+impl Connector for InternetConnector {
+    fn connect(&self, address: SocketAddrV4) -> Connecting<'_> {
+        let namespace = Arc::clone(&self.0);
+        Box::pin(async move {
+            let target = SocketAddr::V4(address);
+            let made = tokio::task::spawn_blocking(move || namespace.tcp_socket(target)).await;
+            let socket = made.map_err(io::Error::other)??;
+            TcpSocket::from_std_stream(socket.into()).connect(target).await
+        })
+    }
+}
+
+/// What servers share.
+pub(crate) struct Shared {
+    pub(crate) view: View,
+    pub(crate) ca: Arc<Ca>,
+    pub(crate) hosts: Arc<Hosts>,
+    pub(crate) resolver: Arc<InternetResolver>,
+}
+
+/// Serves what a VPC offers its instances.
+pub(crate) fn serve_services(
+    services: &Namespace,
+    shared: &Shared,
+    token_key: [u8; 32],
+) -> Result<(), DaemonError> {
+    let allowance = Arc::new(Allowance::default());
+    let imds = Arc::new(Imds::new(
+        Arc::clone(&shared.view),
+        by_address(),
+        Arc::clone(&allowance),
+        Arc::clone(&shared.ca),
+        token_key,
+    ));
+    let listener = tcp(services, ServiceDoor::Metadata, 80)?;
+    tokio::spawn(imds::serve(listener, imds));
+
+    let resolver = Arc::new(VpcResolver::new(
+        Arc::clone(&shared.view),
+        by_address(),
+        Arc::clone(&allowance),
+        Arc::clone(&shared.resolver),
+    ));
+    for door in [ServiceDoor::ResolverVpc, ServiceDoor::ResolverLinkLocal] {
+        tokio::spawn(dns::serve_udp(udp(services, door, 53)?, Arc::clone(&resolver) as _));
+        tokio::spawn(dns::serve_tcp(tcp(services, door, 53)?, Arc::clone(&resolver) as _));
+    }
+    tokio::spawn(sntp::serve(udp(services, ServiceDoor::Time, 123)?, by_address(), allowance));
+    Ok(())
+}
+
+/// Serves the hosts of the simulated internet; requests to AWS's names go to `aws_api`.
+pub(crate) fn serve_internet(
+    internet: &Namespace,
+    shared: &Shared,
+    aws_api: Router,
+) -> Result<(), DaemonError> {
+    let servers = Arc::new(Internet::new(
+        Arc::clone(&shared.hosts),
+        Arc::clone(&shared.resolver),
+        Arc::clone(&shared.ca),
+        aws_api,
+    ));
+    for door in shared.hosts.doors() {
+        let address = SocketAddr::new(IpAddr::V4(door.address), door.port());
+        let servers = Arc::clone(&servers);
+        if door.is_udp() {
+            let socket = internet.udp_socket(address).and_then(UdpSocket::from_std);
+            tokio::spawn(servers.serve_udp(door, socket.map_err(|e| not_open(address, &e))?));
+        } else {
+            let listener = internet.tcp_listener(address).and_then(TcpListener::from_std);
+            let listener = listener.map_err(|e| not_open(address, &e))?;
+            tokio::spawn(async move {
+                if let Err(error) = servers.serve_tcp(door, listener).await {
+                    error!(%door, %error, "a host of the internet does not serve");
+                }
+            });
+        }
+    }
+    Ok(())
+}
+
+fn tcp(services: &Namespace, door: ServiceDoor, port: u16) -> Result<TcpListener, DaemonError> {
+    let address = SocketAddr::new(IpAddr::V4(door.address()), port);
+    let listener = services.tcp_listener(address).and_then(TcpListener::from_std);
+    listener.map_err(|error| not_open(address, &error))
+}
+
+fn udp(services: &Namespace, door: ServiceDoor, port: u16) -> Result<UdpSocket, DaemonError> {
+    let address = SocketAddr::new(IpAddr::V4(door.address()), port);
+    let socket = services.udp_socket(address).and_then(UdpSocket::from_std);
+    socket.map_err(|error| not_open(address, &error))
+}
+
+fn not_open(address: SocketAddr, error: &io::Error) -> DaemonError {
+    DaemonError::new(format!("cannot listen at {address} inside the cloud: {error}"))
+        .help("does an older daemon of this data directory still run? `gureum down` ends it")
+}
+
+/// A key that lives as long as the data directory, so that metadata tokens outlive the daemon.
+pub(crate) fn token_key(path: &Path) -> io::Result<[u8; 32]> {
+    if let Ok(bytes) = fs::read(path)
+        && let Ok(key) = <[u8; 32]>::try_from(bytes)
+    {
+        return Ok(key);
+    }
+    let mut key = [0; 32];
+    for chunk in key.chunks_exact_mut(8) {
+        chunk.copy_from_slice(&rand::random::<u64>().to_le_bytes());
+    }
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(&key)?;
+    Ok(key)
+}
