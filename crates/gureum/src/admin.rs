@@ -163,3 +163,13 @@ pub(crate) struct InstanceRow {
     /// Whether its status checks passed.
     pub ready: bool,
 }
+
+/// What `GET /_gureum/health` answers on the API's port, with a `Server: Gureum/…` header: enough
+/// to tell that an endpoint is ours, and whose.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Health {
+    /// The daemon's version.
+    pub version: String,
+    /// The daemon's tag, the same as in [`Status`].
+    pub tag: String,
+}

@@ -1,0 +1,222 @@
+//! The command line. Each command is a file; what they share is how to reach the daemon, where
+//! files are, how answers are printed and how errors are said.
+
+mod client;
+mod console;
+mod doctor;
+mod down;
+mod env;
+mod error;
+mod exec;
+mod instances;
+mod internet;
+mod lab;
+mod linux;
+mod logs;
+mod output;
+pub(crate) mod paths;
+mod port_holder;
+mod purge;
+mod reset;
+mod ssh;
+mod status;
+mod terminal;
+pub(crate) mod up;
+mod why;
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use self::{client::Daemon, error::CliError, paths::Person};
+
+/// An AWS VPC on your own machine, with real packets.
+#[derive(Debug, Parser)]
+#[command(name = "gureum", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Begin with:
+  sudo gureum up --detach
+  eval \"$(gureum env)\"
+  aws ec2 describe-vpcs")]
+struct Cli {
+    /// The data directory, which says which daemon is meant [default: in your home]
+    #[arg(long, global = true, value_name = "DIR", env = "GUREUM_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the cloud
+    Up(up::UpArgs),
+    /// Stop the cloud and take down everything it made on this machine; data stay
+    Down(down::DownArgs),
+    /// Show how the cloud is
+    Status(output::OutputArgs),
+    /// Check what this machine can do, and say what to do about the rest
+    Doctor(output::OutputArgs),
+    /// Show what the daemon logged
+    Logs(logs::LogsArgs),
+    /// Delete the resources of an account, or all
+    Reset(reset::ResetArgs),
+    /// Stop the cloud and delete its data directory
+    Purge(purge::PurgeArgs),
+    /// Print the shell lines that point AWS clients at the cloud
+    Env(env::EnvArgs),
+    /// Run the AWS CLI against the cloud
+    #[command(disable_help_flag = true)]
+    Aws(env::ProgramArgs),
+    /// Run Terraform against the cloud
+    #[command(disable_help_flag = true)]
+    Terraform(env::ProgramArgs),
+    /// Run a command in the simulated internet
+    Internet(internet::InternetArgs),
+    /// Log in to an instance with OpenSSH, from the simulated internet
+    Ssh(ssh::SshArgs),
+    /// Run a command in an instance, without network and key
+    Exec(exec::ExecArgs),
+    /// Show what an instance wrote to its console
+    Console(console::ConsoleArgs),
+    /// List the instances
+    Instances(output::OutputArgs),
+    /// Say whether packets pass, and which rule or route decides
+    Why(why::WhyCommand),
+    /// Run hands-on labs
+    #[command(subcommand)]
+    Lab(lab::LabCommand),
+}
+
+/// Runs the command that the process was started with.
+pub(crate) fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are "errors" too, with status 0. A closed pipe is no matter.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    cli.run().unwrap_or_else(|error| {
+        if !error.is_closed_pipe() {
+            let _ = writeln!(std::io::stderr(), "{error}");
+        }
+        ExitCode::from(error.status)
+    })
+}
+
+impl Cli {
+    fn run(&self) -> Result<ExitCode, CliError> {
+        if let Command::Up(args) = &self.command {
+            return up::run(args, self.data_dir.as_deref());
+        }
+        let person = Person::current();
+        let daemon = Daemon::at(&paths::data_dir(self.data_dir.as_deref(), &person)?);
+        match &self.command {
+            Command::Up(args) => up::run(args, self.data_dir.as_deref()),
+            Command::Down(args) => down::run(args, &daemon),
+            Command::Status(args) => status::run(args, &daemon),
+            Command::Doctor(args) => doctor::run(args, &daemon),
+            Command::Logs(args) => logs::run(args, &daemon),
+            Command::Reset(args) => reset::run(args, &daemon),
+            Command::Purge(args) => purge::run(args, &daemon),
+            Command::Env(args) => env::run(args, &daemon),
+            Command::Aws(args) => env::exec("aws", args, &daemon),
+            Command::Terraform(args) => env::exec("terraform", args, &daemon),
+            Command::Internet(args) => internet::run(args, &daemon),
+            Command::Ssh(args) => ssh::run(args, &daemon),
+            Command::Exec(args) => exec::run(args, &daemon),
+            Command::Console(args) => console::run(args, &daemon),
+            Command::Instances(args) => instances::run(args, &daemon),
+            Command::Why(args) => why::run(args, &daemon),
+            Command::Lab(command) => lab::run(command, &daemon),
+        }
+    }
+}
+
+/// Asks a question whose answer decides about data. Without a terminal there is nobody to ask.
+fn confirm(question: &str, flag: &str) -> Result<bool, CliError> {
+    use std::io::IsTerminal;
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::new(format!("{question} Nobody to ask: no terminal"))
+            .help(format!("repeat with {flag}")));
+    }
+    output::print(&format!("{question} [y/N] "))?;
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| CliError::new(format!("cannot read the answer: {error}")))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_lines_of_the_guides_parse() {
+        for line in [
+            "gureum up --detach",
+            "gureum up --detach --listen 127.0.0.1:0 --data-dir /tmp/x --no-instances",
+            "gureum up --account-id 000000000001 --public-pool 198.18.64.0/20 --socks off",
+            "gureum --data-dir /tmp/x down --keep-instances",
+            "gureum status --output json",
+            "gureum doctor -o json",
+            "gureum logs -f",
+            "gureum reset --account 123456789012 -y",
+            "gureum purge -y",
+            "gureum env --unset --shell fish",
+            "gureum aws ec2 describe-vpcs --output text --help",
+            "gureum terraform plan -out x",
+            "gureum internet -- ping -c 1 8.8.8.8",
+            "gureum internet ping -c 1 8.8.8.8",
+            "gureum ssh PUBLIC-01",
+            "gureum ssh -i key.pem PUBLIC-01 -- uptime -p",
+            "gureum exec PUBLIC-01 --user ec2-user -- bash -c id",
+            "gureum exec PUBLIC-01 ls -l",
+            "gureum console -f PUBLIC-01",
+            "gureum instances",
+            "gureum why internet PUBLIC-01 --proto tcp --port 80 --json",
+            "gureum lab list",
+            "gureum lab run vpc --lang ko --only packets --keep-going",
+        ] {
+            parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused() {
+        for line in [
+            "gureum",
+            "gureum up --account-id 12345",
+            "gureum up --public-pool 198.18.0.1/16",
+            "gureum up --listen 4566",
+            "gureum why a",
+            "gureum why a b --proto tcp --port 70000",
+            "gureum internet",
+            "gureum ssh",
+            "gureum status --output yaml",
+            "gureum lab run vpc --lang fr",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn options_of_the_real_programs_are_left_alone() {
+        let cli = parse("gureum aws --version --data-dir x").expect("it parses");
+        let Command::Aws(args) = cli.command else { panic!("not aws") };
+        assert_eq!(args.args, ["--version", "--data-dir", "x"]);
+        assert_eq!(cli.data_dir, std::env::var_os("GUREUM_DATA_DIR").map(PathBuf::from));
+    }
+}

@@ -1,0 +1,465 @@
+//! `gureum up`: checks what can be checked beforehand, then becomes the daemon, or starts it in
+//! the background and waits until its API answers.
+
+use std::{
+    env,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    net::{IpAddr, SocketAddr, TcpListener},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, Stdio},
+    str::FromStr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use gureum_types::{AccountId, DEFAULT_ACCOUNT};
+use ipnet::Ipv4Net;
+
+use super::{client::Daemon, error::CliError, output, paths, paths::Person, port_holder};
+use crate::daemon;
+
+/// The image that every catalogue entry boots from.
+const DEFAULT_IMAGE: &str = "debian-12";
+
+/// How long a daemon in the background may take until its API answers.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// A log larger than this is put aside when the daemon starts.
+const LOG_LIMIT: u64 = 16 << 20;
+
+/// What the daemon is started with.
+#[derive(Clone, Debug)]
+pub(crate) struct UpOptions {
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Where everything is kept; exists, is writable, and belongs to `owner`.
+    pub data_dir: PathBuf,
+    /// Where machine images are.
+    pub images_dir: PathBuf,
+    /// Whether instances really boot; without, timers drive their states and no root is needed.
+    pub instances: bool,
+    /// The account of callers whose access key names no other.
+    pub account: AccountId,
+    /// Where public addresses come from.
+    pub public_pool: Ipv4Net,
+    /// Where SOCKS5 listens, if it shall.
+    pub socks: Option<SocketAddr>,
+    /// Whose the files and the simulated internet are.
+    pub owner: Person,
+}
+
+/// The arguments of `gureum up`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  sudo gureum up --detach
+  sudo gureum up --detach --listen 127.0.0.1:5566 --data-dir /tmp/second-cloud
+  gureum up --no-instances          the API alone, without root")]
+pub(crate) struct UpArgs {
+    /// Go on in the background; return when the API answers
+    #[arg(long)]
+    detach: bool,
+    /// Where the API of all services listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4566")]
+    listen: SocketAddr,
+    /// Serve the API without booting instances; needs no root
+    #[arg(long)]
+    no_instances: bool,
+    /// The account of callers whose access key is not itself a 12-digit account
+    #[arg(long, value_name = "ID", default_value = DEFAULT_ACCOUNT, value_parser = account)]
+    account_id: AccountId,
+    /// Where public addresses come from
+    #[arg(long, value_name = "CIDR", default_value = "198.18.0.0/16", value_parser = pool)]
+    public_pool: Ipv4Net,
+    /// Where SOCKS5 into the simulated internet listens, or "off" [default: the port after the
+    /// API's]
+    #[arg(long, value_name = "ADDRESS:PORT|off")]
+    socks: Option<Socks>,
+    /// The folder of machine images [default: in the cache folder of your home]
+    #[arg(long, value_name = "DIR", env = "GUREUM_IMAGES_DIR")]
+    images_dir: Option<PathBuf>,
+    /// This process was started by --detach
+    #[arg(long, hide = true)]
+    background: bool,
+}
+
+/// `--socks`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Socks {
+    Off,
+    At(SocketAddr),
+}
+
+impl FromStr for Socks {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        text.parse().map(Self::At).map_err(|_| "neither ADDRESS:PORT nor \"off\"".to_owned())
+    }
+}
+
+fn account(text: &str) -> Result<AccountId, String> {
+    AccountId::parse(text).ok_or_else(|| "an account id has 12 digits".to_owned())
+}
+
+fn pool(text: &str) -> Result<Ipv4Net, String> {
+    let net: Ipv4Net = text.parse().map_err(|_| "not an IPv4 CIDR, as 198.18.0.0/16".to_owned())?;
+    if net.trunc() != net {
+        return Err(format!("has bits set beyond its prefix; {} is the network", net.trunc()));
+    }
+    if !(8..=28).contains(&net.prefix_len()) {
+        return Err("must be between /8 and /28 large".to_owned());
+    }
+    Ok(net)
+}
+
+/// Runs `gureum up`.
+pub(crate) fn run(args: &UpArgs, data_dir: Option<&Path>) -> Result<ExitCode, CliError> {
+    let options = args.options(data_dir)?;
+    if args.background {
+        // Our own session: the terminal that started us may go away.
+        rustix::process::setsid().map_err(|e| CliError::new(format!("setsid: {e}")))?;
+        env::set_current_dir("/").map_err(|e| CliError::file("enter", Path::new("/"), &e))?;
+        daemon::run(options)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    check(&options)?;
+    if args.detach {
+        return detach(args, &options);
+    }
+    daemon::run(options)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl UpArgs {
+    fn options(&self, data_dir: Option<&Path>) -> Result<UpOptions, CliError> {
+        let owner = Person::current();
+        Ok(UpOptions {
+            listen: self.listen,
+            data_dir: paths::data_dir(data_dir, &owner)?,
+            images_dir: paths::images_dir(self.images_dir.as_deref(), &owner)?,
+            instances: !self.no_instances,
+            account: self.account_id.clone(),
+            public_pool: self.public_pool,
+            socks: match self.socks {
+                Some(Socks::Off) => None,
+                Some(Socks::At(address)) => Some(address),
+                None => Some(after(self.listen)),
+            },
+            owner,
+        })
+    }
+}
+
+/// The address with the next port, so that daemons side by side differ in both; a free port stays
+/// a free port.
+fn after(listen: SocketAddr) -> SocketAddr {
+    let port = match listen.port() {
+        0 => 0,
+        u16::MAX => u16::MAX - 1,
+        port => port + 1,
+    };
+    SocketAddr::new(listen.ip(), port)
+}
+
+/// What would make the daemon fail, said before it starts and in one sentence.
+fn check(options: &UpOptions) -> Result<(), CliError> {
+    if options.instances && !rustix::process::geteuid().is_root() {
+        return Err(CliError::new("instances need root, to make namespaces and network links")
+            .help("run `sudo gureum up`, or `gureum up --no-instances` for the API alone"));
+    }
+    if let Some(status) = Daemon::at(&options.data_dir).status_if_running() {
+        return Err(CliError::new(format!(
+            "a daemon already runs on {}: {} (process {})",
+            options.data_dir.display(),
+            status.endpoint,
+            status.pid
+        ))
+        .help("`gureum down` stops it; another --data-dir and --listen start a second one"));
+    }
+    check_data_dir(options)?;
+    if options.instances {
+        let image = options.images_dir.join(DEFAULT_IMAGE).join("image.json");
+        if !image.exists() {
+            return Err(CliError::new(format!(
+                "there is no machine image in {}",
+                options.images_dir.display()
+            ))
+            .help("build it once with `make image` (some minutes), or name another --images-dir"));
+        }
+    }
+    check_port(options.listen, "--listen")?;
+    match options.socks {
+        Some(socks) => check_port(socks, "--socks"),
+        None => Ok(()),
+    }
+}
+
+/// Makes the data directory and finds out whether it can be written.
+fn check_data_dir(options: &UpOptions) -> Result<(), CliError> {
+    let folder = &options.data_dir;
+    // What lies there is for the owner alone: keys, records, the socket that may do everything.
+    options.owner.create_dir(folder, 0o700).map_err(|e| CliError::file("create", folder, &e))?;
+    let marker = folder.join(paths::MARKER);
+    write_probe(&marker).map_err(|e| CliError::file("write to", folder, &e))?;
+    options.owner.give(&marker).map_err(|e| CliError::file("give away", &marker, &e))
+}
+
+/// Leaves a one-line file, after room for a bit more than that was found.
+fn write_probe(marker: &Path) -> io::Result<()> {
+    let probe = marker.with_extension("probe");
+    let written = File::create(&probe)
+        .and_then(|mut file| file.write_all(&[0; 256 << 10]).and_then(|()| file.sync_all()));
+    let removed = fs::remove_file(&probe);
+    written?;
+    removed?;
+    if !marker.exists() {
+        fs::write(marker, "A data directory of Gureum; `gureum purge` deletes it.\n")?;
+    }
+    Ok(())
+}
+
+fn check_port(address: SocketAddr, flag: &str) -> Result<(), CliError> {
+    let error = match TcpListener::bind(address) {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            let holder = match port_holder::find(address) {
+                Some(holder) => format!(" by {holder}"),
+                None => String::new(),
+            };
+            Err(CliError::new(format!("{address} is already taken{holder}"))
+                .help(format!("choose another address with {flag}, as {flag} {}", next(address))))
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            Err(CliError::new(format!("this machine has no address {}", address.ip()))
+                .help(format!("choose one that it has with {flag}")))
+        }
+        io::ErrorKind::PermissionDenied => {
+            Err(CliError::new(format!("may not listen on {address}: ports below 1024 need root"))
+                .help(format!("choose a higher port with {flag}")))
+        }
+        _ => Err(CliError::new(format!("cannot listen on {address}: {error}"))),
+    }
+}
+
+/// Something to propose when a port is taken.
+fn next(address: SocketAddr) -> SocketAddr {
+    let port = address.port().checked_add(1000).unwrap_or(4566);
+    SocketAddr::new(address.ip(), port)
+}
+
+/// Starts ourselves in the background and waits until the API answers.
+fn detach(args: &UpArgs, options: &UpOptions) -> Result<ExitCode, CliError> {
+    let log = paths::log_file(&options.data_dir);
+    let file = open_log(&log, &options.owner).map_err(|e| CliError::file("write", &log, &e))?;
+    let start = file.metadata().map_or(0, |found| found.len());
+    let errors = file.try_clone().map_err(|e| CliError::file("write", &log, &e))?;
+    let program = env::current_exe().map_err(|e| CliError::new(format!("who am I: {e}")))?;
+    let mut child = Command::new(program)
+        .args(background_args(args, options))
+        .stdin(Stdio::null())
+        .stdout(file)
+        .stderr(errors)
+        .spawn()
+        .map_err(|e| CliError::new(format!("cannot start in the background: {e}")))?;
+    let status = wait_until_up(&mut child, options, &log, start)?;
+    if !is_loopback(options.listen.ip()) {
+        eprintln!(
+            "warning: whoever reaches {} may do everything here, and needs no password",
+            options.listen
+        );
+    }
+    output::print(&format!(
+        "Gureum is up at {}, data in {}\n",
+        status.endpoint,
+        options.data_dir.display()
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+/// The same daemon again, every default spelled out.
+fn background_args(args: &UpArgs, options: &UpOptions) -> Vec<std::ffi::OsString> {
+    let mut list: Vec<std::ffi::OsString> = vec![
+        "up".into(),
+        "--background".into(),
+        "--data-dir".into(),
+        options.data_dir.clone().into(),
+        "--images-dir".into(),
+        options.images_dir.clone().into(),
+        "--listen".into(),
+        options.listen.to_string().into(),
+        "--account-id".into(),
+        options.account.to_string().into(),
+        "--public-pool".into(),
+        options.public_pool.to_string().into(),
+        "--socks".into(),
+        options.socks.map_or("off".to_owned(), |address| address.to_string()).into(),
+    ];
+    if args.no_instances {
+        list.push("--no-instances".into());
+    }
+    list
+}
+
+fn open_log(path: &Path, owner: &Person) -> io::Result<File> {
+    if fs::metadata(path).is_ok_and(|found| found.len() > LOG_LIMIT) {
+        fs::rename(path, path.with_extension("log.1"))?;
+    }
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    owner.give(path)?;
+    Ok(file)
+}
+
+fn wait_until_up(
+    child: &mut Child,
+    options: &UpOptions,
+    log: &Path,
+    start: u64,
+) -> Result<crate::admin::Status, CliError> {
+    let daemon = Daemon::at(&options.data_dir);
+    let deadline = Instant::now() + START_LIMIT;
+    loop {
+        if let Some(status) = daemon.status_if_running()
+            && super::client::health(&status.endpoint).is_ok()
+        {
+            return Ok(status);
+        }
+        let ended = child.try_wait().map_err(|e| CliError::new(format!("wait: {e}")))?;
+        if ended.is_some() {
+            return Err(failed_start(log, start));
+        }
+        if Instant::now() > deadline {
+            return Err(CliError::new(format!(
+                "the API does not answer after {} seconds (process {})",
+                START_LIMIT.as_secs(),
+                child.id()
+            ))
+            .help(format!("see {}, or stop it with `gureum down`", log.display())));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// What a daemon that died said last: its own error if it had one, else the end of its log.
+fn failed_start(log: &Path, start: u64) -> CliError {
+    let said = read_from(log, start).unwrap_or_default();
+    let mut lines = said.lines().rev();
+    let mut help = None;
+    for line in lines.by_ref().take(20) {
+        if let Some(text) = line.strip_prefix("help: ") {
+            help = Some(text.to_owned());
+        } else if let Some(message) = line.strip_prefix("error: ") {
+            return CliError { message: message.to_owned(), help, status: 1 };
+        }
+    }
+    let last: Vec<_> = said.lines().rev().take(15).collect();
+    let last: Vec<_> = last.into_iter().rev().map(|line| format!("\n  {line}")).collect();
+    CliError::new(format!("the daemon ended before its API answered{}", last.concat()))
+        .help(format!("all it said is in {}", log.display()))
+}
+
+fn read_from(path: &Path, offset: u64) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.take(1 << 20).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(folder: &Path) -> UpOptions {
+        UpOptions {
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            data_dir: folder.join("data"),
+            images_dir: folder.join("images"),
+            instances: false,
+            account: AccountId::default(),
+            public_pool: "198.18.0.0/16".parse().expect("a network"),
+            socks: None,
+            owner: Person::current(),
+        }
+    }
+
+    #[test]
+    fn socks_is_off_or_an_address() {
+        assert_eq!("off".parse(), Ok(Socks::Off));
+        assert_eq!(
+            "127.0.0.1:1080".parse(),
+            Ok(Socks::At("127.0.0.1:1080".parse().expect("an address")))
+        );
+        assert!("1080".parse::<Socks>().is_err());
+    }
+
+    #[test]
+    fn the_next_port_is_still_a_port() {
+        let port = |text: &str| after(text.parse().expect("an address")).port();
+        assert_eq!(port("127.0.0.1:4566"), 4567);
+        assert_eq!(port("127.0.0.1:0"), 0);
+        assert_eq!(port("127.0.0.1:65535"), 65534);
+    }
+
+    #[test]
+    fn a_pool_is_a_network_of_some_size() {
+        assert!(pool("198.18.0.0/16").is_ok());
+        assert!(pool("198.18.0.1/16").is_err());
+        assert!(pool("198.18.0.0/30").is_err());
+        assert!(pool("198.18.0.0").is_err());
+    }
+
+    #[test]
+    fn a_taken_port_is_named_with_who_took_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let holder = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut options = options(folder.path());
+        options.listen = holder.local_addr().expect("an address");
+        let error = check(&options).expect_err("it is taken");
+        let taken = format!("{} is already taken by ", options.listen);
+        assert!(error.message.starts_with(&taken), "{error}");
+        assert!(error.message.contains(&format!("process {}", std::process::id())), "{error}");
+    }
+
+    #[test]
+    fn the_data_directory_is_made_and_marked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = options(folder.path());
+        check(&options).expect("nothing speaks against it");
+        assert!(options.data_dir.join(paths::MARKER).is_file());
+        assert_eq!(fs::read_dir(&options.data_dir).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn a_file_in_place_of_the_data_directory_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = options(folder.path());
+        fs::write(&options.data_dir, "").expect("a file");
+        let error = check(&options).expect_err("it is a file");
+        assert!(error.message.starts_with("cannot create"), "{error}");
+    }
+
+    #[test]
+    fn a_daemon_that_died_is_quoted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("log");
+        fs::write(&log, "old\nINFO starting\nerror: no disk\nhelp: buy one\n").expect("a file");
+        let error = failed_start(&log, 4);
+        assert_eq!(error.to_string(), "error: no disk\nhelp: buy one");
+        fs::write(&log, "old\none\ntwo\n").expect("a file");
+        let error = failed_start(&log, 4);
+        assert!(error.message.ends_with("answered\n  one\n  two"), "{error}");
+    }
+}

@@ -1,0 +1,124 @@
+//! `gureum why`: whether packets pass, decided by the engine itself on the present state.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{
+    client::{Daemon, unexpected},
+    error::CliError,
+    output,
+};
+use crate::admin::{Reply, Request, WhyArgs};
+
+/// The exit status when packets do not pass.
+const UNREACHABLE: u8 = 1;
+
+/// The exit status when the question could not be answered.
+const FAILED: u8 = 2;
+
+/// The arguments of `gureum why`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Exit status: 0 reachable, 1 not reachable, 2 no answer.
+
+Examples:
+  gureum why internet PUBLIC-01 --proto tcp --port 80
+  gureum why PUBLIC-01 PRIVATE-01 --proto icmp
+  gureum why PRIVATE-01 8.8.8.8 --proto udp --port 53 --json")]
+pub(crate) struct WhyCommand {
+    /// Where from: a Name tag, id, address, or "internet"
+    #[arg(value_name = "SRC")]
+    source: String,
+    /// Where to: the same, or any IPv4 address
+    #[arg(value_name = "DST")]
+    destination: String,
+    /// tcp, udp, icmp or a protocol number
+    #[arg(long, value_name = "PROTOCOL", default_value = "tcp", value_parser = protocol)]
+    proto: String,
+    /// The destination port; tcp and udp need one
+    #[arg(long)]
+    port: Option<u16>,
+    /// The source port [default: an ephemeral one]
+    #[arg(long, value_name = "PORT")]
+    source_port: Option<u16>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn protocol(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_lowercase();
+    if matches!(name.as_str(), "tcp" | "udp" | "icmp") || name.parse::<u8>().is_ok() {
+        return Ok(name);
+    }
+    Err("neither tcp, udp, icmp nor a number from 0 to 255".to_owned())
+}
+
+/// Runs `gureum why`.
+pub(crate) fn run(args: &WhyCommand, daemon: &Daemon) -> Result<ExitCode, CliError> {
+    answer(args, daemon).map_err(
+        |error| {
+            if error.is_closed_pipe() { error } else { error.status(FAILED) }
+        },
+    )
+}
+
+fn answer(args: &WhyCommand, daemon: &Daemon) -> Result<ExitCode, CliError> {
+    let has_ports = matches!(args.proto.as_str(), "tcp" | "udp" | "6" | "17");
+    if has_ports && args.port.is_none() {
+        return Err(CliError::new(format!("{} needs a destination port", args.proto))
+            .help("add --port, as --port 80"));
+    }
+    if !has_ports && (args.port.is_some() || args.source_port.is_some()) {
+        return Err(CliError::new(format!("protocol {} has no ports", args.proto)));
+    }
+    let request = Request::Why(WhyArgs {
+        source: args.source.clone(),
+        destination: args.destination.clone(),
+        protocol: args.proto.clone(),
+        port: args.port,
+        source_port: args.source_port,
+    });
+    let report = match daemon.ask(&request)? {
+        Reply::Why(report) => report,
+        other => return Err(unexpected(&other)),
+    };
+    if args.json {
+        output::print_json(&report)?;
+    } else {
+        output::print(&gureum_engine::print::why(&report))?;
+    }
+    Ok(if report.reachable { ExitCode::SUCCESS } else { ExitCode::from(UNREACHABLE) })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        why: WhyCommand,
+    }
+
+    fn refusal(line: &str) -> CliError {
+        let line = Line::try_parse_from(line.split_whitespace()).expect("it parses");
+        let folder = tempfile::tempdir().expect("a folder");
+        run(&line.why, &Daemon::at(folder.path())).expect_err("refused")
+    }
+
+    #[test]
+    fn tcp_needs_a_port_and_icmp_has_none() {
+        assert!(refusal("why a b").message.contains("needs a destination port"));
+        assert!(refusal("why a b --proto icmp --port 8").message.contains("has no ports"));
+        assert!(Line::try_parse_from(["why", "a", "b", "--proto", "sctpx"]).is_err());
+    }
+
+    #[test]
+    fn no_answer_is_another_status_than_no_way() {
+        assert_eq!(refusal("why a b --port 80").status, FAILED);
+        assert_ne!(FAILED, UNREACHABLE);
+    }
+}
