@@ -35,10 +35,7 @@ pub(super) fn answer(
     if !resolver.admits(peer) {
         return None;
     }
-    let query = match Message::from_vec(bytes) {
-        Ok(query) => query,
-        Err(_) => return malformed(bytes),
-    };
+    let Ok(query) = Message::from_vec(bytes) else { return malformed(bytes) };
     if query.metadata.message_type != MessageType::Query {
         // Answering answers would let two servers talk for ever.
         return None;
