@@ -15,16 +15,24 @@ mod output;
 mod packet;
 mod policy;
 mod process;
+mod stage;
 mod state;
 mod trace;
 mod verdict;
 pub mod why;
+mod wire;
 
 pub use output::{Discard, Output, RECORD_LEN, Record, StateChange};
 pub use packet::{Offload, Packet};
-pub use policy::{Component, ComponentIndex, FabricConfig, Policy, PortInfo, PortKind, compile};
+pub use policy::{
+    Component, ComponentIndex, FABRIC_ROUTER_MAC, FabricConfig, Policy, PortInfo, PortKind, compile,
+};
 pub use process::{expire, process};
-pub use state::{Counters, Limits, PortCounters, State};
+pub use state::{
+    Counters, FlowView, ICMP_TIMEOUT, Limits, OTHER_TIMEOUT, PortCounters, State,
+    TCP_ESTABLISHED_TIMEOUT, TCP_RESET_TIMEOUT, TCP_TRANSIENT_TIMEOUT, Traffic, UDP_SINGLE_TIMEOUT,
+    UDP_STREAM_TIMEOUT, UNTRACKED_TIMEOUT,
+};
 pub use trace::{Direction, NoTrace, Outcome, Stage, Step, Trace};
 pub use verdict::{DropReason, Verdict};
 pub use why::{WhyQuery, WhyReport, WhySource, WhyTraffic, why};

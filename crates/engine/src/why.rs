@@ -105,7 +105,6 @@ pub struct WhyReport {
 /// and undoes every change of it.
 pub fn why(policy: &Policy, state: &mut State, query: &WhyQuery, now: u64) -> WhyReport {
     let _ = (policy, state, now);
-    let leg =
-        WhyLeg { steps: Vec::new(), arrived: None, drop: Some(DropReason::UnknownPort) };
+    let leg = WhyLeg { steps: Vec::new(), arrived: None, drop: Some(DropReason::UnknownPort) };
     WhyReport { query: query.clone(), reachable: false, forward: leg, reply: None }
 }

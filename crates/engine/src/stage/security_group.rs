@@ -1,0 +1,246 @@
+//! Security groups (SG-*) and the tracking of flows (SGT-*).
+//!
+//! A tracked flow passes whatever the rules say now (SGT-1, SGT-5). Anything else meets the rules,
+//! every time: a flow that a rule for everybody admits while the other direction is open to
+//! everybody is never tracked (SGT-2), so it ends with its rule.
+//!
+//! TCP begins to be tracked with a SYN only; a later packet of a connection that nobody knows is
+//! rejected although a rule admits its port (FL-30). ICMP begins with a query; errors and
+//! unasked-for replies need a rule of their own direction each time and leave nothing behind: an
+//! error about a tracked flow is not implied by it (SGT-15).
+
+use gureum_types::IpProtocol;
+
+use super::{Place, Stop, Walk, show};
+use crate::{
+    Direction, DropReason, Outcome, Output, Stage, Trace,
+    policy::{
+        classifier::Class,
+        rule_set::{Admission, RuleSet},
+    },
+    state::{
+        cache::FlowUse,
+        flow::{FlowKey, Phase, begins_icmp},
+        table::FlowRef,
+    },
+    wire::ipv4::{Tuple, tcp},
+};
+
+/// What the rules make of a packet that belongs to no tracked flow.
+enum Verdict {
+    /// It passes and leaves nothing but its counters.
+    Pass(Admission),
+    /// A flow begins with it, by this direction's packet.
+    Track(Admission, Direction, Phase),
+    /// It is rejected.
+    Reject(DropReason),
+}
+
+impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
+    pub(super) fn security_group(
+        &mut self,
+        place: Place<'_>,
+        direction: Direction,
+    ) -> Result<(), Stop> {
+        let key = FlowKey::new(place.interface.port, direction, &self.headers.tuple);
+        let at = (place.interface.port, direction);
+        if let Some(flow) = self.tracked_flow(&key) {
+            self.step(Stage::SecurityGroup, at, Outcome::Pass, |walk| {
+                let phase = walk.state.tracked.get(flow).map_or("", |flow| flow.phase.name());
+                (None, format!("belongs to a tracked flow ({phase})"))
+            });
+            self.state.advance(flow, direction, self.headers.tcp_flags, self.now, self.out);
+            self.note_use(direction, flow, true);
+            return Ok(());
+        }
+        match self.meet_rules(place, direction) {
+            Verdict::Pass(admission) => {
+                self.step(Stage::SecurityGroup, at, Outcome::Pass, |_| {
+                    (Some(admission.rule), "admitted by a rule, not tracked".to_owned())
+                });
+                if let Some(flow) = self.state.count_untracked(key, direction, self.now) {
+                    self.note_use(direction, flow, false);
+                } else {
+                    self.cacheable = false;
+                }
+                Ok(())
+            }
+            Verdict::Track(admission, origin, phase) => {
+                let flow = self.state.track(key, origin, phase, self.now, self.out);
+                let Some(flow) = flow else {
+                    self.credit(place, direction, false);
+                    let reason = DropReason::TrackingTableFull;
+                    return Err(self.dropped(Stage::SecurityGroup, at, reason, |_| {
+                        "no room for another tracked flow".to_owned()
+                    }));
+                };
+                self.step(Stage::SecurityGroup, at, Outcome::Pass, |_| {
+                    (Some(admission.rule), "admitted by a rule, tracked from here on".to_owned())
+                });
+                self.note_use(direction, flow, true);
+                Ok(())
+            }
+            Verdict::Reject(reason) => {
+                self.credit(place, direction, false);
+                Err(self.dropped(Stage::SecurityGroup, at, reason, |walk| {
+                    rejection(reason, direction, &walk.headers.tuple)
+                }))
+            }
+        }
+    }
+
+    /// The tracked flow of a packet. A SYN after the end of a connection begins another one.
+    fn tracked_flow(&mut self, key: &FlowKey) -> Option<FlowRef> {
+        let flow = self.state.find_tracked(key, self.now, self.out)?;
+        let over = self.state.tracked.get(flow).is_some_and(|flow| flow.phase.is_over());
+        if over && self.headers.begins_tcp() {
+            self.state.end_flow(flow, self.out);
+            return None;
+        }
+        Some(flow)
+    }
+
+    fn meet_rules(&self, place: Place<'_>, direction: Direction) -> Verdict {
+        let interface = place.interface;
+        let (rules, reverse) = match direction {
+            Direction::Egress => (&interface.egress, &interface.ingress),
+            Direction::Ingress => (&interface.ingress, &interface.egress),
+        };
+        let tuple = &self.headers.tuple;
+        let protocol = tuple.protocol;
+        let loose = self.is_loose();
+        let Some(admission) = self.admission(place, rules, self.class(), peer(direction, tuple))
+        else {
+            // After an unclean start, an answer may be the first packet seen (traps 9).
+            if loose
+                && let Some(by) = self.admits_answered(place, reverse, direction)
+                && !(by.wide && rules.admits_everything(protocol))
+            {
+                return Verdict::Track(by, opposite(direction), self.loose_phase(false));
+            }
+            return Verdict::Reject(match direction {
+                Direction::Egress => DropReason::SecurityGroupEgress,
+                Direction::Ingress => DropReason::SecurityGroupIngress,
+            });
+        };
+        if admission.wide && reverse.admits_everything(protocol) {
+            return Verdict::Pass(admission);
+        }
+        if self.answers_untracked(place, (rules, reverse), direction) {
+            return Verdict::Pass(admission);
+        }
+        match IpProtocol(protocol) {
+            IpProtocol::ICMP if !begins_icmp(tuple) => Verdict::Pass(admission),
+            IpProtocol::TCP if loose => {
+                Verdict::Track(admission, direction, self.loose_phase(true))
+            }
+            IpProtocol::TCP if !self.headers.begins_tcp() => {
+                Verdict::Reject(DropReason::TcpNotTracked)
+            }
+            _ => Verdict::Track(admission, direction, Phase::first(protocol)),
+        }
+    }
+
+    /// Whether the packet may be the answer of a flow that is not tracked, which the rule for
+    /// everything of this direction admits (SGT-2).
+    fn answers_untracked(
+        &self,
+        place: Place<'_>,
+        (rules, reverse): (&RuleSet, &RuleSet),
+        direction: Direction,
+    ) -> bool {
+        rules.admits_everything(self.headers.tuple.protocol)
+            && !self.headers.begins_tcp()
+            && self.admits_answered(place, reverse, direction).is_some_and(|by| by.wide)
+    }
+
+    /// Whether the packet may re-create a flow that was lost: TCP without SYN, for some time.
+    fn is_loose(&self) -> bool {
+        self.headers.tuple.protocol == IpProtocol::TCP.0
+            && self.headers.tcp_flags & tcp::SYN == 0
+            && self.state.is_loose(self.now)
+    }
+
+    fn loose_phase(&self, by_originator: bool) -> Phase {
+        Phase::TcpEstablished.next(by_originator, self.headers.tcp_flags)
+    }
+
+    /// Whether the rules would have admitted what this packet answers.
+    fn admits_answered(
+        &self,
+        place: Place<'_>,
+        reverse: &RuleSet,
+        direction: Direction,
+    ) -> Option<Admission> {
+        let answered = self.headers.tuple.reversed();
+        let class = Class { protocol: answered.protocol, port: Some(answered.rule_port()) };
+        self.admission(place, reverse, class, peer(opposite(direction), &answered))
+    }
+
+    fn admission(
+        &self,
+        place: Place<'_>,
+        rules: &RuleSet,
+        class: Class,
+        peer: u32,
+    ) -> Option<Admission> {
+        rules.admits(class, peer, || {
+            // Only private addresses of the same VPC have groups (SG-30).
+            let interface = self.policy.by_private(place.subnet.vpc, peer);
+            interface.map_or(&[][..], |interface| &interface.groups)
+        })
+    }
+
+    fn note_use(&mut self, direction: Direction, flow: FlowRef, tracked: bool) {
+        let of = Some(FlowUse { flow, tracked, direction });
+        match direction {
+            Direction::Egress => self.uses[0] = of,
+            Direction::Ingress => self.uses[1] = of,
+        }
+    }
+
+    /// Counters beside tracked flows.
+    pub(super) fn count_apart(
+        &mut self,
+        place: Place<'_>,
+        direction: Direction,
+    ) -> Option<FlowUse> {
+        let key = FlowKey::new(place.interface.port, direction, &self.headers.tuple);
+        let flow = self.state.count_untracked(key, direction, self.now)?;
+        Some(FlowUse { flow, tracked: false, direction })
+    }
+}
+
+fn opposite(direction: Direction) -> Direction {
+    match direction {
+        Direction::Egress => Direction::Ingress,
+        Direction::Ingress => Direction::Egress,
+    }
+}
+
+/// The other end of a packet, as rules name it.
+fn peer(direction: Direction, tuple: &Tuple) -> u32 {
+    match direction {
+        Direction::Egress => tuple.destination,
+        Direction::Ingress => tuple.source,
+    }
+}
+
+fn rejection(reason: DropReason, direction: Direction, tuple: &Tuple) -> String {
+    if reason == DropReason::TcpNotTracked {
+        return "a rule admits it, but it belongs to no connection that is tracked".to_owned();
+    }
+    let protocol = IpProtocol(tuple.protocol);
+    let what = match protocol {
+        IpProtocol::TCP | IpProtocol::UDP => format!("{protocol} {}", tuple.destination_port),
+        IpProtocol::ICMP => {
+            let [kind, code] = tuple.source_port.to_be_bytes();
+            format!("icmp type {kind} code {code}")
+        }
+        _ => format!("protocol {protocol}"),
+    };
+    match direction {
+        Direction::Egress => format!("no egress rule for {what} to {}", show(tuple.destination)),
+        Direction::Ingress => format!("no ingress rule for {what} from {}", show(tuple.source)),
+    }
+}

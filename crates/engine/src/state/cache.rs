@@ -1,0 +1,100 @@
+//! The flow cache: what the stages decided for packets just like this one.
+//!
+//! Cache is not state: it may be emptied at any time with no visible effect. An entry holds only
+//! for the policy's epoch it was made at, and only while the flows it names are alive.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use gureum_types::PortIndex;
+
+use super::table::FlowRef;
+use crate::{Direction, wire::ipv4::Tuple};
+
+/// A flow that a packet belongs to at one interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FlowUse {
+    pub(crate) flow: FlowRef,
+    pub(crate) tracked: bool,
+    pub(crate) direction: Direction,
+}
+
+/// What packets are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct CacheKey {
+    pub(crate) port: PortIndex,
+    pub(crate) tuple: Tuple,
+}
+
+/// What becomes of such packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cached {
+    pub(crate) epoch: u64,
+    pub(crate) key: CacheKey,
+    /// The MAC addresses that the frame came with: others take another way (PIPE-3).
+    pub(crate) macs_before: [u8; 12],
+    pub(crate) macs_after: [u8; 12],
+    pub(crate) source: u32,
+    pub(crate) destination: u32,
+    pub(crate) to: PortIndex,
+    pub(crate) mtu: u32,
+    /// The flows at the sender and at the receiver.
+    pub(crate) uses: [Option<FlowUse>; 2],
+}
+
+/// Direct-mapped: one place a hash, so it never grows and never needs tidying.
+#[derive(Clone, Debug)]
+pub(crate) struct Cache {
+    entries: Vec<Option<Cached>>,
+    size: usize,
+    hasher: FixedState,
+    enabled: bool,
+}
+
+impl Cache {
+    pub(crate) fn new(size: u32, seed: u64) -> Self {
+        let size = usize::try_from(size.max(1)).unwrap_or(1).next_power_of_two();
+        let hasher = FixedState::with_seed(seed);
+        Self { entries: Vec::new(), size, hasher, enabled: true }
+    }
+
+    #[inline]
+    fn place(&self, key: &CacheKey) -> usize {
+        let hash = self.hasher.hash_one(key);
+        usize::try_from(hash >> 20).unwrap_or_default() & (self.size - 1)
+    }
+
+    /// The entry for a packet.
+    #[inline]
+    pub(crate) fn find(&self, key: &CacheKey, epoch: u64) -> Option<&Cached> {
+        if !self.enabled {
+            return None;
+        }
+        let cached = self.entries.get(self.place(key))?.as_ref()?;
+        (cached.epoch == epoch && cached.key == *key).then_some(cached)
+    }
+
+    /// Keeps an entry, in place of whatever was there.
+    pub(crate) fn insert(&mut self, cached: Cached) {
+        if !self.enabled {
+            return;
+        }
+        if self.entries.is_empty() {
+            self.entries.resize(self.size, None);
+        }
+        let place = self.place(&cached.key);
+        if let Some(entry) = self.entries.get_mut(place) {
+            *entry = Some(cached);
+        }
+    }
+
+    /// Empties the cache.
+    pub(crate) fn flush(&mut self) {
+        self.entries.fill(None);
+    }
+
+    /// Switches the cache on or off; off, it neither answers nor learns.
+    pub(crate) fn enable(&mut self, enabled: bool) {
+        self.enabled = enabled;
+    }
+}

@@ -1,0 +1,296 @@
+//! A flow at one interface: its key, how far it is tracked, what it carried (SGT-*, Appendix B).
+
+use gureum_types::{IpProtocol, PortIndex};
+
+use crate::{
+    Direction,
+    wire::ipv4::{Tuple, tcp},
+};
+
+const SECOND: u64 = 1_000_000_000;
+/// TCP, established (SGT-9).
+pub const TCP_ESTABLISHED_TIMEOUT: u64 = 432_000 * SECOND;
+/// TCP while it opens or closes (SGT-10, ours).
+pub const TCP_TRANSIENT_TIMEOUT: u64 = 60 * SECOND;
+/// TCP after a reset: long enough for what is still under way (ours).
+pub const TCP_RESET_TIMEOUT: u64 = 10 * SECOND;
+/// UDP, one direction or one exchange (SGT-9).
+pub const UDP_SINGLE_TIMEOUT: u64 = 30 * SECOND;
+/// UDP, more than one exchange (SGT-9).
+pub const UDP_STREAM_TIMEOUT: u64 = 180 * SECOND;
+/// ICMP (SGT-10, ours).
+pub const ICMP_TIMEOUT: u64 = 30 * SECOND;
+/// Other protocols (SGT-8).
+pub const OTHER_TIMEOUT: u64 = 600 * SECOND;
+/// How long the counters of a flow that is not tracked are kept after its last packet.
+pub const UNTRACKED_TIMEOUT: u64 = 120 * SECOND;
+/// How far `last seen` may run ahead of the journal.
+pub(crate) const JOURNAL_INTERVAL: u64 = 5 * SECOND;
+
+/// A flow as its interface sees it. State is per interface, never shared (SGT-16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct FlowKey {
+    pub(crate) port: u32,
+    pub(crate) local: u32,
+    pub(crate) remote: u32,
+    pub(crate) local_port: u16,
+    pub(crate) remote_port: u16,
+    pub(crate) protocol: u8,
+}
+
+impl FlowKey {
+    /// The key of a packet that goes out of an interface or into it.
+    pub(crate) fn new(port: PortIndex, direction: Direction, tuple: &Tuple) -> Self {
+        let seen = match direction {
+            Direction::Egress => *tuple,
+            Direction::Ingress => tuple.reversed(),
+        };
+        let (local_port, remote_port) = match IpProtocol(tuple.protocol) {
+            IpProtocol::ICMP => icmp_ports(direction, tuple),
+            _ => (seen.source_port, seen.destination_port),
+        };
+        Self {
+            port: port.0,
+            local: seen.source,
+            remote: seen.destination,
+            local_port,
+            remote_port,
+            protocol: tuple.protocol,
+        }
+    }
+}
+
+/// ICMP's place of ports: the identifier (SGT-7), and the kind of query with who asks. What is
+/// no query is told apart by type and code.
+fn icmp_ports(direction: Direction, tuple: &Tuple) -> (u16, u16) {
+    let (asks, query) = match tuple.icmp_type() {
+        0 => (false, 8),
+        reply @ (14 | 16 | 18) => (false, reply - 1),
+        request @ (8 | 13 | 15 | 17) => (true, request),
+        _ => return (tuple.source_port, 0xffff),
+    };
+    let local_asks = asks == (direction == Direction::Egress);
+    (tuple.destination_port, u16::from(query) << 8 | u16::from(local_asks))
+}
+
+/// Whether an ICMP packet asks for an answer, so that a flow begins with it.
+pub(crate) fn begins_icmp(tuple: &Tuple) -> bool {
+    matches!(tuple.icmp_type(), 8 | 13 | 15 | 17)
+}
+
+/// How far a flow is, which decides how long it may be idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Counted only; replies are admitted by rules (SGT-2).
+    Untracked = 0,
+    /// A SYN was seen.
+    TcpSynSent = 1,
+    /// Its SYN-ACK was seen.
+    TcpSynReceived = 2,
+    /// The handshake is complete.
+    TcpEstablished = 3,
+    /// The originator sent a FIN.
+    TcpOriginatorClosed = 4,
+    /// The other end sent a FIN.
+    TcpResponderClosed = 5,
+    /// Both ends sent one.
+    TcpClosed = 6,
+    /// A RST was seen.
+    TcpReset = 7,
+    /// A datagram was seen.
+    UdpRequest = 8,
+    /// It was answered.
+    UdpReply = 9,
+    /// Another one came after the answer.
+    UdpSecondRequest = 10,
+    /// That was answered too: more than one exchange.
+    UdpStream = 11,
+    /// ICMP queries.
+    Icmp = 12,
+    /// Another protocol.
+    Other = 13,
+}
+
+impl Phase {
+    /// All phases, by their number in records.
+    const ALL: [Self; 14] = [
+        Self::Untracked,
+        Self::TcpSynSent,
+        Self::TcpSynReceived,
+        Self::TcpEstablished,
+        Self::TcpOriginatorClosed,
+        Self::TcpResponderClosed,
+        Self::TcpClosed,
+        Self::TcpReset,
+        Self::UdpRequest,
+        Self::UdpReply,
+        Self::UdpSecondRequest,
+        Self::UdpStream,
+        Self::Icmp,
+        Self::Other,
+    ];
+
+    /// The phase of a number.
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+
+    /// A name for people.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Untracked => "untracked",
+            Self::TcpSynSent => "syn-sent",
+            Self::TcpSynReceived => "syn-received",
+            Self::TcpEstablished => "established",
+            Self::TcpOriginatorClosed | Self::TcpResponderClosed => "closing",
+            Self::TcpClosed => "closed",
+            Self::TcpReset => "reset",
+            Self::UdpRequest | Self::UdpReply | Self::UdpSecondRequest => "single",
+            Self::UdpStream => "stream",
+            Self::Icmp | Self::Other => "tracked",
+        }
+    }
+
+    /// How long the flow may be idle.
+    pub(crate) const fn timeout(self) -> u64 {
+        match self {
+            Self::Untracked => UNTRACKED_TIMEOUT,
+            Self::TcpEstablished => TCP_ESTABLISHED_TIMEOUT,
+            Self::TcpSynSent
+            | Self::TcpSynReceived
+            | Self::TcpOriginatorClosed
+            | Self::TcpResponderClosed
+            | Self::TcpClosed => TCP_TRANSIENT_TIMEOUT,
+            Self::TcpReset => TCP_RESET_TIMEOUT,
+            Self::UdpRequest | Self::UdpReply | Self::UdpSecondRequest => UDP_SINGLE_TIMEOUT,
+            Self::UdpStream => UDP_STREAM_TIMEOUT,
+            Self::Icmp => ICMP_TIMEOUT,
+            Self::Other => OTHER_TIMEOUT,
+        }
+    }
+
+    /// Whether a SYN in this phase begins another connection, which meets the rules anew.
+    pub(crate) const fn is_over(self) -> bool {
+        matches!(self, Self::TcpClosed | Self::TcpReset)
+    }
+
+    /// The phase of a flow that begins.
+    pub(crate) fn first(protocol: u8) -> Self {
+        match IpProtocol(protocol) {
+            IpProtocol::TCP => Self::TcpSynSent,
+            IpProtocol::UDP => Self::UdpRequest,
+            IpProtocol::ICMP => Self::Icmp,
+            _ => Self::Other,
+        }
+    }
+
+    /// The phase after a packet, of the flow's originator or of the other end.
+    #[inline]
+    pub(crate) fn next(self, by_originator: bool, flags: u8) -> Self {
+        match self {
+            Self::UdpRequest if !by_originator => Self::UdpReply,
+            Self::UdpReply if by_originator => Self::UdpSecondRequest,
+            Self::UdpSecondRequest if !by_originator => Self::UdpStream,
+            Self::TcpSynSent
+            | Self::TcpSynReceived
+            | Self::TcpEstablished
+            | Self::TcpOriginatorClosed
+            | Self::TcpResponderClosed
+            | Self::TcpClosed => self.next_tcp(by_originator, flags),
+            _ => self,
+        }
+    }
+
+    #[inline]
+    fn next_tcp(self, by_originator: bool, flags: u8) -> Self {
+        if flags & tcp::RST != 0 {
+            return Self::TcpReset;
+        }
+        if flags & tcp::FIN != 0 {
+            return match (self, by_originator) {
+                (Self::TcpClosed, _)
+                | (Self::TcpOriginatorClosed, false)
+                | (Self::TcpResponderClosed, true) => Self::TcpClosed,
+                (_, true) => Self::TcpOriginatorClosed,
+                (_, false) => Self::TcpResponderClosed,
+            };
+        }
+        match self {
+            Self::TcpSynSent if !by_originator && flags & tcp::SYN != 0 => Self::TcpSynReceived,
+            Self::TcpSynReceived if by_originator && flags & (tcp::SYN | tcp::ACK) == tcp::ACK => {
+                Self::TcpEstablished
+            }
+            _ => self,
+        }
+    }
+}
+
+/// What a flow carried in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Packets on the wire (traps 3) that security groups and network ACLs accepted.
+    pub packets: u64,
+    /// Their bytes from the IP header on.
+    pub bytes: u64,
+    /// Packets that they rejected.
+    pub rejected_packets: u64,
+    /// Their bytes.
+    pub rejected_bytes: u64,
+    /// TCP flags of all of them, or-ed.
+    pub tcp_flags: u8,
+}
+
+/// A flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Flow {
+    pub(crate) key: FlowKey,
+    pub(crate) phase: Phase,
+    /// The direction of the packet that began it.
+    pub(crate) origin: Direction,
+    pub(crate) created: u64,
+    pub(crate) last_seen: u64,
+    /// `last_seen` as the journal has it.
+    pub(crate) journaled: u64,
+    pub(crate) egress: Traffic,
+    pub(crate) ingress: Traffic,
+}
+
+impl Flow {
+    pub(crate) fn new(key: FlowKey, phase: Phase, origin: Direction, now: u64) -> Self {
+        Self {
+            key,
+            phase,
+            origin,
+            created: now,
+            last_seen: now,
+            journaled: now,
+            egress: Traffic::default(),
+            ingress: Traffic::default(),
+        }
+    }
+
+    /// Whether it has been idle for too long. Such a flow is as good as gone.
+    #[inline]
+    pub(crate) fn is_expired(&self, now: u64) -> bool {
+        now.saturating_sub(self.last_seen) >= self.phase.timeout()
+    }
+
+    /// Takes note of a packet. Tells whether the journal must know.
+    #[inline]
+    pub(crate) fn advance(&mut self, direction: Direction, tcp_flags: u8, now: u64) -> bool {
+        let before = self.phase;
+        self.phase = before.next(direction == self.origin, tcp_flags);
+        // A clock that a restored record was ahead of must not turn back.
+        self.last_seen = self.last_seen.max(now);
+        self.phase != before || self.last_seen - self.journaled >= JOURNAL_INTERVAL
+    }
+
+    /// What it carried in a direction.
+    pub(crate) fn traffic(&mut self, direction: Direction) -> &mut Traffic {
+        match direction {
+            Direction::Egress => &mut self.egress,
+            Direction::Ingress => &mut self.ingress,
+        }
+    }
+}

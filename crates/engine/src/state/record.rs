@@ -1,0 +1,123 @@
+//! A tracked flow as plain bytes, for memory that outlives the process (traps 9).
+//!
+//! Little endian: version, protocol, phase, origin; port; local and remote address; both ports;
+//! created; last seen; packets and bytes out, then in; a checksum of all that at the end.
+
+use crate::{Direction, RECORD_LEN, Record};
+
+use super::flow::{Flow, FlowKey, Phase, Traffic};
+
+const VERSION: u8 = 1;
+const CHECKED: usize = RECORD_LEN - 8;
+
+fn checksum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// Writes a flow.
+pub(crate) fn encode(flow: &Flow) -> Record {
+    let mut record = [0; RECORD_LEN];
+    let mut at = 0;
+    let mut put = |bytes: &[u8]| {
+        if let Some(place) = record.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+        at += bytes.len();
+    };
+    let origin = u8::from(flow.origin == Direction::Ingress);
+    put(&[VERSION, flow.key.protocol, flow.phase as u8, origin]);
+    put(&flow.key.port.to_le_bytes());
+    put(&flow.key.local.to_le_bytes());
+    put(&flow.key.remote.to_le_bytes());
+    put(&flow.key.local_port.to_le_bytes());
+    put(&flow.key.remote_port.to_le_bytes());
+    put(&flow.created.to_le_bytes());
+    put(&flow.last_seen.to_le_bytes());
+    for traffic in [&flow.egress, &flow.ingress] {
+        put(&u32::try_from(traffic.packets).unwrap_or(u32::MAX).to_le_bytes());
+        put(&traffic.bytes.to_le_bytes());
+        put(&[traffic.tcp_flags, 0, 0, 0]);
+    }
+    let sum = checksum(record.get(..CHECKED).unwrap_or_default());
+    if let Some(place) = record.get_mut(CHECKED..) {
+        place.copy_from_slice(&sum.to_le_bytes());
+    }
+    record
+}
+
+/// Reads a flow; `None` where there is none, or one that was not written to its end.
+pub(crate) fn decode(record: &Record, now: u64) -> Option<Flow> {
+    let (checked, sum) = record.split_at_checked(CHECKED)?;
+    if checksum(checked).to_le_bytes() != sum {
+        return None;
+    }
+    let mut rest = checked;
+    let [version, protocol, phase, origin] = take::<4>(&mut rest)?;
+    let phase = Phase::from_number(phase)?;
+    if version != VERSION || origin > 1 || phase == Phase::Untracked {
+        return None;
+    }
+    let key = FlowKey {
+        port: u32::from_le_bytes(take(&mut rest)?),
+        local: u32::from_le_bytes(take(&mut rest)?),
+        remote: u32::from_le_bytes(take(&mut rest)?),
+        local_port: u16::from_le_bytes(take(&mut rest)?),
+        remote_port: u16::from_le_bytes(take(&mut rest)?),
+        protocol,
+    };
+    let origin = if origin == 1 { Direction::Ingress } else { Direction::Egress };
+    // A record from before a reboot has a clock that began anew since.
+    let created = u64::from_le_bytes(take(&mut rest)?).min(now);
+    let last_seen = u64::from_le_bytes(take(&mut rest)?).min(now);
+    let mut traffic = || {
+        let packets = u64::from(u32::from_le_bytes(take(&mut rest)?));
+        let bytes = u64::from_le_bytes(take(&mut rest)?);
+        let [tcp_flags, ..] = take::<4>(&mut rest)?;
+        Some(Traffic { packets, bytes, tcp_flags, ..Traffic::default() })
+    };
+    let (egress, ingress) = (traffic()?, traffic()?);
+    Some(Flow { key, phase, origin, created, last_seen, journaled: last_seen, egress, ingress })
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk::<N>()?;
+    *rest = tail;
+    Some(*head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow() -> Flow {
+        let key = FlowKey {
+            port: 7,
+            local: 0x0a01_0105,
+            remote: 0xcb00_7101,
+            local_port: 22,
+            remote_port: 40_000,
+            protocol: 6,
+        };
+        let mut flow = Flow::new(key, Phase::TcpEstablished, Direction::Ingress, 1000);
+        flow.egress = Traffic { packets: 3, bytes: 5, tcp_flags: 0x12, ..Traffic::default() };
+        flow
+    }
+
+    #[test]
+    fn a_flow_comes_back_from_its_record() {
+        assert_eq!(decode(&encode(&flow()), 2000), Some(flow()));
+    }
+
+    #[test]
+    fn a_torn_record_is_none() {
+        let good = encode(&flow());
+        for at in 0..RECORD_LEN {
+            let mut torn = good;
+            torn[at] ^= 0x40;
+            assert_eq!(decode(&torn, 2000), None, "byte {at}");
+        }
+        assert_eq!(decode(&[0; RECORD_LEN], 2000), None);
+    }
+}
