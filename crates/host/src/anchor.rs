@@ -141,19 +141,9 @@ fn set_up(arguments: &[OsString]) -> Result<()> {
     fs::write("/proc/self/oom_score_adj", "-900").context(|| "set oom_score_adj")?;
     for place in [FABRIC, SERVICES] {
         unshare(CloneFlags::CLONE_NEWNET).context(|| "make a network namespace")?;
-        keep("/proc/self/ns/net", place)?;
+        supervisor::keep("/proc/self/ns/net", place)?;
     }
     make_internet(owner)
-}
-
-/// Opens a namespace and keeps it at a fixed number for the life of the process.
-fn keep(path: &str, place: RawFd) -> Result<()> {
-    let file = fs::File::open(path).context(|| format!("open {path}"))?;
-    // SAFETY: nothing in this process owns a descriptor at the fixed numbers.
-    let kept = unsafe { unistd::dup2_raw(&file, place) }.context(|| "keep a namespace")?;
-    // Owned by the process, not by a variable of it.
-    std::mem::forget(kept);
-    Ok(())
 }
 
 /// Makes the internet's user and network namespaces through a child that becomes the owner, for
@@ -207,6 +197,6 @@ fn hold_internet(child: Pid, owner: Owner) -> Result<()> {
     let path = |file: &str| format!("/proc/{child}/{file}");
     fs::write(path("uid_map"), Owner::map(owner.uid)).context(|| "map the owner's user")?;
     fs::write(path("gid_map"), Owner::map(owner.gid)).context(|| "map the owner's group")?;
-    keep(&path("ns/user"), INTERNET_USER)?;
-    keep(&path("ns/net"), INTERNET)
+    supervisor::keep(&path("ns/user"), INTERNET_USER)?;
+    supervisor::keep(&path("ns/net"), INTERNET)
 }

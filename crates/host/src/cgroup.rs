@@ -251,6 +251,11 @@ pub struct Group {
 }
 
 impl Group {
+    /// The group at a path of the file system.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -347,11 +352,22 @@ impl Group {
     /// Removes it and the groups below. They must be empty; those whose last process is just
     /// being buried are waited for.
     pub fn remove(&self) -> Result<()> {
+        Self::remove_all(&self.tree())
+    }
+
+    /// Removes the groups below it.
+    pub(crate) fn remove_below(&self) -> Result<()> {
+        let mut below = self.tree();
+        below.pop();
+        Self::remove_all(&below)
+    }
+
+    fn remove_all(paths: &[PathBuf]) -> Result<()> {
         let until = Instant::now() + DYING;
         loop {
             let mut last = None;
-            for path in self.tree() {
-                match fs::remove_dir(&path) {
+            for path in paths {
+                match fs::remove_dir(path) {
                     Err(error) if !gone(&error) => last = Some((path, error)),
                     _ => {}
                 }

@@ -8,7 +8,7 @@ use std::{
     ffi::OsStr,
     fs::OpenOptions,
     io::{self, BufRead, BufReader, Write},
-    os::fd::AsFd,
+    os::fd::{AsFd, RawFd},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -113,4 +113,14 @@ pub(crate) fn report(outcome: &Result<()>) -> io::Result<()> {
 /// Writes the calling process into a group by its `cgroup.procs` file.
 pub(crate) fn join_group(procs: &Path) -> Result<()> {
     std::fs::write(procs, "0").context(|| format!("enter {}", procs.display()))
+}
+
+/// Opens a namespace and keeps it at a fixed number for the life of the process.
+pub(crate) fn keep(path: &str, place: RawFd) -> Result<()> {
+    let file = std::fs::File::open(path).context(|| format!("open {path}"))?;
+    // SAFETY: nothing in this process owns a descriptor at the fixed numbers.
+    let kept = unsafe { unistd::dup2_raw(&file, place) }.context(|| "keep a namespace")?;
+    // Owned by the process, not by a variable of it.
+    std::mem::forget(kept);
+    Ok(())
 }

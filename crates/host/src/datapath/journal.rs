@@ -1,0 +1,243 @@
+//! Tracked flows in a file that outlives the process: after `kill -9` no connection is forgotten.
+//!
+//! The file is mapped and shared, so what was written last is in the page cache whatever becomes
+//! of this process. It does not outlive the machine: flows of an earlier boot are void, since
+//! time began anew. A header page, then fixed slots as the engine numbers them; records carry
+//! their own checksum, so a torn one counts as none.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    num::NonZeroUsize,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
+    ptr::NonNull,
+    slice,
+};
+
+use gureum_engine::{RECORD_LEN, Record, StateChange};
+use nix::{
+    fcntl::{FallocateFlags, fallocate},
+    sys::mman::{MapFlags, ProtFlags, mmap, munmap},
+};
+
+const MAGIC: &[u8; 8] = b"gureumF1";
+const HEADER: usize = 4096;
+/// Where the header says whether the last writer closed the file.
+const CLOSED_AT: usize = 16;
+const FIRST_SLOTS: u32 = 4096;
+
+/// The journal of one data path.
+#[derive(Debug)]
+pub(super) struct Journal {
+    file: File,
+    map: Mapping,
+    slots: u32,
+    limit: u32,
+    /// Set when the file could not grow; said once.
+    full: bool,
+}
+
+/// What a journal held when it was opened.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) journal: Journal,
+    pub(super) records: Vec<(u32, Record)>,
+    /// Whether flows may be missing: there were some in this boot, and nobody closed the file.
+    pub(super) unclean: bool,
+}
+
+impl Journal {
+    /// Opens or makes the journal. `limit` is the number of slots that the engine may use.
+    pub(super) fn open(path: &Path, limit: u32) -> io::Result<Found> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
+        let expected = header(&std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?);
+        let mut present = vec![0; expected.len()];
+        let whole = file.read_exact_at(&mut present, 0).is_ok();
+        let closed = std::mem::take(&mut present[CLOSED_AT]) != 0;
+        let known = whole && present == expected;
+        let unclean = known && !closed;
+        if !known {
+            file.set_len(0)?;
+            file.set_len(HEADER as u64)?;
+        }
+        let size = usize::try_from(file.metadata()?.len()).unwrap_or(HEADER);
+        let slots = u32::try_from(size.saturating_sub(HEADER) / RECORD_LEN).unwrap_or(u32::MAX);
+        let slots = slots.min(limit);
+        reserve(&file, slots)?;
+        let map = Mapping::new(&file, bytes_of(slots))?;
+        let mut journal = Self { file, map, slots, limit, full: false };
+        journal.map.bytes()[..expected.len()].copy_from_slice(&expected);
+        let records = journal.records();
+        Ok(Found { journal, records, unclean })
+    }
+
+    /// The records that are there, by slot.
+    pub(super) fn records(&mut self) -> Vec<(u32, Record)> {
+        let records = self.map.bytes()[HEADER..].chunks_exact(RECORD_LEN);
+        let records = (0..self.slots).zip(records);
+        records
+            .filter(|(_, bytes)| bytes.iter().any(|byte| *byte != 0))
+            .filter_map(|(slot, bytes)| Some((slot, bytes.try_into().ok()?)))
+            .collect()
+    }
+
+    /// Writes a change down.
+    pub(super) fn write(&mut self, change: StateChange<'_>) {
+        let (slot, record) = match change {
+            StateChange::Insert { slot, record } | StateChange::Update { slot, record } => {
+                (slot, record)
+            }
+            StateChange::Remove { slot } => (slot, &[0; RECORD_LEN]),
+        };
+        if slot >= self.slots && !self.grow(slot) {
+            return;
+        }
+        let start = bytes_of(slot);
+        if let Some(place) = self.map.bytes().get_mut(start..start + RECORD_LEN) {
+            place.copy_from_slice(record);
+        }
+    }
+
+    /// Says that nothing is missing.
+    pub(super) fn close(&mut self) {
+        self.map.bytes()[CLOSED_AT] = 1;
+    }
+
+    fn grow(&mut self, slot: u32) -> bool {
+        if self.full || slot >= self.limit {
+            return false;
+        }
+        let slots = (slot + 1).next_power_of_two().clamp(FIRST_SLOTS, self.limit.max(FIRST_SLOTS));
+        let outcome = reserve(&self.file, slots)
+            .and_then(|()| Mapping::new(&self.file, bytes_of(slots)))
+            .map(|map| self.map = map);
+        match outcome {
+            Ok(()) => self.slots = slots,
+            Err(error) => {
+                self.full = true;
+                tracing::warn!(
+                    %error,
+                    "cannot write down more connections; a killed daemon would forget the newest"
+                );
+            }
+        }
+        slot < self.slots
+    }
+}
+
+fn bytes_of(slots: u32) -> usize {
+    HEADER + slots as usize * RECORD_LEN
+}
+
+/// Gives the file real blocks: writing to a mapped hole on a full disk would kill the process.
+fn reserve(file: &File, slots: u32) -> io::Result<()> {
+    let size = bytes_of(slots) as i64;
+    match fallocate(file, FallocateFlags::empty(), 0, size) {
+        // File systems without it have other ways to be full, seldom met.
+        Err(nix::errno::Errno::EOPNOTSUPP) => file.set_len(size.unsigned_abs()),
+        other => Ok(other?),
+    }
+}
+
+fn header(boot_id: &str) -> Vec<u8> {
+    let mut header = MAGIC.to_vec();
+    header.extend_from_slice(&(RECORD_LEN as u32).to_ne_bytes());
+    header.resize(CLOSED_AT + 8, 0);
+    header.extend_from_slice(boot_id.trim().as_bytes());
+    header
+}
+
+/// A shared, writable mapping of the beginning of a file.
+#[derive(Debug)]
+struct Mapping {
+    start: NonNull<u8>,
+    length: NonZeroUsize,
+}
+
+// SAFETY: the mapping is memory of the process, reached only through this value.
+unsafe impl Send for Mapping {}
+
+impl Mapping {
+    fn new(file: &File, length: usize) -> io::Result<Self> {
+        let length = NonZeroUsize::new(length).ok_or(io::ErrorKind::InvalidInput)?;
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice; the file has blocks for
+        // all of it and is never made shorter while mapped.
+        let start = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, file, 0) }?;
+        Ok(Self { start: start.cast(), length })
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the mapping has that length, lives as long as `self`, and is borrowed once.
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.length.get()) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: it is this value's own mapping, and no borrow of it is left.
+        let outcome = unsafe { munmap(self.start.cast(), self.length.get()) };
+        debug_assert!(outcome.is_ok());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flows_are_found_again_and_an_unclosed_journal_says_so() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("flows");
+        let Found { mut journal, records, unclean } = Journal::open(&path, 1 << 18).expect("new");
+        assert!(records.is_empty() && !unclean);
+        let record = |byte| [byte; RECORD_LEN];
+        journal.write(StateChange::Insert { slot: 0, record: &record(1) });
+        journal.write(StateChange::Insert { slot: 7, record: &record(2) });
+        journal.write(StateChange::Insert { slot: 5000, record: &record(3) });
+        journal.write(StateChange::Update { slot: 5000, record: &record(4) });
+        journal.write(StateChange::Remove { slot: 7 });
+        drop(journal);
+
+        let mut found = Journal::open(&path, 1 << 18).expect("opened");
+        assert_eq!(found.records, [(0, record(1)), (5000, record(4))]);
+        assert!(found.unclean);
+        found.journal.close();
+        drop(found);
+
+        let found = Journal::open(&path, 1 << 18).expect("opened");
+        assert_eq!(found.records.len(), 2);
+        assert!(!found.unclean);
+    }
+
+    #[test]
+    fn flows_of_another_boot_or_another_form_are_void() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("flows");
+        for at in [0, 9, CLOSED_AT + 10] {
+            let mut journal = Journal::open(&path, 64).expect("opened").journal;
+            journal.write(StateChange::Insert { slot: 3, record: &[1; RECORD_LEN] });
+            journal.map.bytes()[at] ^= 1;
+            drop(journal);
+            let found = Journal::open(&path, 64).expect("opened");
+            assert!(found.records.is_empty() && !found.unclean, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_slot_beyond_the_limit_is_left_out() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("flows");
+        let mut journal = Journal::open(&path, 8192).expect("opened").journal;
+        journal.write(StateChange::Insert { slot: 8192, record: &[1; RECORD_LEN] });
+        journal.write(StateChange::Insert { slot: u32::MAX, record: &[1; RECORD_LEN] });
+        assert!(journal.records().is_empty());
+    }
+}

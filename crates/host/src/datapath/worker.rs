@@ -1,0 +1,339 @@
+//! The loop of the data path: wait, take a batch from every ready port in turn, decide, send.
+//!
+//! Readiness is level-triggered and each ready socket gets one batch a turn, so a loud port waits
+//! for all others after every batch. A panic in the engine costs the batch at hand: the state is
+//! rebuilt from the journal and the loop goes on.
+
+use std::{
+    os::fd::AsFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use gureum_engine::{
+    Limits, NoTrace, Offload, Output, Packet, Policy, State, StateChange, Step, Verdict, expire,
+    process,
+};
+use gureum_types::PortIndex;
+use nix::{
+    errno::Errno,
+    sys::{
+        epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+        eventfd::EventFd,
+        timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
+    },
+};
+
+use super::{
+    Command, Notice, NoticeSink, Settings, TraceEvent,
+    journal::Journal,
+    monotonic_now,
+    ports::{Ports, port_of_key},
+    socket::Batch,
+};
+use crate::{
+    error::{Context, Result},
+    namespace::Namespace,
+    netlink::{LinkChange, LinkMonitor, Netlink},
+};
+
+const WAKE: u64 = u64::MAX;
+const TIMER: u64 = u64::MAX - 1;
+const LINKS: u64 = u64::MAX - 2;
+
+/// How often time-outs are looked at; nothing depends on it (see [`expire`]).
+const TICK: Duration = Duration::from_millis(250);
+/// Ports whose losses are asked for in one tick.
+const PORTION: usize = 256;
+/// How long flows without an entry may be taken up again after state was lost (traps 9).
+const LOOSE: u64 = 60_000_000_000;
+/// How much of a frame a watcher sees.
+const WATCHED_HEAD: usize = 256;
+
+/// What the engine's output goes to while a packet of a port is at hand.
+struct Outlet<'a> {
+    ports: &'a mut Ports,
+    journal: &'a mut Option<Journal>,
+    notices: &'a NoticeSink,
+}
+
+impl Output for Outlet<'_> {
+    fn emit(&mut self, port: PortIndex, frame: &[u8], offload: Offload) {
+        self.ports.emit(port, frame, offload);
+    }
+
+    fn journal(&mut self, change: StateChange<'_>) {
+        if let Some(journal) = self.journal {
+            journal.write(change);
+        }
+    }
+
+    fn dhcp_lease(&mut self, port: PortIndex) {
+        (self.notices)(Notice::Leased(port));
+    }
+}
+
+pub(super) struct Worker {
+    policy: Arc<Policy>,
+    state: State,
+    limits: Limits,
+    journal: Option<Journal>,
+    ports: Ports,
+    batch: Batch,
+    epoll: Epoll,
+    timer: TimerFd,
+    links: LinkMonitor,
+    inbox: mpsc::Receiver<Command>,
+    wake: Arc<EventFd>,
+    applied: Arc<AtomicU64>,
+    notices: NoticeSink,
+    watchers: Vec<tokio::sync::mpsc::Sender<TraceEvent>>,
+    portion: usize,
+}
+
+impl Worker {
+    /// Moves the calling thread into the fabric and prepares everything.
+    pub(super) fn new(
+        fabric: &Namespace,
+        policy: Arc<Policy>,
+        settings: Settings,
+        inbox: mpsc::Receiver<Command>,
+        wake: Arc<EventFd>,
+        applied: Arc<AtomicU64>,
+        notices: NoticeSink,
+    ) -> Result<Self> {
+        fabric.enter().context(|| "enter the fabric")?;
+        prefer_this_thread();
+        let what = || "prepare the data path";
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context(what)?;
+        let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).context(what)?;
+        timer
+            .set(Expiration::Interval(TICK.into()), TimerSetTimeFlags::empty())
+            .context(what)?;
+        let links = LinkMonitor::open().context(what)?;
+        for (fd, key) in [(timer.as_fd(), TIMER), (links.as_fd(), LINKS), (wake.as_fd(), WAKE)] {
+            epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, key)).context(what)?;
+        }
+        let limits = settings.limits;
+        let (journal, state) = match settings.journal {
+            None => (None, State::new(limits)),
+            Some(path) => {
+                let found = Journal::open(&path, limits.flows)
+                    .context(|| format!("open the journal of connections {}", path.display()))?;
+                let now = monotonic_now();
+                let mut state = State::restore(limits, found.records, now);
+                if found.unclean {
+                    state.set_loose_until(now + LOOSE);
+                }
+                (Some(found.journal), state)
+            }
+        };
+        applied.store(policy.epoch(), Ordering::Release);
+        Ok(Self {
+            policy,
+            state,
+            limits,
+            journal,
+            ports: Ports::default(),
+            batch: Batch::new(),
+            epoll,
+            timer,
+            links,
+            inbox,
+            wake,
+            applied,
+            notices,
+            watchers: Vec::new(),
+            portion: 0,
+        })
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) fn run(mut self) {
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| self.forward_until_stopped())) {
+                Ok(()) => break,
+                Err(_) => {
+                    tracing::error!("the engine panicked; its state is rebuilt");
+                    let records = self.journal.as_mut().map(Journal::records);
+                    let now = monotonic_now();
+                    self.state = State::restore(self.limits, records.unwrap_or_default(), now);
+                    self.state.set_loose_until(now + LOOSE);
+                }
+            }
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.close();
+        }
+    }
+
+    fn forward_until_stopped(&mut self) {
+        let mut events = [EpollEvent::empty(); 128];
+        loop {
+            let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => continue,
+                Err(errno) => {
+                    tracing::error!(%errno, "the data path cannot wait for packets");
+                    return;
+                }
+            };
+            for event in events.iter().take(count) {
+                match event.data() {
+                    WAKE => {
+                        // Before the commands are read, so that a later one wakes again.
+                        let _ = self.wake.read();
+                        if !self.obey() {
+                            return;
+                        }
+                    }
+                    TIMER => self.tick(),
+                    LINKS => self.look_at_links(),
+                    key => self.take_turn(key),
+                }
+            }
+        }
+    }
+
+    /// Takes one batch from one socket of a port.
+    fn take_turn(&mut self, key: u64) {
+        let (index, socket) = port_of_key(key);
+        let Some(port) = self.ports.port_mut(index) else { return };
+        match port.sockets[socket].receive(&mut self.batch) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                // A frame that no virtio header describes was taken off the queue (traps 5).
+                port.losses.unreadable += 1;
+                return;
+            }
+            // The link went down or away; its end is told by netlink.
+            Err(_) => return,
+        }
+        let now = monotonic_now();
+        for at in 0..self.batch.len() {
+            let Some(mut slot) = self.batch.slot(at) else {
+                if let Some(port) = self.ports.port_mut(index) {
+                    port.losses.unreadable += 1;
+                }
+                continue;
+            };
+            let mut packet = Packet { offload: slot.offload(), frame: slot.frame() };
+            let mut out = Outlet {
+                ports: &mut self.ports,
+                journal: &mut self.journal,
+                notices: &self.notices,
+            };
+            let (policy, state) = (&*self.policy, &mut self.state);
+            let verdict = if self.watchers.is_empty() {
+                process(policy, state, index, &mut packet, now, &mut out, &mut NoTrace)
+            } else {
+                let mut steps: Vec<Step> = Vec::new();
+                let length = packet.frame.len();
+                let head = packet.frame[..length.min(WATCHED_HEAD)].to_vec();
+                let verdict =
+                    process(policy, state, index, &mut packet, now, &mut out, &mut steps);
+                let event = TraceEvent { at: now, port: index, head, length, steps, verdict };
+                self.watchers.retain(|watcher| {
+                    use tokio::sync::mpsc::error::TrySendError::Closed;
+                    !matches!(watcher.try_send(event.clone()), Err(Closed(_)))
+                });
+                verdict
+            };
+            let offload = packet.offload;
+            if let Verdict::Forward(to) = verdict {
+                slot.set_offload(offload);
+                self.ports.forward(to, slot);
+            }
+        }
+    }
+
+    /// Carries out what was asked for; `false` to stop.
+    fn obey(&mut self) -> bool {
+        // Whoever no longer waits for an answer does not get it.
+        while let Ok(command) = self.inbox.try_recv() {
+            match command {
+                Command::Apply(policy, answer) => {
+                    let epoch = policy.epoch();
+                    self.policy = policy;
+                    self.applied.store(epoch, Ordering::Release);
+                    let _ = answer.send(epoch);
+                }
+                Command::Add(index, link, answer) => {
+                    let _ = answer.send(self.ports.add(&self.epoll, index, link));
+                }
+                Command::Remove(index, answer) => {
+                    self.ports.remove(index);
+                    let _ = answer.send(());
+                }
+                Command::Run(work) => work(&self.policy, &mut self.state),
+                Command::Losses(answer) => {
+                    let all = self.ports.iter_mut().map(|(index, port)| {
+                        port.count_losses();
+                        (index, port.losses)
+                    });
+                    let _ = answer.send(all.collect());
+                }
+                Command::Watch(events) => self.watchers.push(events),
+                Command::Stop => return false,
+            }
+        }
+        true
+    }
+
+    fn tick(&mut self) {
+        // One read takes all ticks that have passed.
+        let _ = self.timer.wait();
+        let mut out = Outlet {
+            ports: &mut self.ports,
+            journal: &mut self.journal,
+            notices: &self.notices,
+        };
+        expire(&mut self.state, monotonic_now(), &mut out);
+        self.ports.portion(self.portion, PORTION).for_each(|port| port.count_losses());
+        self.portion += PORTION;
+        if self.portion >= self.ports.places() {
+            self.portion = 0;
+        }
+    }
+
+    fn look_at_links(&mut self) {
+        let mut gone = Vec::new();
+        let mut missed = false;
+        let outcome = self.links.drain(|change| match change {
+            LinkChange::Gone(link) => gone.push(link),
+            LinkChange::Missed => missed = true,
+        });
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "cannot hear of links that vanish");
+        }
+        let alive = missed.then(|| Netlink::open().and_then(|mut netlink| netlink.links()));
+        let lost = |link: u32| match &alive {
+            Some(Ok(links)) => links.iter().all(|alive| alive.index != link),
+            _ => gone.contains(&link),
+        };
+        let lost: Vec<_> = self
+            .ports
+            .iter_mut()
+            .filter_map(|(index, port)| lost(port.link).then_some(index))
+            .collect();
+        for index in lost {
+            self.ports.remove(index);
+            (self.notices)(Notice::LinkLost(index));
+        }
+    }
+}
+
+/// Packets wait for this thread; on a busy machine it should not wait for others.
+fn prefer_this_thread() {
+    // SAFETY: takes integers; 0 is the calling thread.
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -10) } == -1 {
+        tracing::debug!("the data path runs at ordinary priority");
+    }
+}

@@ -1,0 +1,112 @@
+//! What is there of an instance, from its group, its shim's word and its kernel tables.
+
+use std::{fs, io};
+
+use gureum_types::{
+    InstanceId,
+    host::{ObservedInstance, Run},
+};
+use nix::unistd::Pid;
+
+use super::{Instances, folder::Folder};
+use crate::{
+    error::{Context, Result},
+    exec::init_of,
+    shim::config::{CONFIG, Config, Phase, STATE, State},
+};
+
+/// An instance as found.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    /// What the shim last said; nothing of an earlier start.
+    pub(super) state: Option<State>,
+    /// The living shim.
+    pub(super) shim: Option<Pid>,
+    /// The living init.
+    pub(super) init: Option<Pid>,
+}
+
+impl Found {
+    pub(super) fn run(&self) -> Run {
+        match (self.shim, self.init) {
+            (None, _) => Run::Off,
+            (Some(_), None) => Run::Starting,
+            (Some(_), Some(_)) => Run::Running,
+        }
+    }
+
+    /// Whether the network is configured and an SSH server listens (EC2-24).
+    pub(super) fn ready(&self) -> bool {
+        self.init.is_some_and(|init| has_address(init) && listens_for_ssh(init))
+    }
+}
+
+impl Instances {
+    pub(super) fn find(&self, id: &InstanceId) -> Result<Found> {
+        let folder = Folder::of(&self.folder, id);
+        let config: Option<Config> = folder.read(CONFIG);
+        let state: Option<State> = folder.read(STATE);
+        let processes = self.shim_group(id).processes();
+        let shim = processes.context(|| format!("look for {id}"))?.first().copied();
+        // A word of an earlier start, when the shim of this one has not spoken yet.
+        let state = state.filter(|state| config.as_ref().is_some_and(|c| c.start == state.start));
+        let init = match (&config, &state, shim) {
+            (Some(config), Some(state), Some(_)) if state.phase == Phase::Running => {
+                init_of(config, state)
+            }
+            _ => None,
+        };
+        Ok(Found { state, shim: shim.map(Pid::from_raw), init })
+    }
+
+    /// Everything that is there, of this and of earlier lives of the daemon.
+    pub fn observe(&self) -> Result<Vec<ObservedInstance>> {
+        let mut ids: Vec<InstanceId> = Vec::new();
+        let folders = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            other => other
+                .and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
+                .context(|| format!("look into {}", self.folder.display()))?,
+        };
+        let names = folders.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        // A group without a folder: somebody removed the folder of a running instance.
+        let groups = self.cgroups.names().context(|| "look for instances")?;
+        ids.extend(names.chain(groups).filter_map(|name| name.parse().ok()));
+        ids.sort();
+        ids.dedup();
+        ids.into_iter()
+            .map(|id| {
+                let found = self.find(&id)?;
+                let spec = Folder::of(&self.folder, &id).spec();
+                let start = found.state.as_ref().map(|state| state.start);
+                let start = start.or(spec.map(|spec| spec.start)).unwrap_or(0);
+                Ok(ObservedInstance { id, start, run: found.run(), ready: found.ready() })
+            })
+            .collect()
+    }
+}
+
+/// Whether the namespace of a process has an address that is not a loopback's.
+fn has_address(pid: Pid) -> bool {
+    let table = fs::read_to_string(format!("/proc/{pid}/net/fib_trie")).unwrap_or_default();
+    let mut last = "";
+    for line in table.lines().map(str::trim) {
+        if line.starts_with("/32 host LOCAL") && !last.starts_with("|-- 127.") {
+            return true;
+        }
+        last = line;
+    }
+    false
+}
+
+/// Whether something listens on TCP port 22 in the namespace of a process.
+fn listens_for_ssh(pid: Pid) -> bool {
+    const LISTEN: &str = "0A";
+    ["tcp", "tcp6"].iter().any(|file| {
+        let table = fs::read_to_string(format!("/proc/{pid}/net/{file}")).unwrap_or_default();
+        table.lines().skip(1).any(|line| {
+            let fields: Vec<_> = line.split_ascii_whitespace().take(4).collect();
+            matches!(fields.as_slice(), [_, local, _, LISTEN] if local.ends_with(":0016"))
+        })
+    })
+}

@@ -1,0 +1,376 @@
+//! The shim: one small process an instance, which outlives the daemon.
+//!
+//! It makes the instance's user and network namespaces, which stay over reboots, boots the guest,
+//! waits for it and boots it again when it asked for that; it takes orders through a named pipe
+//! and says how far it is in a file. It has one thread and its own mount namespace, so its end
+//! takes every mount with it. The daemon finds it by its cgroup.
+
+pub(crate) mod boot;
+pub(crate) mod config;
+pub(crate) mod console;
+pub(crate) mod disk;
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io::{self, Read},
+    os::{
+        fd::{AsFd, BorrowedFd, RawFd},
+        unix::fs::OpenOptionsExt,
+    },
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    mount::{MsFlags, mount},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sched::{CloneFlags, unshare},
+    sys::{
+        signal::{SigSet, SigmaskHow, Signal, sigprocmask},
+        signalfd::{SfdFlags, SignalFd},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::{self, ForkResult, Pid},
+};
+
+use self::{
+    boot::{Kept, boot, clear},
+    config::{CONFIG, CONTROL, Config, DISK, DISK_MOUNT, Phase, ROOT_MOUNT, STATE, State},
+    console::Console,
+};
+use crate::{
+    cgroup::Group,
+    error::{Context, HostError, Result},
+    supervisor,
+};
+
+/// Where the shim keeps the instance's user namespace.
+pub(crate) const USER: RawFd = 10;
+/// Where the shim keeps the instance's network namespace.
+pub(crate) const NETWORK: RawFd = 11;
+
+/// A guest whose init dies this often right after its boot is given up.
+const SHORT_BOOTS: u32 = 5;
+const SHORT_BOOT: Duration = Duration::from_secs(2);
+/// How long an orderly reboot may take before it is forced.
+const REBOOT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// An order to a shim, one a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The links are there: boot, unless booted.
+    Boot,
+    /// Restart in order.
+    Reboot,
+    /// Switch off in order, by force after that many seconds.
+    Stop(u32),
+}
+
+impl std::fmt::Display for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Boot => f.write_str("boot"),
+            Self::Reboot => f.write_str("reboot"),
+            Self::Stop(seconds) => write!(f, "stop {seconds}"),
+        }
+    }
+}
+
+impl Order {
+    fn parse(line: &str) -> Option<Self> {
+        match line.split_once(' ') {
+            None if line == "boot" => Some(Self::Boot),
+            None if line == "reboot" => Some(Self::Reboot),
+            Some(("stop", seconds)) => seconds.parse().ok().map(Self::Stop),
+            _ => None,
+        }
+    }
+}
+
+/// The body of the hidden subcommand `shim`; its argument is the instance's folder. It must be
+/// called before the process has a second thread. It returns when the guest is off.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
+    let mut arguments = arguments.into_iter();
+    let (Some(folder), None) = (arguments.next(), arguments.next()) else {
+        return Err(HostError::Failed("usage: shim FOLDER".into()));
+    };
+    supervisor::detach("gureum-shim").context(|| "detach")?;
+    let outcome = Shim::set_up(PathBuf::from(folder));
+    let report = outcome.as_ref().map(drop).map_err(|error| HostError::Failed(error.to_string()));
+    supervisor::report(&report).context(|| "report")?;
+    outcome?.supervise()
+}
+
+struct Shim {
+    folder: PathBuf,
+    config: Config,
+    console: Console,
+    control: File,
+    signals: SignalFd,
+    boots: u32,
+    short_boots: u32,
+    booted_at: Instant,
+    init: Option<Pid>,
+    /// When the guest is killed for not doing what it was asked to.
+    deadline: Option<Instant>,
+    /// Whether the guest is booted again whatever ended it.
+    reboot: bool,
+}
+
+impl Shim {
+    fn set_up(folder: PathBuf) -> Result<Self> {
+        let path = folder.join(CONFIG);
+        let config: Config = config::read(&path).context(|| format!("read {}", path.display()))?;
+        supervisor::join_group(&config.own_group)?;
+        // Memory pressure in or around the instance must not take its supervisor.
+        fs::write("/proc/self/oom_score_adj", "-900").context(|| "set oom_score_adj")?;
+        keep_namespaces(&config)?;
+
+        unshare(CloneFlags::CLONE_NEWNS).context(|| "make a mount namespace")?;
+        // What the machine unmounts goes away here too; what is mounted here stays here.
+        let none = None::<&str>;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none)
+            .context(|| "keep mounts to ourselves")?;
+        for name in [DISK_MOUNT, ROOT_MOUNT] {
+            let path = folder.join(name);
+            fs::create_dir_all(&path).context(|| format!("make {}", path.display()))?;
+        }
+        disk::attach(&folder.join(DISK), &folder.join(DISK_MOUNT))?;
+        let console = Console::open(&folder, config.id_base).context(|| "make the console")?;
+
+        let mut mask = SigSet::empty();
+        mask.add(Signal::SIGCHLD);
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None).context(|| "block signals")?;
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        let signals = SignalFd::with_flags(&mask, flags).context(|| "watch signals")?;
+        let control = open_control(&folder.join(CONTROL)).context(|| "make the control pipe")?;
+        let shim = Self {
+            folder,
+            config,
+            console,
+            control,
+            signals,
+            boots: 0,
+            short_boots: 0,
+            booted_at: Instant::now(),
+            init: None,
+            deadline: None,
+            reboot: false,
+        };
+        shim.say(Phase::Waiting, "")?;
+        Ok(shim)
+    }
+
+    fn supervise(mut self) -> Result<()> {
+        loop {
+            self.wait_for_something()?;
+            self.console.drain();
+            for order in self.orders() {
+                match (order, self.init) {
+                    (Order::Boot, None) => self.boot()?,
+                    (Order::Boot, Some(_)) => {}
+                    (Order::Reboot, Some(init)) => {
+                        self.reboot = true;
+                        self.deadline = Some(Instant::now() + REBOOT_PATIENCE);
+                        signal_init(init, libc::SIGRTMIN() + 5);
+                    }
+                    (Order::Stop(seconds), Some(init)) => {
+                        self.reboot = false;
+                        let patience = Duration::from_secs(seconds.into());
+                        self.deadline = Some(Instant::now() + patience);
+                        signal_init(init, libc::SIGRTMIN() + 4);
+                    }
+                    (Order::Stop(_), None) => return self.say(Phase::Off, ""),
+                    (Order::Reboot, None) => {}
+                }
+            }
+            if let (Some(deadline), Some(init)) = (self.deadline, self.init)
+                && deadline <= Instant::now()
+            {
+                self.deadline = None;
+                signal_init(init, libc::SIGKILL);
+            }
+            // One read a wake: waitpid tells what happened.
+            let _ = self.signals.read_signal();
+            while let Some(status) = next_death()? {
+                if Some(status.0) == self.init
+                    && let Some(phase) = self.after(status.1)
+                {
+                    let reason = if phase == Phase::Died { "init died" } else { "" };
+                    return self.say(phase, reason);
+                }
+            }
+        }
+    }
+
+    /// Boots, and says so when the guest cannot be booted.
+    fn boot(&mut self) -> Result<()> {
+        self.boots += 1;
+        self.booted_at = Instant::now();
+        self.say(Phase::Booting, "")?;
+        // SAFETY: the kept descriptors are open for the life of the process.
+        let kept = unsafe {
+            Kept { user: BorrowedFd::borrow_raw(USER), network: BorrowedFd::borrow_raw(NETWORK) }
+        };
+        match boot(&self.folder, &self.config, kept, &self.console) {
+            Ok(init) => {
+                self.init = Some(init);
+                self.say(Phase::Running, "")
+            }
+            Err(error) => {
+                self.say(Phase::Died, &error.to_string())?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Decides what follows init's end: another boot (`None`), or the shim's own end.
+    fn after(&mut self, end: End) -> Option<Phase> {
+        self.init = None;
+        self.deadline = None;
+        self.console.drain();
+        clear(&self.folder);
+        // Groups that the guest's init made; the kernel has buried what was in them.
+        let _ = Group::at(&self.config.guest_group).remove_below();
+        let again = std::mem::take(&mut self.reboot) || end == End::Reboot;
+        if !again {
+            return Some(if end == End::PowerOff { Phase::Off } else { Phase::Died });
+        }
+        let short = self.booted_at.elapsed() < SHORT_BOOT;
+        self.short_boots = if short { self.short_boots + 1 } else { 0 };
+        if self.short_boots >= SHORT_BOOTS || self.boot().is_err() {
+            return Some(Phase::Died);
+        }
+        None
+    }
+
+    fn wait_for_something(&self) -> Result<()> {
+        let timeout = match (self.deadline, self.init) {
+            (Some(deadline), Some(_)) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+            }
+            _ => PollTimeout::NONE,
+        };
+        let mut fds = [
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.console.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno).context(|| "wait"),
+        }
+    }
+
+    /// The orders that have come. A line is written in one piece, far below what a pipe splits.
+    fn orders(&mut self) -> Vec<Order> {
+        let mut bytes = [0; 4096];
+        match self.control.read(&mut bytes) {
+            Ok(count) => {
+                let text = String::from_utf8_lossy(&bytes[..count]);
+                text.lines().filter_map(Order::parse).collect()
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn say(&self, phase: Phase, reason: &str) -> Result<()> {
+        let state = State {
+            start: self.config.start,
+            phase,
+            init: self.init.map_or(0, Pid::as_raw),
+            boots: self.boots,
+            reason: reason.into(),
+        };
+        config::write(&self.folder.join(STATE), &state).context(|| "write down the state")
+    }
+}
+
+/// How init ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It asked the kernel to restart.
+    Reboot,
+    /// It asked the kernel to switch off, or was switched off by us.
+    PowerOff,
+    /// It ended, which an init does not.
+    Death,
+}
+
+fn next_death() -> Result<Option<(Pid, End)>> {
+    loop {
+        return match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => Ok(None),
+            Err(Errno::EINTR) => continue,
+            Err(errno) => Err(errno).context(|| "wait for init"),
+            // The kernel ends a pid namespace's init with the signal that tells what it asked for.
+            Ok(WaitStatus::Signaled(pid, Signal::SIGHUP, _)) => Ok(Some((pid, End::Reboot))),
+            Ok(WaitStatus::Signaled(pid, Signal::SIGINT | Signal::SIGKILL, _)) => {
+                Ok(Some((pid, End::PowerOff)))
+            }
+            Ok(status) => match status.pid() {
+                Some(pid) => Ok(Some((pid, End::Death))),
+                None => continue,
+            },
+        };
+    }
+}
+
+/// Signals beyond the named ones have no place in the usual type.
+fn signal_init(init: Pid, signal: libc::c_int) {
+    // SAFETY: takes integers. Init is our child and not yet waited for, so the number is its own.
+    unsafe { libc::kill(init.as_raw(), signal) };
+}
+
+fn open_control(path: &Path) -> io::Result<File> {
+    match unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    // Open for writing too, so that it never ends when a writer goes.
+    OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
+/// Makes the user namespace and the network namespace that it owns, and keeps both.
+fn keep_namespaces(config: &Config) -> Result<()> {
+    let (made, maker) = unistd::pipe().context(|| "make a pipe")?;
+    let (held, holder) = unistd::pipe().context(|| "make a pipe")?;
+    // SAFETY: a shim has one thread.
+    match unsafe { unistd::fork() }.context(|| "fork")? {
+        ForkResult::Child => {
+            drop((made, holder));
+            let outcome = unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET);
+            let _ = unistd::write(&maker, &[outcome.map_or_else(|errno| errno as u8, |()| 0)]);
+            // Until the parent holds the namespaces.
+            let _ = unistd::read(&held, &mut [0]);
+            // SAFETY: ends this half at once.
+            unsafe { libc::_exit(0) }
+        }
+        ForkResult::Parent { child } => {
+            drop((maker, held));
+            let mut answer = [0xff];
+            unistd::read(&made, &mut answer).context(|| "wait for a child")?;
+            let outcome = match answer[0] {
+                0 => hold(child, config),
+                errno => Err(io::Error::from_raw_os_error(errno.into()))
+                    .context(|| "make the user namespace of an instance"),
+            };
+            drop(holder);
+            waitpid(child, None).context(|| "wait for a child")?;
+            outcome
+        }
+    }
+}
+
+fn hold(child: Pid, config: &Config) -> Result<()> {
+    let map = format!("0 {} {}\n", config.id_base, config.id_count);
+    for file in ["uid_map", "gid_map"] {
+        fs::write(format!("/proc/{child}/{file}"), &map)
+            .context(|| "map the instance's users")?;
+    }
+    supervisor::keep(&format!("/proc/{child}/ns/user"), USER)?;
+    supervisor::keep(&format!("/proc/{child}/ns/net"), NETWORK)
+}
