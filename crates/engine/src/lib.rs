@@ -17,6 +17,8 @@ mod policy;
 mod process;
 mod stage;
 mod state;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod trace;
 mod verdict;
 pub mod why;

@@ -1,0 +1,255 @@
+//! Records with what matters for packets; the rest is as AWS has it by default.
+
+use std::net::Ipv4Addr;
+
+use gureum_types::{
+    AccountId, IpProtocol, NetworkInterfaceId, PortIndex, Region, SecurityGroupId,
+    SecurityGroupRuleId, SubnetId, Timestamp, VpcId,
+    record::{
+        DhcpOptions, InternetGateway, NetworkAcl, NetworkAclAssociation, NetworkAclEntry,
+        NetworkInterface, Route, RouteDestination, RouteTable, RouteTableAssociation, RouteTarget,
+        RulePeer, SecurityGroup, SecurityGroupRule, Subnet, Traffic, Vpc, VpcCidrAssociation,
+    },
+};
+use ipnet::Ipv4Net;
+
+/// Seoul.
+pub fn region() -> Region {
+    "ap-northeast-2".parse().unwrap()
+}
+
+/// The owner of everything.
+pub fn account() -> AccountId {
+    AccountId::default()
+}
+
+/// A block from text.
+pub fn block(text: &str) -> Ipv4Net {
+    text.parse().unwrap()
+}
+
+/// A VPC with DNS support; its DHCP options are the default ones.
+pub fn vpc(number: u64, cidr_block: Ipv4Net) -> Vpc {
+    Vpc {
+        id: VpcId::new(number),
+        cidr_block,
+        cidr_associations: vec![VpcCidrAssociation {
+            id: gureum_types::VpcCidrAssociationId::new(number),
+            cidr_block,
+        }],
+        dhcp_options: Some(default_dhcp_options().id),
+        instance_tenancy: "default".to_owned(),
+        is_default: false,
+        enable_dns_support: true,
+        enable_dns_hostnames: true,
+        enable_network_address_usage_metrics: false,
+        created: Timestamp(0),
+        tags: Default::default(),
+    }
+}
+
+/// What DHCP tells unless somebody says otherwise (DHCP-1).
+pub fn default_dhcp_options() -> DhcpOptions {
+    DhcpOptions {
+        id: gureum_types::DhcpOptionsId::new(1),
+        configurations: vec![
+            ("domain-name".to_owned(), vec![region().internal_domain()]),
+            ("domain-name-servers".to_owned(), vec!["AmazonProvidedDNS".to_owned()]),
+        ],
+        created: Timestamp(0),
+        tags: Default::default(),
+    }
+}
+
+/// A subnet.
+pub fn subnet(number: u64, vpc: &VpcId, cidr_block: Ipv4Net) -> Subnet {
+    Subnet {
+        id: SubnetId::new(number),
+        vpc_id: vpc.clone(),
+        cidr_block,
+        availability_zone: "ap-northeast-2a".to_owned(),
+        default_for_az: false,
+        map_public_ip_on_launch: false,
+        assign_ipv6_address_on_creation: false,
+        enable_dns64: false,
+        private_dns_hostname_type: "ip-name".to_owned(),
+        resource_name_dns_a_record: false,
+        resource_name_dns_aaaa_record: false,
+        created: Timestamp(0),
+        tags: Default::default(),
+    }
+}
+
+/// A route table with routes and the subnets that it is associated with; `main` for the VPC's.
+pub fn route_table(
+    number: u64,
+    vpc: &VpcId,
+    main: bool,
+    subnets: &[SubnetId],
+    routes: &[(Ipv4Net, RouteTarget)],
+) -> RouteTable {
+    let id = |index: u64| gureum_types::RouteTableAssociationId::new(number << 8 | index);
+    let mut associations: Vec<RouteTableAssociation> = subnets
+        .iter()
+        .zip(1..)
+        .map(|(subnet, index)| RouteTableAssociation {
+            id: id(index),
+            subnet_id: Some(subnet.clone()),
+            main: false,
+        })
+        .collect();
+    if main {
+        associations.push(RouteTableAssociation { id: id(0), subnet_id: None, main: true });
+    }
+    RouteTable {
+        id: gureum_types::RouteTableId::new(number),
+        vpc_id: vpc.clone(),
+        routes: routes
+            .iter()
+            .map(|(destination, target)| Route {
+                destination: RouteDestination::Ipv4(*destination),
+                target: target.clone(),
+            })
+            .collect(),
+        associations,
+        created: Timestamp(0),
+        tags: Default::default(),
+    }
+}
+
+/// An internet gateway.
+pub fn internet_gateway(number: u64, vpc: Option<&VpcId>) -> InternetGateway {
+    InternetGateway {
+        id: gureum_types::InternetGatewayId::new(number),
+        vpc_id: vpc.cloned(),
+        created: Timestamp(0),
+        tags: Default::default(),
+    }
+}
+
+/// A network ACL. Entries are (number, egress, allow, traffic, block).
+pub fn network_acl(
+    number: u64,
+    vpc: &VpcId,
+    is_default: bool,
+    subnets: &[SubnetId],
+    entries: &[(u16, bool, bool, Traffic, Ipv4Net)],
+) -> NetworkAcl {
+    NetworkAcl {
+        id: gureum_types::NetworkAclId::new(number),
+        vpc_id: vpc.clone(),
+        is_default,
+        entries: entries
+            .iter()
+            .map(|(rule_number, egress, allow, traffic, cidr)| NetworkAclEntry {
+                rule_number: *rule_number,
+                egress: *egress,
+                allow: *allow,
+                traffic: *traffic,
+                cidr: (*cidr).into(),
+            })
+            .collect(),
+        associations: subnets
+            .iter()
+            .zip(0..)
+            .map(|(subnet, index)| NetworkAclAssociation {
+                id: gureum_types::NetworkAclAssociationId::new(number << 8 | index),
+                subnet_id: subnet.clone(),
+            })
+            .collect(),
+        created: Timestamp(0),
+        tags: Default::default(),
+    }
+}
+
+/// A security group.
+pub fn security_group(number: u64, vpc: &VpcId, name: &str) -> SecurityGroup {
+    SecurityGroup {
+        id: SecurityGroupId::new(number),
+        vpc_id: vpc.clone(),
+        name: name.to_owned(),
+        description: name.to_owned(),
+        created: Timestamp(0),
+        tags: Default::default(),
+    }
+}
+
+/// A rule of a security group.
+pub fn rule(
+    number: u64,
+    group: &SecurityGroupId,
+    egress: bool,
+    traffic: Traffic,
+    peer: RulePeer,
+) -> SecurityGroupRule {
+    SecurityGroupRule {
+        id: SecurityGroupRuleId::new(number),
+        group_id: group.clone(),
+        egress,
+        traffic,
+        peer,
+        description: None,
+        tags: Default::default(),
+    }
+}
+
+/// A network interface. Its MAC address follows from its port.
+pub fn interface(
+    port: PortIndex,
+    subnet: &Subnet,
+    private_addresses: &[Ipv4Addr],
+    groups: &[SecurityGroupId],
+    public: Option<Ipv4Addr>,
+) -> NetworkInterface {
+    let [_, b, c, d] = port.0.to_be_bytes();
+    NetworkInterface {
+        id: NetworkInterfaceId::new(port.0.into()),
+        port,
+        vpc_id: subnet.vpc_id.clone(),
+        subnet_id: subnet.id.clone(),
+        availability_zone: subnet.availability_zone.clone(),
+        description: String::new(),
+        interface_type: "interface".to_owned(),
+        requester_managed: false,
+        mac: [0x02, 0, 0, b, c, d],
+        private_addresses: private_addresses.to_vec(),
+        ipv6_addresses: Vec::new(),
+        groups: groups.to_vec(),
+        source_dest_check: true,
+        attachment: None,
+        associate_public_ip: public.is_some(),
+        auto_public_ip: public,
+        created: Timestamp(0),
+        tags: Default::default(),
+    }
+}
+
+/// Destination ports of TCP.
+pub fn tcp(from: u16, to: u16) -> Traffic {
+    Traffic::Ports { protocol: IpProtocol::TCP, from, to }
+}
+
+/// Destination ports of UDP.
+pub fn udp(from: u16, to: u16) -> Traffic {
+    Traffic::Ports { protocol: IpProtocol::UDP, from, to }
+}
+
+/// All of ICMP.
+pub fn all_icmp() -> Traffic {
+    Traffic::Icmp { protocol: IpProtocol::ICMP, icmp_type: None, icmp_code: None }
+}
+
+/// One type of ICMP, any code.
+pub fn icmp(icmp_type: u8) -> Traffic {
+    Traffic::Icmp { protocol: IpProtocol::ICMP, icmp_type: Some(icmp_type), icmp_code: None }
+}
+
+/// Everybody.
+pub fn anywhere() -> RulePeer {
+    RulePeer::Ipv4(block("0.0.0.0/0"))
+}
+
+/// A block.
+pub fn from_block(text: &str) -> RulePeer {
+    RulePeer::Ipv4(block(text))
+}
