@@ -1,0 +1,14 @@
+"""Cases against a running cloud, told by AWS_ENDPOINT_URL. Arguments choose cases by a part of
+their name."""
+
+import sys
+
+import harness
+import describe  # noqa: F401: registers its cases, as those below
+import images  # noqa: F401
+import lab  # noqa: F401
+import life  # noqa: F401
+import mistakes  # noqa: F401
+import protocol  # noqa: F401
+
+sys.exit(harness.run(sys.argv[1:]))
