@@ -71,8 +71,10 @@ pub struct Ca {
 }
 
 impl Ca {
-    /// The authority whose files are in a directory; both are made where they are missing.
+    /// The authority whose files are in a directory; all of them are made where they are missing.
     pub fn open(directory: &Path) -> Result<Self, CaError> {
+        fs::create_dir_all(directory)
+            .map_err(|source| CaError::File { path: directory.to_owned(), source })?;
         let key_path = directory.join(KEY_FILE);
         let key = match read(&key_path)? {
             Some(pem) => KeyPair::from_pem(&pem)

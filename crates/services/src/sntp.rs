@@ -90,6 +90,27 @@ mod tests {
         assert_eq!(reply[44], 0x80, "half a second");
     }
 
+    #[tokio::test]
+    async fn an_interface_gets_answers_over_udp_and_others_do_not() {
+        let server = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        let address = server.local_addr().expect("an address");
+        let known = UdpSocket::bind("127.0.0.2:0").await.expect("a socket");
+        let unknown = UdpSocket::bind("127.0.0.3:0").await.expect("a socket");
+        let stranger = unknown.local_addr().expect("an address");
+        let identify: Identify =
+            Arc::new(move |peer| (peer != stranger).then_some(gureum_types::PortIndex(2)));
+        tokio::spawn(serve(server, identify, Arc::new(Allowance::new(1000))));
+        let mut request = [0; LENGTH];
+        request[0] = 4 << 3 | 3;
+        // The server answers in order: had it answered the first, that would be here as well.
+        unknown.send_to(&request, address).await.expect("sent");
+        known.send_to(&request, address).await.expect("sent");
+        let mut reply = [0; 100];
+        let heard = tokio::time::timeout(Duration::from_secs(20), known.recv(&mut reply)).await;
+        assert_eq!(heard.expect("in time").expect("an answer"), LENGTH);
+        assert!(unknown.try_recv(&mut reply).is_err(), "no interface, no answer");
+    }
+
     #[test]
     fn only_requests_are_answered() {
         for (length, first) in [(47, 0x23), (48, 0x24), (48, 0x26), (48, 0x03)] {

@@ -2,7 +2,7 @@
 //! simulated internet ([`InternetResolver`]), both over UDP and TCP.
 //!
 //! A resolver is a pure function from peer and question to an answer; the loops that carry
-//! messages are in [`serve`], the wire format in [`message`].
+//! messages are in `serve`, the wire format in `message`.
 
 mod internet;
 mod message;

@@ -33,6 +33,9 @@ const CONNECTIONS: usize = 1024;
 const CONNECTIONS_PER_PEER: usize = 128;
 /// How long a handshake, a request's head and an idle connection may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a connection to a site of ours may last: a client that reads nothing holds its place
+/// no longer. The API has calls that take as long as they take.
+const LIFETIME: Duration = Duration::from_secs(600);
 
 /// The servers of the simulated internet.
 pub struct Internet {
@@ -130,12 +133,19 @@ impl Internet {
             let (internet, host) = (Arc::clone(&self), Arc::clone(&host));
             async move { Ok::<_, Infallible>(internet.answer(request, peer, &host, secure).await) }
         });
-        hyper::server::conn::http1::Builder::new()
+        let ours = host.site() != Some(Role::AwsApi);
+        let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(PATIENCE)
             .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades()
-            .await
+            .with_upgrades();
+        if !ours {
+            return connection.await;
+        }
+        timeout(LIFETIME, connection).await.unwrap_or_else(|_| {
+            debug!(%peer, "a web connection was open for too long");
+            Ok(())
+        })
     }
 
     async fn answer(
