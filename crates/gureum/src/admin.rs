@@ -39,8 +39,10 @@ pub(crate) enum Request {
     Exec {
         /// The instance's id.
         id: String,
-        /// The program and its arguments.
+        /// The program and its arguments; the user's shell where empty.
         argv: Vec<String>,
+        /// Variables for it, beyond the usual ones.
+        environment: Vec<(String, String)>,
         /// The user to be; root where absent.
         user: Option<String>,
         /// Whether the descriptors are a terminal that the program shall control.

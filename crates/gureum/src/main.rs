@@ -6,22 +6,47 @@ mod admin;
 mod cli;
 mod daemon;
 
-use std::process::ExitCode;
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 fn main() -> ExitCode {
     // Before anything else: the processes that hold namespaces and instances must stay small and
     // have one thread.
-    let mut arguments = std::env::args_os().skip(1);
-    let hidden = match arguments.next() {
-        Some(command) if command == "anchor" => Some(gureum_host::anchor::run(arguments)),
-        _ => None,
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let outcome = match arguments.split_first() {
+        Some((command, rest)) if command == "anchor" => {
+            gureum_host::anchor::run(rest.iter().cloned()).map(|()| 0)
+        }
+        Some((command, rest)) if command == "shim" => {
+            gureum_host::shim::run(rest.iter().cloned()).map(|()| 0)
+        }
+        Some((command, rest)) if command == "exec" && is_inside(rest) => {
+            gureum_host::exec::run(rest.iter().cloned())
+        }
+        _ => return cli::run(),
     };
-    match hidden {
-        None => cli::run(),
-        Some(Ok(())) => ExitCode::SUCCESS,
-        Some(Err(error)) => {
-            eprintln!("error: {error}");
+    match outcome {
+        Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX)),
+        Err(error) => {
+            // Nobody may be there to read it any more.
+            let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Tells the daemon's `exec FOLDER REQUEST` from a person's `exec NAME CMD`: no instance is named
+/// by the path of a folder.
+fn is_inside(arguments: &[OsString]) -> bool {
+    match arguments {
+        [folder, request] => {
+            let folder = Path::new(folder);
+            folder.is_absolute() && folder.is_dir() && request.as_encoded_bytes().starts_with(b"{")
+        }
+        _ => false,
     }
 }

@@ -153,6 +153,7 @@ pub(crate) fn unexpected(reply: &Reply) -> CliError {
     CliError::new(format!("the daemon gave an answer that does not fit: {name}"))
 }
 
+/// Sends a line with descriptors beside it.
 pub(crate) fn send(
     stream: &UnixStream,
     line: &str,
@@ -169,6 +170,7 @@ pub(crate) fn send(
     rest.write_all(&bytes[sent..])
 }
 
+/// Receives a line and the descriptors beside it.
 pub(crate) fn receive(stream: &UnixStream) -> io::Result<(String, Vec<OwnedFd>)> {
     let mut line = Vec::new();
     let mut descriptors = Vec::new();

@@ -51,7 +51,8 @@ fn start(args: &ExecArgs, daemon: &Daemon) -> Result<i32, CliError> {
     let terminal = input.is_terminal() && out.is_terminal();
     let request = Request::Exec {
         id,
-        argv: argv(&args.command, terminal.then(|| env::var("TERM").ok()).flatten()),
+        argv: args.command.clone(),
+        environment: environment(terminal, |name| env::var(name).ok()),
         user: Some(args.user.clone()),
         terminal,
     };
@@ -68,12 +69,10 @@ fn start(args: &ExecArgs, daemon: &Daemon) -> Result<i32, CliError> {
     exit_code(&answer?.0)
 }
 
-/// What to run: a login shell by default, told what kind of terminal it has.
-fn argv(command: &[String], term: Option<String>) -> Vec<String> {
-    let shell = ["bash".to_owned(), "-l".to_owned()];
-    let command = if command.is_empty() { shell.as_slice() } else { command };
-    let told = term.map(|term| ["/usr/bin/env".to_owned(), format!("TERM={term}")]);
-    told.into_iter().flatten().chain(command.iter().cloned()).collect()
+/// What the program is told of our terminal: its kind, and whether it shows colours.
+fn environment(terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Vec<(String, String)> {
+    let names = if terminal { ["TERM", "COLORTERM"].as_slice() } else { &[] };
+    names.iter().filter_map(|name| Some(((*name).to_owned(), variable(name)?))).collect()
 }
 
 fn exit_code(reply: &Reply) -> Result<i32, CliError> {
@@ -88,11 +87,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shell_is_what_one_gets_without_asking() {
-        assert_eq!(argv(&[], None), ["bash", "-l"]);
-        let command = ["ls".to_owned(), "-l".to_owned()];
-        assert_eq!(argv(&command, None), ["ls", "-l"]);
-        let told = argv(&command, Some("xterm".into()));
-        assert_eq!(told, ["/usr/bin/env", "TERM=xterm", "ls", "-l"]);
+    fn only_a_terminal_is_described() {
+        let variable = |name: &str| (name == "TERM").then(|| "xterm".to_owned());
+        assert_eq!(environment(true, variable), [("TERM".to_owned(), "xterm".to_owned())]);
+        assert_eq!(environment(false, variable), []);
     }
 }

@@ -1,27 +1,58 @@
 //! What the command line itself asks of Linux, through the room that knows it.
 
-use std::{os::fd::OwnedFd, path::Path};
+use std::{fs, os::fd::OwnedFd, path::Path};
 
-use super::{doctor::Finding, error::CliError};
+use gureum_host::{
+    cloud,
+    internet::{InternetNamespaces, InternetView, enter_internet as enter},
+};
 
-/// Moves this process into the simulated internet.
+use super::error::CliError;
+
+/// The resolvers of the simulated internet, for a process in it.
+const RESOLV_CONF: &str = "nameserver 8.8.8.8\nnameserver 1.1.1.1\noptions timeout:2\n";
+
+/// Moves this process into the simulated internet. It must have no second thread.
 pub(super) fn enter_internet(
     user: OwnedFd,
     network: OwnedFd,
     ca_bundle: &Path,
 ) -> Result<(), CliError> {
-    let _ = (user, network, ca_bundle);
-    Err(CliError::new("not yet"))
+    let bundle = fs::read(ca_bundle).map_err(|error| CliError::file("read", ca_bundle, &error))?;
+    let view = InternetView { resolv_conf: RESOLV_CONF.to_owned(), ca_bundle: Some(bundle) };
+    enter(&InternetNamespaces { user, network }, &view)
+        .map_err(|error| CliError::new(format!("cannot enter the simulated internet: {error}")))
+}
+
+/// Takes down what a daemon of this data directory left on the machine; false where there was
+/// nothing.
+pub(super) fn clean_up(data_dir: &Path) -> Result<bool, CliError> {
+    let root = rustix::process::geteuid().is_root();
+    if !data_dir.exists() {
+        return Ok(false);
+    }
+    let left = match cloud::leftovers(data_dir) {
+        Ok(left) => left,
+        // Where even looking needs root, nobody but root has made anything.
+        Err(_) if !root => return Ok(false),
+        Err(error) => return Err(CliError::new(error.to_string())),
+    };
+    if left.is_empty() {
+        return Ok(false);
+    }
+    if !root {
+        return Err(CliError::new(format!(
+            "no daemon runs on {}, but it left something: {}",
+            data_dir.display(),
+            left.join(", ")
+        ))
+        .help("run `sudo gureum down`, or start it again with `sudo gureum up --detach`"));
+    }
+    cloud::down(data_dir).map_err(|error| CliError::new(error.to_string()))?;
+    Ok(true)
 }
 
 /// Looks at this machine.
-pub(super) fn probe(data_dir: &Path) -> Result<Vec<Finding>, CliError> {
-    let _ = data_dir;
+pub(super) fn probe(_data_dir: &Path) -> Result<Vec<super::doctor::Finding>, CliError> {
     Err(CliError::new("not yet"))
-}
-
-/// Takes down what a daemon of this data directory left; false where there was nothing.
-pub(super) fn clean_up(data_dir: &Path) -> Result<bool, CliError> {
-    let _ = data_dir;
-    Ok(false)
 }

@@ -1,7 +1,7 @@
 //! The command line. Each command is a file; what they share is how to reach the daemon, where
 //! files are, how answers are printed and how errors are said.
 
-mod client;
+pub(crate) mod client;
 mod console;
 mod doctor;
 mod down;
@@ -32,7 +32,7 @@ use self::{client::Daemon, error::CliError, paths::Person};
 
 /// An AWS VPC on your own machine, with real packets.
 #[derive(Debug, Parser)]
-#[command(name = "gureum", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "gureum", version, max_term_width = 100)]
 #[command(after_help = "Begin with:
   sudo gureum up --detach
   eval \"$(gureum env)\"

@@ -86,7 +86,7 @@ fn answer(args: &WhyCommand, daemon: &Daemon) -> Result<ExitCode, CliError> {
     if args.json {
         output::print_json(&report)?;
     } else {
-        output::print(&gureum_engine::print::why(&report))?;
+        output::print(&gureum_engine::print::why_report(&report))?;
     }
     Ok(if report.reachable { ExitCode::SUCCESS } else { ExitCode::from(UNREACHABLE) })
 }

@@ -1,0 +1,86 @@
+# The one door to the project. `make help` lists what is behind it.
+#
+# What needs root (namespaces, instances, the machine image) runs through sudo where you are not
+# root. Everything else runs as you, also under `sudo make`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+AS_ROOT := scripts/as-root
+AS_USER := scripts/as-user
+CARGO := $(AS_USER) cargo
+
+# Where the person's things are; `gureum` finds the same places by itself.
+PERSON_HOME := $(shell if [ "$$(id -u)" = 0 ] && [ "$${SUDO_UID:-0}" != 0 ]; \
+	then getent passwd "$$SUDO_UID" | cut -d: -f6; else printf '%s' "$$HOME"; fi)
+IMAGES := $(or $(GUREUM_IMAGES_DIR),$(or $(XDG_CACHE_HOME),$(PERSON_HOME)/.cache)/gureum/images)
+DATA := $(or $(GUREUM_DATA_DIR),$(or $(XDG_DATA_HOME),$(PERSON_HOME)/.local/share)/gureum)
+PREFIX ?= /usr/local
+LAB_LANG ?=
+FRESH ?=
+
+GUREUM := target/release/gureum
+TOOLS := $(CURDIR)/target/tools/venv/bin
+export PATH := $(if $(wildcard $(TOOLS)),$(TOOLS):)$(PATH)
+
+.PHONY: help setup setup-tests build image install up lab test fmt-check clippy-check checks unit \
+	e2e bench fmt clippy
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+setup: ## install what building and running needs (Debian and Ubuntu), and say how much that is
+	@scripts/setup
+
+setup-tests:
+	@scripts/setup --tests
+
+build: ## build the release binary
+	$(CARGO) build --locked --release -p gureum
+
+image: ## build the machine image, once; some minutes
+	@$(AS_USER) mkdir -p "$(IMAGES)"
+	@$(AS_ROOT) images/build "$(IMAGES)"
+
+install: build ## install the binary and the labs below PREFIX (/usr/local)
+	$(AS_ROOT) install -D -m 755 $(GUREUM) "$(DESTDIR)$(PREFIX)/bin/gureum"
+	$(AS_ROOT) install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/gureum/labs/vpc" $(wildcard labs/vpc/*)
+
+# A daemon that runs already is taken as it is.
+up: setup build image
+	@$(AS_USER) $(GUREUM) --data-dir "$(DATA)" status >/dev/null 2>&1 || \
+		$(AS_ROOT) $(GUREUM) --data-dir "$(DATA)" up --detach --images-dir "$(IMAGES)"
+
+lab: up ## do the VPC lab from nothing: set up, build, start, check (FRESH=1 again, LAB_LANG=ko)
+	@$(AS_USER) $(GUREUM) --data-dir "$(DATA)" lab run labs/vpc \
+		$(if $(LAB_LANG),--lang $(LAB_LANG)) $(if $(FRESH),--fresh)
+
+test: setup-tests checks image unit e2e ## every check and test; what CI runs
+
+checks: fmt-check clippy-check
+	$(CARGO) run --locked -q -p xtask -- crate-order
+	$(CARGO) run --locked -q -p xtask -- codegen --check
+
+fmt-check:
+	$(CARGO) fmt --all --check
+
+clippy-check:
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+unit:
+	@scripts/nextest --workspace --exclude gureum-e2e
+
+e2e: ## the end-to-end tests: real clients, real namespaces, real packets
+	$(CARGO) build --locked -p gureum
+	@scripts/nextest -p gureum-e2e
+
+bench: build image ## measure, print a table, write bench/results/latest.json
+	@$(AS_ROOT) bench/run $(GUREUM)
+
+fmt: ## format the sources
+	$(CARGO) fmt --all
+
+clippy: ## lint the sources
+	$(CARGO) clippy --locked --workspace --all-targets
