@@ -1,6 +1,6 @@
 //! Points in time as AWS writes them.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,20 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A text that is not a time in RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not a time")]
+pub struct TimestampError(pub String);
+
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        let time = text.parse::<jiff::Timestamp>();
+        time.map(|it| Self(it.as_millisecond())).map_err(|_| TimestampError(text.to_owned()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +55,12 @@ mod tests {
     fn a_timestamp_prints_as_ec2_does() {
         assert_eq!(Timestamp(1_630_630_923_000).to_string(), "2021-09-03T01:02:03.000Z");
         assert_eq!(Timestamp(1_630_630_923_045).to_string(), "2021-09-03T01:02:03.045Z");
+    }
+
+    #[test]
+    fn a_timestamp_is_read_as_it_is_printed() {
+        let time = Timestamp(1_630_630_923_045);
+        assert_eq!(time.to_string().parse(), Ok(time));
+        assert_eq!("yesterday".parse::<Timestamp>(), Err(TimestampError("yesterday".into())));
     }
 }

@@ -1,0 +1,252 @@
+//! Parameters of Systems Manager: the public ones that name machine images.
+
+use gureum_api::{ApiError, ssm};
+use gureum_store::Snapshot;
+use gureum_types::Timestamp;
+
+use crate::{
+    call::{Answer, Call, given, text},
+    catalogue::{Image, image_id, public_parameters},
+    page::page,
+};
+
+/// How many parameters a page has when the request does not say.
+const PAGE: i32 = 10;
+
+/// The version of every parameter here: none was ever changed.
+const VERSION: i64 = 1;
+
+fn shown(call: &Call, name: &str, image: &Image) -> ssm::Parameter {
+    // Canonical declares the type of its values, others don't.
+    let data_type = match name.starts_with("/aws/service/canonical/") {
+        true => "aws:ec2:image",
+        false => "text",
+    };
+    ssm::Parameter {
+        name: Some(name.to_owned()),
+        r#type: Some("String".into()),
+        value: Some(image_id(call.region(), image).to_string()),
+        version: Some(VERSION),
+        last_modified_date: image.created.parse::<Timestamp>().ok(),
+        arn: Some(format!("{}{name}", arn_prefix(call))),
+        data_type: Some(data_type.into()),
+        ..Default::default()
+    }
+}
+
+/// Public parameters belong to no account.
+fn arn_prefix(call: &Call) -> String {
+    format!("arn:aws:ssm:{}::parameter", call.region())
+}
+
+/// The parameter that a text names: a name or ARN, with a version after a colon or without.
+fn named(call: &Call, text: &str) -> Answer<ssm::Parameter> {
+    let prefix = arn_prefix(call);
+    let path = text.strip_prefix(prefix.as_str()).unwrap_or(text);
+    let (name, selector) = match path.rsplit_once(':') {
+        Some((name, selector)) => (name, Some(selector)),
+        None => (path, None),
+    };
+    let Some((name, image)) = public_parameters().find(|(known, _)| *known == name) else {
+        let message = format!("Parameter {text} not found.");
+        return Err(ApiError::new("ParameterNotFound", message));
+    };
+    match selector {
+        None => Ok(shown(call, name, image)),
+        Some(selector) if selector.parse() == Ok(VERSION) => {
+            let selector = Some(format!(":{selector}"));
+            Ok(ssm::Parameter { selector, ..shown(call, name, image) })
+        }
+        Some(selector) => {
+            let message = format!(
+                "Systems Manager could not find version {selector} of {name}. Verify the version \
+                 and try again."
+            );
+            Err(ApiError::new("ParameterVersionNotFound", message))
+        }
+    }
+}
+
+pub(crate) fn parameter(
+    call: &Call,
+    _: &Snapshot,
+    r: &ssm::GetParameterRequest,
+) -> Answer<ssm::GetParameterResult> {
+    let parameter = named(call, text(&r.name, "Name")?)?;
+    Ok(ssm::GetParameterResult { parameter: Some(parameter) })
+}
+
+/// Those that are not there are listed instead of failing the whole.
+pub(crate) fn parameters(
+    call: &Call,
+    _: &Snapshot,
+    r: &ssm::GetParametersRequest,
+) -> Answer<ssm::GetParametersResult> {
+    let mut answer = ssm::GetParametersResult::default();
+    let mut names: Vec<_> = r.names.iter().collect();
+    names.sort();
+    names.dedup();
+    for name in names {
+        match named(call, name) {
+            Ok(parameter) => answer.parameters.push(parameter),
+            Err(_) => answer.invalid_parameters.push(name.clone()),
+        }
+    }
+    Ok(answer)
+}
+
+/// Whether a parameter passes a filter: all are plain texts, without key and label.
+fn passes(filter: &ssm::ParameterStringFilter) -> Answer<bool> {
+    let values = &filter.values;
+    match filter.key.as_deref().unwrap_or_default() {
+        "Type" => match given(&filter.option).unwrap_or("Equals") {
+            "Equals" => Ok(values.iter().any(|value| value == "String")),
+            "BeginsWith" => Ok(values.iter().any(|value| "String".starts_with(value))),
+            option => Err(ApiError::new(
+                "InvalidFilterOption",
+                format!(
+                    "The filter option {option} is not valid. Valid options: Equals, BeginsWith."
+                ),
+            )),
+        },
+        "KeyId" | "Label" => Ok(false),
+        key => Err(ApiError::new(
+            "InvalidFilterKey",
+            format!("The filter key {key} is not valid. Valid keys: KeyId, Label, Type."),
+        )),
+    }
+}
+
+/// The parameters directly beneath a path, or with `Recursive` all of them.
+pub(crate) fn parameters_by_path(
+    call: &Call,
+    _: &Snapshot,
+    r: &ssm::GetParametersByPathRequest,
+) -> Answer<ssm::GetParametersByPathResult> {
+    let path = text(&r.path, "Path")?;
+    if !path.starts_with('/') {
+        return Err(ApiError::new(
+            "ValidationException",
+            "The parameter doesn't meet the parameter name requirements. The parameter name must \
+             begin with a forward slash \"/\".",
+        ));
+    }
+    let mut shows = true;
+    for filter in &r.parameter_filters {
+        shows &= passes(filter)?;
+    }
+    let folder = format!("{}/", path.trim_end_matches('/'));
+    let recursive = r.recursive.unwrap_or_default();
+    let beneath = |name: &str| {
+        name.strip_prefix(&folder).is_some_and(|rest| recursive || !rest.contains('/'))
+    };
+    let found = public_parameters().filter(|(name, _)| shows && beneath(name));
+    let found = found.map(|(name, image)| shown(call, name, image)).collect();
+    let size = r.max_results.unwrap_or(PAGE);
+    let (parameters, next_token) =
+        page(found, Some(size), &r.next_token, |it: &ssm::Parameter| it.name.as_deref())?;
+    Ok(ssm::GetParametersByPathResult { parameters, next_token })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        catalogue::{image_with_id, newest},
+        resource::place::fixture::{Cloud, code},
+    };
+
+    const LAB: &str = "/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2";
+
+    fn get(cloud: &Cloud, name: &str) -> Answer<ssm::Parameter> {
+        let r = ssm::GetParameterRequest { name: Some(name.into()), ..Default::default() };
+        let found = parameter(&cloud.call, &cloud.records(), &r)?;
+        Ok(found.parameter.expect("a parameter"))
+    }
+
+    #[test]
+    fn the_parameter_of_the_lab_gives_the_newest_image() {
+        let cloud = Cloud::new();
+        let found = get(&cloud, LAB).expect("a parameter");
+        let id = found.value.expect("a value");
+        assert_eq!(image_with_id(cloud.call.region(), &id), newest("amzn2-ami-hvm-"));
+        let arn = format!("arn:aws:ssm:ap-northeast-2::parameter{LAB}");
+        assert_eq!(found.arn.as_deref(), Some(arn.as_str()));
+        let made = found.last_modified_date.expect("a date").to_string();
+        assert_eq!(Some(made.as_str()), newest("amzn2-ami-hvm-").map(|image| image.created));
+        let same = get(&cloud, &format!("{arn}:1")).expect("by ARN and version");
+        assert_eq!((same.value, same.selector.as_deref()), (Some(id), Some(":1")));
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_so() {
+        let cloud = Cloud::new();
+        assert_eq!(code(get(&cloud, "/my/own")), "ParameterNotFound");
+        assert_eq!(code(get(&cloud, &format!("{LAB}:2"))), "ParameterVersionNotFound");
+        assert_eq!(code(get(&cloud, &format!("{LAB}:beta"))), "ParameterVersionNotFound");
+        let r = ssm::GetParametersRequest {
+            names: vec![LAB.into(), "/my/own".into(), LAB.into()],
+            ..Default::default()
+        };
+        let found = parameters(&cloud.call, &cloud.records(), &r).expect("an answer");
+        assert_eq!(found.parameters.len(), 1);
+        assert_eq!(found.invalid_parameters, ["/my/own"]);
+    }
+
+    fn by_path(cloud: &Cloud, r: ssm::GetParametersByPathRequest) -> Answer<Vec<String>> {
+        let (mut r, mut names) = (r, Vec::new());
+        loop {
+            let found = parameters_by_path(&cloud.call, &cloud.records(), &r)?;
+            names.extend(found.parameters.into_iter().filter_map(|it| it.name));
+            r.next_token = found.next_token;
+            if r.next_token.is_none() {
+                return Ok(names);
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_shows_what_is_beneath() {
+        let cloud = Cloud::new();
+        let r = |path: &str, recursive| ssm::GetParametersByPathRequest {
+            path: Some(path.into()),
+            recursive: Some(recursive),
+            max_results: Some(3),
+            ..Default::default()
+        };
+        let amazon = by_path(&cloud, r("/aws/service/ami-amazon-linux-latest/", false));
+        let amazon = amazon.expect("parameters");
+        assert_eq!(amazon.len(), 4);
+        assert!(amazon.contains(&LAB.to_owned()));
+        assert_eq!(by_path(&cloud, r("/aws/service", false)), Ok(vec![]));
+        let all = by_path(&cloud, r("/aws/service", true)).expect("parameters");
+        assert_eq!(all.len(), public_parameters().count(), "pages cover everything once");
+        assert_eq!(by_path(&cloud, r("/aws/serv", true)), Ok(vec![]), "half a name is no folder");
+        assert_eq!(code(by_path(&cloud, r("aws", true))), "ValidationException");
+    }
+
+    #[test]
+    fn filters_of_a_path_are_heeded() {
+        let cloud = Cloud::new();
+        let count = |key: &str, option: &str, value: &str| {
+            let filter = ssm::ParameterStringFilter {
+                key: Some(key.into()),
+                option: Some(option.into()),
+                values: vec![value.into()],
+            };
+            let r = ssm::GetParametersByPathRequest {
+                path: Some("/aws/service/debian".into()),
+                recursive: Some(true),
+                parameter_filters: vec![filter],
+                ..Default::default()
+            };
+            by_path(&cloud, r).map(|names| names.len())
+        };
+        assert_eq!(count("Type", "Equals", "String"), Ok(2));
+        assert_eq!(count("Type", "Equals", "SecureString"), Ok(0));
+        assert_eq!(count("Type", "BeginsWith", "Str"), Ok(2));
+        assert_eq!(count("Label", "Equals", "x"), Ok(0));
+        assert_eq!(code(count("Type", "Contains", "x")), "InvalidFilterOption");
+        assert_eq!(code(count("Tier", "Equals", "x")), "InvalidFilterKey");
+    }
+}
