@@ -19,6 +19,7 @@ use crate::{
     call::{Answer, Call, find, given, listed},
     filter::{Fields, select, some},
     page::page,
+    resource::public_ip,
     tags,
 };
 
@@ -269,7 +270,7 @@ pub(crate) fn associate(
         address.association = Some(association);
     });
     if private_ip == interface.primary_address() {
-        withdraw_public_address(call, tx, &interface);
+        public_ip::release(call, tx, &interface);
     }
     if let Some(former) = former.filter(|it| it.network_interface_id != interface.id) {
         restore_public_address(call, tx, &former.network_interface_id);
@@ -352,39 +353,14 @@ pub(crate) fn release(
     Ok(())
 }
 
-/// An Elastic IP address on the primary address takes the place of the given one (PUB-3).
-fn withdraw_public_address(call: &Call, tx: &mut Transaction, interface: &NetworkInterface) {
-    let Some(address) = interface.auto_public_ip else { return };
-    tx.update::<NetworkInterface>(&call.scope, interface.id.as_str(), |interface| {
-        interface.auto_public_ip = None;
-    });
-    allocate::release_public_address(call, tx, address);
-}
-
-/// The only interface of a running instance gets a public address again when its Elastic IP
-/// address goes (PUB-4, PUB-5). When the pool is used up, it stays without.
+/// The interface gets a public address again when its Elastic IP address goes (PUB-5). When the
+/// pool is used up, it stays without: that is no reason to keep the other.
 fn restore_public_address(call: &Call, tx: &mut Transaction, id: &NetworkInterfaceId) {
-    let Some(interface) = tx.find::<NetworkInterface>(&call.scope, id.as_str()).cloned() else {
-        return;
-    };
-    let Some(attachment) = &interface.attachment else { return };
-    let instance = attachment.instance_id.as_str();
-    let runs = tx
-        .find::<Instance>(&call.scope, instance)
-        .is_some_and(|it| matches!(it.state, InstanceState::Pending | InstanceState::Running));
-    let eligible = runs
-        && attachment.device_index == 0
-        && interface.associate_public_ip
-        && interface.auto_public_ip.is_none()
-        && tx.referrers::<NetworkInterface>(instance).count() == 1
-        && tx.referrers::<Address>(id.as_str()).next().is_none();
-    if !eligible {
-        return;
-    }
-    if let Ok(address) = allocate::public_address(call, tx, id.as_str()) {
-        tx.update::<NetworkInterface>(&call.scope, id.as_str(), |interface| {
-            interface.auto_public_ip = Some(address);
-        });
+    let interface = tx.find::<NetworkInterface>(&call.scope, id.as_str()).cloned();
+    if let Some(interface) = interface
+        && let Err(error) = public_ip::assign(call, tx, &interface)
+    {
+        tracing::warn!(%error, interface = %id, "no public address came back");
     }
 }
 

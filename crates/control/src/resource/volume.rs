@@ -14,20 +14,6 @@ use crate::{
 /// The fewest and the most that a page may have; more is taken as the most.
 const PAGE: (i32, i32) = (5, 1000);
 
-/// Operations a second of a volume whose type fixes them by its size.
-fn iops(volume: &Volume) -> Option<u32> {
-    let by_type = match volume.volume_type.as_str() {
-        "gp2" => Some(volume.size.saturating_mul(3).clamp(100, 16_000)),
-        "gp3" => Some(3_000),
-        _ => None,
-    };
-    volume.iops.or(by_type)
-}
-
-fn throughput(volume: &Volume) -> Option<u32> {
-    volume.throughput.or((volume.volume_type == "gp3").then_some(125))
-}
-
 fn number(value: u32) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }
@@ -45,11 +31,11 @@ fn shown(call: &Call, volume: &Volume) -> ec2::Volume {
     let state = if volume.attachment.is_some() { "in-use" } else { "available" };
     ec2::Volume {
         availability_zone_id: call.region().zone_id(&volume.availability_zone),
-        iops: iops(volume).map(number),
+        iops: volume.iops.map(number),
         tags: tags::shown(&volume.tags),
         volume_type: Some(volume.volume_type.clone()),
         multi_attach_enabled: Some(false),
-        throughput: throughput(volume).map(number),
+        throughput: volume.throughput.map(number),
         operator: Some(ec2::OperatorResponse { managed: Some(false), ..Default::default() }),
         volume_id: Some(volume.id.to_string()),
         size: Some(number(volume.size)),
@@ -138,8 +124,8 @@ mod tests {
                 id: VolumeId::new(call.random()),
                 size,
                 volume_type: volume_type.into(),
-                iops: None,
-                throughput: None,
+                iops: Some(100),
+                throughput: (volume_type == "gp3").then_some(125),
                 encrypted: false,
                 availability_zone: "ap-northeast-2a".into(),
                 snapshot_id: None,
@@ -156,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_volume_is_in_use_and_has_the_operations_of_its_size() {
+    fn a_root_volume_is_shown_with_its_instance() {
         let cloud = Cloud::new();
         let id = volume(&cloud, "gp2", 8, Some(1));
         let r =
