@@ -137,8 +137,7 @@ fn set_up(arguments: &[OsString]) -> Result<()> {
         gid: number(gid).ok_or_else(usage)?,
     };
     supervisor::join_group(Path::new(procs))?;
-    // Memory pressure must not take the network of all instances down.
-    fs::write("/proc/self/oom_score_adj", "-900").context(|| "set oom_score_adj")?;
+    supervisor::survive_memory_pressure();
     for place in [FABRIC, SERVICES] {
         unshare(CloneFlags::CLONE_NEWNET).context(|| "make a network namespace")?;
         supervisor::keep("/proc/self/ns/net", place)?;

@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Context, HostError, Result},
     shim::{
-        boot::fresh_process,
+        boot::{become_root_inside, fresh_process},
         config::{self, CONFIG, Config, STATE, State},
     },
     supervisor::{Program, join_group},
@@ -193,12 +193,7 @@ fn enter(folder: &Path) -> Result<()> {
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWCGROUP;
     setns(&process, all).context(|| "enter the instance")?;
-    unistd::setgroups(&[]).context(|| "drop groups")?;
-    unistd::setresgid(Gid::from_raw(0), Gid::from_raw(0), Gid::from_raw(0))
-        .and_then(|()| {
-            unistd::setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0))
-        })
-        .context(|| "become the instance's root")?;
+    become_root_inside()?;
     unistd::chdir("/").context(|| "enter the instance's root")
 }
 

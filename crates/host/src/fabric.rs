@@ -7,7 +7,7 @@
 
 use std::{fs, io, net::Ipv4Addr, path::Path};
 
-use gureum_engine::FabricConfig;
+use gureum_engine::{FABRIC_ROUTER_MAC, FabricConfig};
 use gureum_types::PortIndex;
 use ipnet::Ipv4Net;
 
@@ -35,7 +35,6 @@ const SERVICES_LINK: &str = "svc0";
 
 /// The next hop behind both links. It is never asked for and never on the wire.
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 1);
-const GATEWAY_MAC: [u8; 6] = [0x02, 0x47, 0x55, 0xff, 0xff, 0xfe];
 
 /// Where services listen, and where their callers seem to be (traps 11).
 const DOORS: &str = "10.128.0.0/9";
@@ -120,7 +119,7 @@ fn configure_internet(
         there.add_address(lo, Ipv4Net::from(*host)).context(what)?;
     }
     there.add_address(link.index, Ipv4Net::from(internet.client)).context(what)?;
-    there.replace_neighbour(link.index, GATEWAY, GATEWAY_MAC).context(what)?;
+    there.replace_neighbour(link.index, GATEWAY, FABRIC_ROUTER_MAC).context(what)?;
     there
         .replace_route(&Route {
             destination: internet.public_pool,
@@ -160,7 +159,7 @@ fn configure_services(fabric: &mut Netlink, namespace: &Namespace) -> Result<()>
             local: true,
         })
         .context(what)?;
-    there.replace_neighbour(link.index, GATEWAY, GATEWAY_MAC).context(what)?;
+    there.replace_neighbour(link.index, GATEWAY, FABRIC_ROUTER_MAC).context(what)?;
     there
         .replace_route(&Route {
             destination: constant(CALLERS),
@@ -173,7 +172,7 @@ fn configure_services(fabric: &mut Netlink, namespace: &Namespace) -> Result<()>
 }
 
 /// Makes the link of an interface: the port here, `far` in the instance's namespace.
-pub(crate) fn connect_interface(
+pub fn connect_interface(
     fabric: &Namespace,
     port: PortIndex,
     far: &VethEnd<'_>,

@@ -124,3 +124,15 @@ pub(crate) fn keep(path: &str, place: RawFd) -> Result<()> {
     std::mem::forget(kept);
     Ok(())
 }
+
+/// Has the kernel take other processes first when memory runs out: what a supervisor holds is
+/// worth more than what it weighs.
+pub(crate) fn survive_memory_pressure() {
+    // Root without CAP_SYS_RESOURCE may not, which is no reason to give up.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-900");
+}
+
+/// Takes [`survive_memory_pressure`] back, for what a supervisor starts.
+pub(crate) fn yield_to_memory_pressure() {
+    let _ = std::fs::write("/proc/self/oom_score_adj", "0");
+}

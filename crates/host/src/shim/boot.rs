@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     error::{Context, HostError, Result},
-    supervisor::join_group,
+    supervisor::{self, join_group},
 };
 
 /// Nodes of the machine that an instance sees as its own.
@@ -176,19 +176,8 @@ fn enter_namespaces(config: &Config, kept: Kept<'_>) -> Result<()> {
     for entrance in &config.guest_entrances {
         join_group(entrance)?;
     }
-    fs::write("/proc/self/oom_score_adj", "0").context(|| "set oom_score_adj")?;
-    // The machine's session keyring may hold keys of whoever started the daemon.
-    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
+    supervisor::yield_to_memory_pressure();
     setns(kept.user, CloneFlags::CLONE_NEWUSER).context(|| "enter the user namespace")?;
-    unistd::setgroups(&[]).context(|| "drop groups")?;
-    unistd::setresgid(Gid::from_raw(0), Gid::from_raw(0), Gid::from_raw(0))
-        .context(|| "become the instance's root")?;
-    unistd::setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0))
-        .context(|| "become the instance's root")?;
-    let none = std::ptr::null::<libc::c_char>();
-    // SAFETY: takes an integer and a null pointer, which asks for an anonymous keyring. Kernels
-    // without keys refuse, which is as good.
-    unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, none) };
     setns(kept.network, CloneFlags::CLONE_NEWNET).context(|| "enter the network namespace")?;
     let rest = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
@@ -196,6 +185,21 @@ fn enter_namespaces(config: &Config, kept: Kept<'_>) -> Result<()> {
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWCGROUP;
     unshare(rest).context(|| "make the namespaces of a boot")
+}
+
+/// Leaves the machine's root user, who is nobody here, for the instance's.
+pub(crate) fn become_root_inside() -> Result<()> {
+    // The machine's session keyring may hold keys of whoever started the daemon.
+    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
+    let what = || "become the instance's root";
+    unistd::setgroups(&[]).context(what)?;
+    unistd::setresgid(Gid::from_raw(0), Gid::from_raw(0), Gid::from_raw(0)).context(what)?;
+    unistd::setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0)).context(what)?;
+    let none = std::ptr::null::<libc::c_char>();
+    // SAFETY: takes an integer and a null pointer, which asks for an anonymous keyring. Kernels
+    // without keys refuse, which is as good.
+    unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, none) };
+    Ok(())
 }
 
 /// Forks process 1, as a child of the shim, and has it become init.
@@ -225,6 +229,10 @@ fn run_init(config: &Config, root: &Path) -> Result<std::convert::Infallible> {
     // What came from the parent namespace is locked and cannot be pivoted to: bind it over itself.
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context(what)?;
     mount(Some(root), root, none, MsFlags::MS_BIND | MsFlags::MS_REC, none).context(what)?;
+    // The way here leads through folders of the machine's root alone, who this process still is.
+    // From here on paths are relative.
+    unistd::chdir(root).context(what)?;
+    become_root_inside()?;
     let strict = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     let plain = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     for (path, kind, flags, options) in [
@@ -242,21 +250,18 @@ fn run_init(config: &Config, root: &Path) -> Result<std::convert::Infallible> {
         ("run", "tmpfs", plain, "mode=755"),
         ("tmp", "tmpfs", plain, "mode=1777"),
     ] {
-        mount(Some(kind), &root.join(path), Some(kind), flags, Some(options))
+        mount(Some(kind), path, Some(kind), flags, Some(options))
             .context(|| format!("mount {kind} on /{path}"))?;
     }
     for path in ["proc/sysrq-trigger", "proc/irq", "proc/bus"] {
-        let path = root.join(path);
-        if !path.exists() {
+        if !Path::new(path).exists() {
             continue;
         }
-        let over = MsFlags::MS_BIND | MsFlags::MS_REC;
-        mount(Some(&*path), &path, none, over, none).context(what)?;
+        mount(Some(path), path, none, MsFlags::MS_BIND | MsFlags::MS_REC, none).context(what)?;
         let read_only = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | strict;
-        mount(none, &path, none, read_only, none).context(what)?;
+        mount(none, path, none, read_only, none).context(what)?;
     }
     unistd::sethostname(&config.hostname).context(|| "set the host name")?;
-    unistd::chdir(root).context(what)?;
     unistd::pivot_root(".", ".").context(|| "enter the instance's root")?;
     umount2(".", MntFlags::MNT_DETACH).context(|| "leave the machine's root")?;
     unistd::chdir("/").context(what)?;

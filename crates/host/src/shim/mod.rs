@@ -124,8 +124,7 @@ impl Shim {
         let path = folder.join(CONFIG);
         let config: Config = config::read(&path).context(|| format!("read {}", path.display()))?;
         supervisor::join_group(&config.own_group)?;
-        // Memory pressure in or around the instance must not take its supervisor.
-        fs::write("/proc/self/oom_score_adj", "-900").context(|| "set oom_score_adj")?;
+        supervisor::survive_memory_pressure();
         keep_namespaces(&config)?;
 
         unshare(CloneFlags::CLONE_NEWNS).context(|| "make a mount namespace")?;

@@ -1,0 +1,209 @@
+//! Real packets through the engine: whole segments, restarts, losses, links that vanish.
+
+mod common;
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{
+    A, ANYTHING, B, C, Data, Guest, INTERNET_HOST, PORT_A, PORT_B, PORT_C, Pinger, dial, policy, root,
+    wait_for,
+};
+use gureum_host::{fabric::port_link, netlink::Netlink};
+use gureum_types::{IpProtocol, record::Traffic};
+
+const ICMP: Traffic =
+    Traffic::Icmp { protocol: IpProtocol::ICMP, icmp_type: None, icmp_code: None };
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Sends `megabytes` of a known pattern one way and checks every byte on the other side.
+fn transfer(mut from: TcpStream, mut to: TcpStream, megabytes: usize) -> Duration {
+    let block: Vec<u8> = (0..1 << 20).map(|n: u32| (n ^ (n >> 8)) as u8).collect();
+    let started = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..megabytes {
+                from.write_all(&block).expect("sent");
+            }
+        });
+        let mut received = vec![0; 1 << 20];
+        for _ in 0..megabytes {
+            to.read_exact(&mut received).expect("received");
+            assert!(received == block, "the payload changed on its way");
+        }
+    });
+    started.elapsed()
+}
+
+#[test]
+fn two_guests_ping_and_pass_whole_segments() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let cloud = data.open(policy(&ANYTHING, 1));
+    let (a, b) = (Guest::connect(&cloud, PORT_A, A), Guest::connect(&cloud, PORT_B, B));
+    let mut pinger = Pinger::new(&a.namespace, B, 7);
+    pinger.ping(5 * SECOND).expect("an answer");
+    let mut times: Vec<_> = (0..500).filter_map(|_| pinger.ping(SECOND)).collect();
+    assert_eq!(times.len(), 500, "pings were lost");
+    times.sort();
+    println!("ping p50 {:?} p99 {:?}", times[250], times[495]);
+
+    let listener = b.listen(5001);
+    let client = a.dial((B, 5001)).expect("connected");
+    let (server, _) = listener.accept().expect("accepted");
+    let megabytes = 512;
+    let time = transfer(client, server, megabytes);
+    let gigabits = megabytes as f64 * 8.388608e-3 / time.as_secs_f64();
+    println!("tcp {gigabits:.1} Gbit/s");
+    let losses = cloud.datapath().losses().blocking_recv().expect("an answer");
+    for (port, losses) in losses {
+        assert_eq!(losses.unreadable, 0, "port {port}: {losses:?}");
+        assert_eq!(losses.send_failed, 0, "port {port}: {losses:?}");
+    }
+}
+
+#[test]
+fn the_policy_decides_from_the_moment_it_is_acknowledged() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let nothing = [(true, Traffic::All, "0.0.0.0/0")];
+    let cloud = data.open(policy(&nothing, 1));
+    let (a, _b) = (Guest::connect(&cloud, PORT_A, A), Guest::connect(&cloud, PORT_B, B));
+    assert_eq!(Pinger::new(&a.namespace, B, 1).ping(SECOND / 2), None);
+    let rules = [nothing[0], (false, ICMP, "10.1.0.0/16")];
+    let applied = cloud.datapath().apply(policy(&rules, 2).into()).blocking_recv();
+    assert_eq!(applied, Ok(2));
+    assert_eq!(cloud.datapath().applied_epoch(), 2);
+    Pinger::new(&a.namespace, B, 2).ping(5 * SECOND).expect("an answer");
+}
+
+/// The daemon may die: connections go on, also those whose rule is gone (SGT-5, issue 2).
+#[test]
+fn a_connection_outlives_the_data_path_even_without_its_rule() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    // Tracked, since it is not open to everybody (SGT-2).
+    let tcp = Traffic::Ports { protocol: IpProtocol::TCP, from: 5001, to: 5001 };
+    let open = [
+        (true, ICMP, "10.1.0.0/16"),
+        (true, tcp, "10.1.0.0/16"),
+        (false, ICMP, "10.1.0.0/16"),
+        (false, tcp, "10.1.0.0/16"),
+    ];
+    let cloud = data.open(policy(&open, 1));
+    let (a, b) = (Guest::connect(&cloud, PORT_A, A), Guest::connect(&cloud, PORT_B, B));
+    let listener = b.listen(5001);
+    let mut client = a.dial((B, 5001)).expect("connected");
+    let (mut server, _) = listener.accept().expect("accepted");
+    server.set_read_timeout(Some(10 * SECOND)).expect("set");
+    client.write_all(b"before").expect("sent");
+    server.read_exact(&mut [0; 6]).expect("received");
+    let mut pinger = Pinger::new(&a.namespace, B, 3);
+    pinger.ping(SECOND).expect("an answer");
+    let applied = cloud.datapath().apply(policy(&[], 2).into()).blocking_recv();
+    assert_eq!(applied, Ok(2));
+    drop(cloud);
+
+    client.write_all(b"during").expect("queued");
+    let cloud = data.open(policy(&[], 2));
+    for (guest, port) in [(&a, PORT_A), (&b, PORT_B)] {
+        // Nobody's instance: the sweep of a new daemon removed its link with all others unknown.
+        assert_eq!(guest.port, port);
+        guest.plug(&cloud);
+    }
+    let mut received = [0; 6];
+    server.read_exact(&mut received).expect("received after the restart");
+    assert_eq!(&received, b"during");
+    pinger.ping(5 * SECOND).expect("the running ping goes on");
+    assert_eq!(Pinger::new(&a.namespace, B, 4).ping(SECOND / 2), None, "a new ping has no rule");
+    dial(&a.namespace, (B, 5001)).expect_err("a new connection has no rule");
+}
+
+/// Traps 1: a loud guest does not starve the others.
+#[test]
+fn a_flood_of_one_port_leaves_the_others_alone() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let cloud = data.open(policy(&ANYTHING, 1));
+    let (a, b) = (Guest::connect(&cloud, PORT_A, A), Guest::connect(&cloud, PORT_B, B));
+    let flood = a
+        .namespace
+        .run(|| std::net::UdpSocket::bind("0.0.0.0:0").expect("a socket"))
+        .expect("entered");
+    let c = Guest::connect(&cloud, PORT_C, C);
+    let mut pinger = Pinger::new(&b.namespace, C, 9);
+    pinger.ping(5 * SECOND).expect("an answer");
+    let until = Instant::now() + 2 * SECOND;
+    let lost = thread::scope(|scope| {
+        scope.spawn(|| {
+            while Instant::now() < until {
+                for _ in 0..64 {
+                    let _ = flood.send_to(&[0; 1000], (INTERNET_HOST, 9));
+                }
+            }
+        });
+        let mut lost = 0;
+        while Instant::now() < until {
+            lost += usize::from(pinger.ping(SECOND).is_none());
+        }
+        lost
+    });
+    assert_eq!(lost, 0, "pings to {} were lost", c.address);
+}
+
+/// Traps 18: a guest's root may delete its link, and with it the port.
+#[test]
+fn a_port_whose_link_vanished_is_out_of_service_and_can_come_back() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let cloud = data.open(policy(&ANYTHING, 1));
+    let (a, _b) = (Guest::connect(&cloud, PORT_A, A), Guest::connect(&cloud, PORT_B, B));
+    let mut netlink = Netlink::open_in(&a.namespace).expect("netlink");
+    let eth0 = netlink.link("eth0").expect("asked").expect("there");
+    netlink.delete_link(eth0.index).expect("deleted");
+    let ports = || {
+        let losses = cloud.datapath().losses().blocking_recv().expect("an answer");
+        losses.into_iter().map(|(port, _)| port).collect::<Vec<_>>()
+    };
+    wait_for("the port to leave", 5 * SECOND, || !ports().contains(&PORT_A));
+    let mut fabric = Netlink::open_in(&cloud.namespaces().fabric).expect("netlink");
+    assert_eq!(fabric.link(&port_link(PORT_A)).expect("asked"), None);
+    a.plug(&cloud);
+    Pinger::new(&a.namespace, B, 5).ping(5 * SECOND).expect("an answer");
+}
+
+#[test]
+fn a_watcher_sees_packets_and_what_they_meet() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let cloud = data.open(policy(&ANYTHING, 1));
+    let (a, _b) = (Guest::connect(&cloud, PORT_A, A), Guest::connect(&cloud, PORT_B, B));
+    let mut events = cloud.datapath().watch(1000);
+    Pinger::new(&a.namespace, B, 6).ping(5 * SECOND).expect("an answer");
+    let mut seen = Vec::new();
+    while let Some(event) = events.blocking_recv() {
+        seen.push((event.port, event.verdict));
+        if event.port == PORT_B && event.head[12..14] == [8, 0] {
+            assert!(!event.steps.is_empty());
+            break;
+        }
+    }
+    let forwarded = (PORT_A, gureum_engine::Verdict::Forward(PORT_B));
+    assert!(seen.contains(&forwarded), "{seen:?}");
+}

@@ -1,0 +1,299 @@
+//! Real instances on the real machine image: boot, reboot, stop, exec, and nothing left after.
+//!
+//! The image is looked for in `GUREUM_IMAGE_DIR`, else in `/var/cache/gureum/images`; `make image`
+//! builds it.
+
+mod common;
+
+use std::{
+    fs::File,
+    io::Read,
+    net::Ipv4Addr,
+    os::fd::OwnedFd,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use common::{A, ANYTHING, B, Data, PORT_A, PORT_B, Pinger, images, mac, metadata, policy, root, wait_for};
+use gureum_host::{
+    cloud::{Cloud, leftovers},
+    error::HostError,
+    exec::{ExecRequest, ExecStreams},
+    instance::{CloudFile, Instances},
+    netlink::Netlink,
+};
+use gureum_types::{
+    InstanceId, PortIndex,
+    host::{HostEvent, InstanceSpec, InterfaceSpec, Limits, Run},
+};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn spec(n: u32, port: PortIndex, address: Ipv4Addr) -> InstanceSpec {
+    let image = images().join("debian-12/image.json");
+    assert!(
+        image.exists(),
+        "{} is missing: build the machine image with `make image`",
+        image.display()
+    );
+    InstanceSpec {
+        id: format!("i-0{n:016x}").parse().expect("an id"),
+        start: 1,
+        image: "debian-12".into(),
+        login_user: "ec2-user".into(),
+        hostname: format!("ip-{}", address.to_string().replace('.', "-")),
+        region: "ap-northeast-2".into(),
+        flavor: "amzn2".into(),
+        limits: Limits {
+            memory_bytes: 512 << 20,
+            cpu_millis: 1000,
+            processes: 512,
+            disk_bytes: 256 << 20,
+        },
+        interfaces: vec![InterfaceSpec {
+            id: format!("eni-0{n:016x}").parse().expect("an id"),
+            port,
+            device_index: 0,
+            mac: mac(port.0 as u8),
+            mtu: 9001,
+        }],
+    }
+}
+
+/// Runs a shell line inside and returns its exit code and what it wrote.
+fn shell(instances: &Instances, id: &InstanceId, line: &str) -> (i32, String) {
+    run_as(instances, id, "root", line, false)
+}
+
+fn run_as(
+    instances: &Instances,
+    id: &InstanceId,
+    user: &str,
+    line: &str,
+    terminal: bool,
+) -> (i32, String) {
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let null: OwnedFd = File::open("/dev/null").expect("opened").into();
+    let request = ExecRequest {
+        argv: ["/bin/sh", "-c", line].map(str::to_owned).into(),
+        user: user.into(),
+        environment: Vec::new(),
+        terminal,
+    };
+    let error = writer.try_clone().expect("cloned").into();
+    let streams = ExecStreams { input: null, output: writer.into(), error };
+    let mut execution = instances.exec(id, &request, streams).expect("started");
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("read");
+    (execution.wait().expect("ended").code().unwrap_or(-1), text)
+}
+
+fn next_event(events: &mut UnboundedReceiver<HostEvent>, patience: Duration) -> HostEvent {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let wait = async { tokio::time::timeout(patience, events.recv()).await };
+    runtime.expect("a runtime").block_on(wait).expect("an event in time").expect("an event")
+}
+
+fn boot(cloud: &Cloud, spec: &InstanceSpec) -> Duration {
+    let started = Instant::now();
+    cloud.instances().ensure_running(spec).expect("running");
+    started.elapsed()
+}
+
+/// The whole life of an instance, in one boot where possible: booting costs seconds.
+#[test]
+fn an_instance_lives_and_leaves_nothing() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let mut config = data.config(policy(&ANYTHING, 1));
+    config.cloud_files = vec![CloudFile {
+        path: "/usr/local/share/ca-certificates/gureum.crt".into(),
+        mode: 0o644,
+        contents: b"a certificate\n".to_vec(),
+    }];
+    let cloud = Cloud::open(config).expect("a cloud");
+    metadata::serve(&cloud);
+    let instances = cloud.instances();
+    let mut events = instances.events().expect("events");
+    let spec = spec(1, PORT_A, A);
+    let id = &spec.id;
+    println!("running after {:?}", boot(&cloud, &spec));
+    let seen = instances.observe().expect("observed");
+    assert_eq!((seen.len(), seen[0].run, seen[0].start), (1, Run::Running, 1));
+    // DHCP is the engine's; ready means an address and an SSH server (EC2-24).
+    assert_eq!(next_event(&mut events, 60 * SECOND), HostEvent::Ready(id.clone()));
+    assert!(instances.observe().expect("observed")[0].ready);
+
+    let (_, text) = shell(instances, id, "hostname; ip -4 -o addr show eth0; cat /etc/os-release");
+    assert!(text.contains("ip-10-1-1-10"), "{text}");
+    assert!(text.contains("10.1.1.10/24") && text.contains("ID=\"amzn\""), "{text}");
+    let (_, text) = shell(instances, id, "cat /usr/local/share/ca-certificates/gureum.crt");
+    assert_eq!(text, "a certificate\n");
+
+    // Asked again, nothing changes.
+    let boots = || {
+        let text = std::fs::read_to_string(
+            data.dir.path().join("instances").join(id.as_str()).join("state.json"),
+        );
+        text.expect("a state")
+    };
+    let before = boots();
+    boot(&cloud, &spec);
+    assert_eq!(boots(), before);
+
+    harmless(instances, id);
+    bounded(&data, instances, id);
+
+    // A reboot keeps the disk, the link and its address.
+    let mut netlink =
+        Netlink::open_in(&instances.network(id).expect("a network")).expect("netlink");
+    let link = netlink.link("eth0").expect("asked").expect("there");
+    shell(instances, id, "echo kept > /root/file; sync");
+    instances.reboot(id).expect("asked to");
+    assert_eq!(next_event(&mut events, 60 * SECOND), HostEvent::Ready(id.clone()));
+    assert_eq!(netlink.link("eth0").expect("asked").expect("there").index, link.index);
+    assert_eq!(shell(instances, id, "cat /root/file").1, "kept\n");
+
+    // The guest deletes its own link: it comes back (traps 18).
+    let deleted = netlink.link("eth0").expect("asked").expect("there");
+    netlink.delete_link(deleted.index).expect("deleted");
+    assert_eq!(next_event(&mut events, 10 * SECOND), HostEvent::LinkLost(PORT_A));
+    assert!(netlink.link("eth0").expect("asked").is_some());
+
+    // Another interface on a running instance (traps 17).
+    let second = InterfaceSpec {
+        id: "eni-00000000000000002".parse().expect("an id"),
+        port: PORT_B,
+        device_index: 1,
+        mac: mac(PORT_B.0 as u8),
+        mtu: 9001,
+    };
+    instances.attach_interface(id, &second).expect("attached");
+    wait_for("eth1 to have its address", 30 * SECOND, || {
+        shell(instances, id, "ip -4 -o addr show eth1").1.contains(&B.to_string())
+    });
+    instances.detach_interface(id, &second.id).expect("detached");
+    assert_ne!(shell(instances, id, "ip link show eth1").0, 0);
+
+    // It switches itself off; its disk stays; it starts again.
+    shell(instances, id, "systemctl poweroff");
+    assert_eq!(next_event(&mut events, 60 * SECOND), HostEvent::PoweredOff(id.clone()));
+    assert_eq!(instances.observe().expect("observed")[0].run, Run::Off);
+    let again = InstanceSpec { start: 2, ..spec.clone() };
+    boot(&cloud, &again);
+    assert_eq!(next_event(&mut events, 60 * SECOND), HostEvent::Ready(id.clone()));
+    assert_eq!(shell(instances, id, "cat /root/file").1, "kept\n");
+    assert!(!instances.console(id).expect("a console").is_empty());
+
+    instances.stop(id, false).expect("stopped");
+    let seen = instances.observe().expect("observed");
+    assert_eq!((seen[0].run, seen[0].start), (Run::Off, 2));
+    assert!(matches!(instances.reboot(id), Err(HostError::NotRunning(_))));
+    instances.terminate(id).expect("terminated");
+    assert_eq!(instances.observe().expect("observed"), []);
+    assert!(matches!(instances.stop(id, true), Err(HostError::NoSuchInstance(_))));
+    assert!(events.try_recv().is_err(), "what was asked for is no event");
+}
+
+/// Traps 13: root inside is nobody outside.
+fn harmless(instances: &Instances, id: &InstanceId) {
+    let (_, text) = shell(instances, id, "cat /proc/self/uid_map");
+    assert!(text.split_whitespace().nth(1) != Some("0"), "{text}");
+    for line in [
+        "echo /tmp/x > /proc/sys/kernel/core_pattern",
+        "echo b > /proc/sysrq-trigger",
+        "mknod /root/sda b 8 0",
+        "mount -t ext4 /dev/vda /mnt",
+        "cat /proc/kcore",
+        "test -e /dev/loop0",
+        "dmesg -C",
+    ] {
+        assert_ne!(shell(instances, id, line).0, 0, "{line}");
+    }
+    let line = "ls /proc | grep -c '^[0-9]'; id; touch /root/mine; test -w /sys";
+    let (code, text) = shell(instances, id, line);
+    assert!(code != 0 && text.contains("uid=0(root)"), "{text}");
+    // What an instance's root may do, as on any machine of its own.
+    for line in ["ip link add dummy0 type dummy", "mount -t tmpfs none /mnt", "hostname x; hostname ip-10-1-1-10"] {
+        assert_eq!(shell(instances, id, line).0, 0, "{line}");
+    }
+    assert_eq!(run_as(instances, id, "nobody", "id -un", false), (0, "nobody\n".into()));
+    let (code, text) = run_as(instances, id, "root", "tty; exit 3", true);
+    assert!(code == 3 && text.contains("/dev/pts/"), "{text}");
+}
+
+fn bounded(data: &Data, instances: &Instances, id: &InstanceId) {
+    // The disk of 256 MB ends; the machine's does not.
+    let (code, text) = shell(instances, id, "dd if=/dev/zero of=/root/big bs=1M count=400 2>&1");
+    assert!(code != 0 && text.contains("No space left"), "{text}");
+    assert_eq!(shell(instances, id, "rm /root/big").0, 0);
+    let line = "i=0; while [ $i -lt 600 ]; do sleep 5 & i=$((i+1)); done; wait";
+    let (_, text) = shell(instances, id, line);
+    assert!(text.contains("fork"), "{text}");
+    let disk = data.dir.path().join("instances").join(id.as_str()).join("disk.img");
+    assert!(Path::new(&disk).exists());
+}
+
+/// The daemon dies and comes back: the instance, its links and its traffic go on (traps 14).
+#[test]
+fn instances_outlive_the_daemon() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let cloud = data.open(policy(&ANYTHING, 1));
+    metadata::serve(&cloud);
+    let (a, b) = (spec(1, PORT_A, A), spec(2, PORT_B, B));
+    boot(&cloud, &a);
+    boot(&cloud, &b);
+    wait_for("both to be ready", 60 * SECOND, || {
+        cloud.instances().observe().expect("observed").iter().all(|seen| seen.ready)
+    });
+    let network = cloud.instances().network(&a.id).expect("a network");
+    let mut pinger = Pinger::new(&network, B, 7);
+    pinger.ping(5 * SECOND).expect("an answer");
+    drop(cloud);
+    assert_eq!(pinger.ping(SECOND / 2), None, "nobody forwards");
+
+    let cloud = data.open(policy(&ANYTHING, 1));
+    pinger.ping(5 * SECOND).expect("an answer");
+    let seen = cloud.instances().observe().expect("observed");
+    assert!(seen.iter().all(|seen| seen.run == Run::Running && seen.ready), "{seen:?}");
+    let mut events = cloud.instances().events().expect("events");
+    for _ in 0..2 {
+        assert!(matches!(next_event(&mut events, 10 * SECOND), HostEvent::Ready(_)));
+    }
+
+    // A killed supervisor takes its guest along, and that is told.
+    let group = std::fs::read_to_string("/proc/mounts").expect("mounts");
+    let mount = group.lines().find(|line| line.contains(" cgroup2 ")).expect("a hierarchy");
+    let mount = mount.split(' ').nth(1).expect("a path");
+    let tag = cloud.tag().cgroup();
+    let kill = format!("{mount}/{tag}/{}/cgroup.kill", b.id);
+    std::fs::write(kill, "1").expect("killed");
+    assert_eq!(next_event(&mut events, 10 * SECOND), HostEvent::Died(b.id.clone()));
+    boot(&cloud, &b);
+
+    cloud.down(20 * SECOND).expect("down");
+    assert_eq!(leftovers(data.dir.path()).expect("leftovers"), Vec::<String>::new());
+    let disk = data.dir.path().join("instances").join(a.id.as_str()).join("disk.img");
+    assert!(disk.exists(), "data stays");
+}
+
+#[test]
+fn a_missing_image_is_told_and_leaves_no_process() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let cloud = data.open(policy(&ANYTHING, 1));
+    let spec = InstanceSpec { image: "nothing-1".into(), ..spec(1, PORT_A, A) };
+    let error = cloud.instances().ensure_running(&spec).expect_err("no such image");
+    assert!(matches!(&error, HostError::Image(..)), "{error}");
+    assert!(error.to_string().contains("make image"), "{error}");
+    assert!(cloud.instances().network(&spec.id).is_err());
+    cloud.instances().terminate(&spec.id).expect("terminated");
+}
