@@ -6,6 +6,10 @@
 
 #![forbid(unsafe_code)]
 
+mod ec2;
+mod stage;
+mod traces;
+
 use std::{
     env,
     ffi::OsStr,
@@ -17,8 +21,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use ec2::{Answer, Ec2};
 use serde_json::Value;
+pub use stage::{Host, Stage};
 use tempfile::TempDir;
+pub use traces::{Traces, host_links};
 
 /// The variable that says to skip tests that need root.
 pub const SKIP_ROOT: &str = "GUREUM_SKIP_ROOT_TESTS";
@@ -71,7 +78,11 @@ pub fn images() -> PathBuf {
         },
         PathBuf::from,
     );
-    assert!(path.join("debian-12/rootfs").is_dir(), "no machine image below {}: make image", path.display());
+    assert!(
+        path.join("debian-12/image.json").is_file(),
+        "no machine image below {}: make image",
+        path.display()
+    );
     path
 }
 
@@ -150,8 +161,10 @@ impl fmt::Display for Done {
 }
 
 /// A running cloud with a data directory and a port of its own.
+#[derive(Debug)]
 pub struct Cloud {
-    directory: TempDir,
+    _directory: TempDir,
+    data: PathBuf,
     port: u16,
     options: Vec<String>,
 }
@@ -173,27 +186,59 @@ impl Cloud {
     /// # Panics
     /// Where it does not start.
     pub fn up(options: &[&str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("bound").port();
-        drop(listener);
-        let directory = TempDir::with_prefix("gureum-e2e-").expect("a scratch directory");
-        let options = options.iter().map(|&option| option.to_owned()).collect();
-        let cloud = Self { directory, port, options };
+        let cloud = Self::prepared(options);
         cloud.start().ok();
         cloud
     }
 
-    /// Starts the daemon (again) on the same data directory.
-    pub fn start(&self) -> Done {
+    /// A cloud that is not started yet.
+    ///
+    /// # Panics
+    /// Where there is no scratch directory.
+    pub fn prepared(options: &[&str]) -> Self {
+        let directory = TempDir::with_prefix("gureum-e2e-").expect("a scratch directory");
+        let data = directory.path().join("data");
+        Self::prepared_at(directory, data, options)
+    }
+
+    /// A cloud that is not started yet, with its data in a place below `directory`.
+    pub fn prepared_at(directory: TempDir, data: PathBuf, options: &[&str]) -> Self {
+        let options = options.iter().map(|&option| option.to_owned()).collect();
+        Self { _directory: directory, data, port: free_port(), options }
+    }
+
+    /// The command that starts the daemon (again) on the same data directory.
+    pub fn start_command(&self) -> Command {
         let listen = format!("127.0.0.1:{}", self.port);
         let mut command = self.command("up");
-        command.args(["--detach", "--listen", &listen, "--socks", "off"]).args(&self.options);
-        Done::run(&mut command)
+        command.args(["--detach", "--listen", &listen]).args(&self.options);
+        if !self.options.iter().any(|option| option == "--socks") {
+            command.args(["--socks", "off"]);
+        }
+        command
+    }
+
+    /// Starts the daemon (again) on the same data directory.
+    pub fn start(&self) -> Done {
+        Done::run(&mut self.start_command())
+    }
+
+    /// Takes the cloud down.
+    ///
+    /// # Panics
+    /// Where that fails.
+    pub fn down(&self) {
+        self.gureum("down", [] as [&str; 0]).ok();
     }
 
     /// The data directory.
     pub fn data_dir(&self) -> &Path {
-        self.directory.path()
+        &self.data
+    }
+
+    /// The port of the API.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The endpoint's URL.
@@ -204,7 +249,8 @@ impl Cloud {
     /// A subcommand of `gureum` on this cloud, to be run.
     pub fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(gureum());
-        command.arg("--data-dir").arg(self.directory.path()).arg(subcommand);
+        command.arg("--data-dir").arg(&self.data).arg(subcommand);
+        command.env_remove("AWS_ENDPOINT_URL").env_remove("GUREUM_DATA_DIR");
         command
     }
 
@@ -220,9 +266,12 @@ impl Cloud {
 
     /// Runs the unmodified `aws` CLI against this cloud.
     pub fn aws_args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Done {
-        let mut command = Command::new("aws");
+        Done::run(self.aws_environment(&mut Command::new("aws")).args(args))
+    }
+
+    /// Points an AWS client at this cloud.
+    pub fn aws_environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
-            .args(args)
             .env("AWS_ENDPOINT_URL", self.endpoint())
             .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
@@ -230,8 +279,16 @@ impl Cloud {
             .env("AWS_DEFAULT_REGION", "ap-northeast-2")
             .env("AWS_DEFAULT_OUTPUT", "json")
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_PAGER", "");
-        Done::run(&mut command)
+            .env("AWS_PAGER", "")
+            .env_remove("AWS_PROFILE")
+            .env_remove("AWS_SESSION_TOKEN")
+    }
+
+    /// What a query of `aws ec2 describe-instances` says of an instance, as text.
+    pub fn instance(&self, id: &str, member: &str) -> String {
+        let query = format!("Reservations[0].Instances[0].{member}");
+        let words = ["ec2", "describe-instances", "--instance-ids", id, "--query", &query];
+        self.aws_args(words.into_iter().chain(["--output", "text"])).ok().trim().to_owned()
     }
 
     /// Runs a command in the simulated internet.
@@ -244,14 +301,25 @@ impl Cloud {
         self.gureum("exec", [instance, "--", "bash", "-c", shell])
     }
 
+    /// What `gureum status` says.
+    pub fn status(&self) -> Value {
+        self.gureum("status", ["--output", "json"]).json()
+    }
+
     /// The daemon's process id, from `gureum status`.
+    ///
+    /// # Panics
+    /// Where there is none.
     pub fn daemon_pid(&self) -> i32 {
-        let status = self.gureum("status", ["--output", "json"]).json();
+        let status = self.status();
         let pid = status["pid"].as_i64().expect("status has a pid");
         i32::try_from(pid).expect("a pid")
     }
 
     /// Kills the daemon with SIGKILL and waits until it is gone.
+    ///
+    /// # Panics
+    /// Where it does not run, or does not go.
     pub fn kill(&self) {
         let pid = self.daemon_pid();
         let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
@@ -265,17 +333,26 @@ impl Cloud {
 impl Drop for Cloud {
     fn drop(&mut self) {
         let done = self.gureum("down", [] as [&str; 0]);
-        if done.status != 0 {
+        if done.status != 0 && self.data.exists() {
             eprintln!("taking the cloud down failed: {done}");
         }
         if std::thread::panicking()
-            && let Ok(log) = fs::read_to_string(self.directory.path().join("gureum.log"))
+            && let Ok(log) = fs::read_to_string(self.data.join("gureum.log"))
         {
             let tail: Vec<_> = log.lines().rev().take(60).collect();
             eprintln!("--- the daemon's last words");
             tail.iter().rev().for_each(|line| eprintln!("{line}"));
         }
     }
+}
+
+/// A port of the loopback that nobody uses now.
+///
+/// # Panics
+/// Where there is none.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("bound").port()
 }
 
 /// Waits until a condition holds, asking ten times a second.
