@@ -11,9 +11,12 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+#[cfg(any(test, feature = "testing"))]
+pub mod oracle;
 mod output;
 mod packet;
 mod policy;
+pub mod print;
 mod process;
 mod stage;
 mod state;

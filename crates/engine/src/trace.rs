@@ -19,8 +19,6 @@ pub enum Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// Headers are read.
-    Parse,
     /// Address resolution.
     Arp,
     /// Dynamic host configuration.
@@ -45,6 +43,26 @@ pub enum Stage {
     DestinationCheck,
     /// Handed to a port.
     Deliver,
+}
+
+impl Stage {
+    /// Its name, in kebab case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Arp => "arp",
+            Self::Dhcp => "dhcp",
+            Self::PlatformService => "platform-service",
+            Self::SourceCheck => "source-check",
+            Self::SecurityGroup => "security-group",
+            Self::L2 => "l2",
+            Self::NetworkAcl => "network-acl",
+            Self::Route => "route",
+            Self::InternetGateway => "internet-gateway",
+            Self::PathMtu => "path-mtu",
+            Self::DestinationCheck => "destination-check",
+            Self::Deliver => "deliver",
+        }
+    }
 }
 
 /// How a stage left a packet.

@@ -264,8 +264,7 @@ impl<'a> Compiler<'a> {
             self.policy.tables.push(compiled);
             for association in &table.associations {
                 if let Some(id) = &association.subnet_id {
-                    let subnet = self.subnet_places.get(id);
-                    if let Some(subnet) = subnet.and_then(|&at| self.policy.subnets.get_mut(at)) {
+                    if let Some(subnet) = self.subnet_of(id, &table.vpc_id) {
                         subnet.table = Some(place);
                     }
                 } else if association.main
@@ -289,8 +288,7 @@ impl<'a> Compiler<'a> {
                 default.insert(vpc, place);
             }
             for association in &acl.associations {
-                let subnet = self.subnet_places.get(&association.subnet_id);
-                if let Some(subnet) = subnet.and_then(|&at| self.policy.subnets.get_mut(at)) {
+                if let Some(subnet) = self.subnet_of(&association.subnet_id, &acl.vpc_id) {
                     subnet.acl = Some(place);
                 }
             }
@@ -299,6 +297,13 @@ impl<'a> Compiler<'a> {
             // A subnet that is associated with nothing has its VPC's default list (NACL-6).
             subnet.acl = subnet.acl.or_else(|| default.get(&subnet.vpc).copied());
         }
+    }
+
+    /// A subnet, if it is one of a VPC: nothing can be associated across VPCs.
+    fn subnet_of(&mut self, id: &SubnetId, vpc: &VpcId) -> Option<&mut Subnet> {
+        let vpc = *self.vpc_places.get(vpc)?;
+        let subnet = self.policy.subnets.get_mut(*self.subnet_places.get(id)?)?;
+        (subnet.vpc == vpc).then_some(subnet)
     }
 
     /// The place of a port in the table of ports, if it can be an interface's and is not taken.

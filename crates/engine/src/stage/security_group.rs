@@ -112,10 +112,7 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
         let Some(admission) = self.admission(place, rules, self.class(), peer(direction, tuple))
         else {
             // After an unclean start, an answer may be the first packet seen (traps 9).
-            if loose
-                && let Some(by) = self.admits_answered(place, reverse, direction)
-                && !(by.wide && rules.admits_everything(protocol))
-            {
+            if loose && let Some(by) = self.admits_answered(place, reverse, direction) {
                 return Verdict::Track(by, opposite(direction), self.loose_phase(false));
             }
             return Verdict::Reject(match direction {

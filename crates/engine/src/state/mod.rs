@@ -207,8 +207,10 @@ impl State {
     }
 
     /// Takes note of a policy that is new to it: interfaces that are gone take their flows along.
+    /// [`crate::process`] does this by itself; call it where a policy is swapped, so that an
+    /// interface which comes back at once has lost its flows too.
     #[inline]
-    pub(crate) fn adopt(&mut self, policy: &Policy, out: &mut impl Output) {
+    pub fn adopt(&mut self, policy: &Policy, out: &mut impl Output) {
         if self.epoch != Some(policy.epoch()) {
             self.adopt_new(policy, out);
         }

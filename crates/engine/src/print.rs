@@ -1,0 +1,132 @@
+//! Reports and states as text: the one printer behind the command line and failing tests.
+
+use std::fmt::{self, Write};
+
+use gureum_types::{IpProtocol, PortIndex, record::RouteTarget};
+
+use crate::{
+    Component, Direction, FlowView, Policy, State, WhyQuery, WhyReport, WhySource, WhyTraffic,
+    why::WhyLeg,
+};
+
+/// A report of [`crate::why()`], stage by stage.
+pub fn why_report(report: &WhyReport) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = write_report(&mut text, report);
+    text
+}
+
+fn write_report(text: &mut String, report: &WhyReport) -> fmt::Result {
+    writeln!(text, "{}", question(&report.query))?;
+    write_leg(text, "there", &report.forward)?;
+    if let Some(reply) = &report.reply {
+        write_leg(text, "back", reply)?;
+    }
+    let verdict = if report.reachable { "reachable" } else { "not reachable" };
+    writeln!(text, "{verdict}")
+}
+
+fn question(query: &WhyQuery) -> String {
+    let source = match &query.source {
+        WhySource::Interface { port, address: None } => format!("port {port}"),
+        WhySource::Interface { port, address: Some(address) } => format!("port {port} ({address})"),
+        WhySource::Internet(address) => format!("{address} in the internet"),
+    };
+    let what = match query.traffic {
+        WhyTraffic::Tcp { destination_port, .. } => format!("tcp {destination_port}"),
+        WhyTraffic::Udp { destination_port, .. } => format!("udp {destination_port}"),
+        WhyTraffic::IcmpEcho { .. } => "icmp echo".to_owned(),
+        WhyTraffic::Protocol(number) => format!("protocol {number}"),
+    };
+    format!("{source} to {}, {what}", query.destination)
+}
+
+fn write_leg(text: &mut String, name: &str, leg: &WhyLeg) -> fmt::Result {
+    writeln!(text, "{name}:")?;
+    let width = leg.steps.iter().map(|step| step.interface.len()).max().unwrap_or(0);
+    for step in &leg.steps {
+        let arrow = match step.direction {
+            Direction::Egress => "out",
+            Direction::Ingress => "in ",
+        };
+        let stage = step.stage.name();
+        write!(text, "  {:width$} {arrow} {stage:<18} {}", step.interface, step.text)?;
+        if let Some(component) = &step.component {
+            write!(text, " [{}]", self::component(component))?;
+        }
+        writeln!(text)?;
+    }
+    match (&leg.arrived, leg.drop) {
+        (Some(arrived), _) => writeln!(text, "  arrives at {arrived}"),
+        (None, Some(reason)) => writeln!(text, "  dropped: {reason}"),
+        (None, None) => writeln!(text, "  answered on the way"),
+    }
+}
+
+/// A rule, entry or route in a few words.
+pub fn component(component: &Component) -> String {
+    match component {
+        Component::SecurityGroupRule { group, rule } => format!("{group} {rule}"),
+        Component::NetworkAclEntry { acl, number, egress } => {
+            let direction = if *egress { "egress" } else { "ingress" };
+            match *number {
+                crate::policy::acl::CLOSING_ENTRY => format!("{acl} {direction} *"),
+                number => format!("{acl} {direction} {number}"),
+            }
+        }
+        Component::Route { table, destination, target } => {
+            let target = match target {
+                RouteTarget::Local => "local".to_owned(),
+                RouteTarget::InternetGateway(id) => id.to_string(),
+                RouteTarget::NetworkInterface(id) => id.to_string(),
+            };
+            format!("{table} {destination} -> {target}")
+        }
+    }
+}
+
+/// A port with its counters, drops and flows.
+pub fn port(policy: &Policy, state: &State, port: PortIndex) -> String {
+    let mut text = String::new();
+    let _ = write_port(&mut text, policy, state, port);
+    text
+}
+
+fn write_port(text: &mut String, policy: &Policy, state: &State, port: PortIndex) -> fmt::Result {
+    let counters = state.counters().port(port);
+    writeln!(text, "port {port} {} epoch {}", policy.port_name(port), policy.epoch())?;
+    writeln!(
+        text,
+        "  from it {} packets {} bytes, to it {} packets {} bytes, {} dropped",
+        counters.received_packets,
+        counters.received_bytes,
+        counters.sent_packets,
+        counters.sent_bytes,
+        counters.dropped
+    )?;
+    for (name, count) in state.counters().drops_of(port) {
+        writeln!(text, "  {count} {name}")?;
+    }
+    let mut flows: Vec<FlowView> = state.flows().filter(|flow| flow.port == port).collect();
+    flows.sort_by_key(|flow| (flow.protocol, flow.local, flow.remote, flow.tracked));
+    for flow in flows {
+        let protocol = IpProtocol(flow.protocol);
+        let (local, local_port) = flow.local;
+        let (remote, remote_port) = flow.remote;
+        let arrow = match flow.origin {
+            Direction::Egress => "->",
+            Direction::Ingress => "<-",
+        };
+        writeln!(
+            text,
+            "  {protocol} {local}:{local_port} {arrow} {remote}:{remote_port} {} out {}/{} in {}/{}",
+            flow.phase,
+            flow.egress.packets,
+            flow.egress.rejected_packets,
+            flow.ingress.packets,
+            flow.ingress.rejected_packets,
+        )?;
+    }
+    Ok(())
+}
