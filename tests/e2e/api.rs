@@ -52,10 +52,13 @@ fn key_pairs_open_with_ssh_keygen_and_puttygen() {
                 "ec2 describe-key-pairs --key-names {name} --include-public-key \
                  --query KeyPairs[0].PublicKey --output text"
             ));
-            let words = |text: &str| {
-                text.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
-            };
-            assert_eq!(words(&public), words(&described.ok()), "{name} is the key it says (EC2-12)");
+            let words =
+                |text: &str| text.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(
+                words(&public),
+                words(&described.ok()),
+                "{name} is the key it says (EC2-12)"
+            );
         }
     }
     let pem = folder.path().join("rsa-pem");
@@ -153,9 +156,10 @@ fn refusals_reach_the_command_line_as_aws_says_them() {
     cloud
         .aws("ec2 create-vpc --cidr-block 10.0.0.0/16 --dry-run")
         .refused("DryRunOperation", "Request would have succeeded, but DryRun flag is set.");
-    cloud
-        .aws("ec2 terminate-instances --instance-ids i-0ffffffffffffffff")
-        .refused("InvalidInstanceID.NotFound", "The instance ID 'i-0ffffffffffffffff' does not exist");
+    cloud.aws("ec2 terminate-instances --instance-ids i-0ffffffffffffffff").refused(
+        "InvalidInstanceID.NotFound",
+        "The instance ID 'i-0ffffffffffffffff' does not exist",
+    );
     let count = cloud.aws("ec2 describe-vpcs --query length(Vpcs)").ok();
     assert_eq!(count.trim(), "1", "nothing was made");
 }

@@ -45,7 +45,15 @@ fn a_taken_port_is_said_in_one_sentence() {
     let directory = tempfile::tempdir().expect("a scratch directory");
     let mut command = Command::new(gureum());
     command.arg("--data-dir").arg(directory.path());
-    let done = Done::run(command.args(["up", "--detach", "--no-instances", "--socks", "off", "--listen", &address]));
+    let done = Done::run(command.args([
+        "up",
+        "--detach",
+        "--no-instances",
+        "--socks",
+        "off",
+        "--listen",
+        &address,
+    ]));
     assert_ne!(done.status, 0, "{done}");
     assert!(done.stderr.contains(&address), "names the address: {done}");
     assert!(done.stderr.contains("--listen"), "says what to do: {done}");
@@ -54,7 +62,14 @@ fn a_taken_port_is_said_in_one_sentence() {
 #[test]
 fn a_second_daemon_on_the_same_data_is_refused() {
     let cloud = Cloud::records();
-    let done = Done::run(cloud.command("up").args(["--detach", "--no-instances", "--socks", "off", "--listen", "127.0.0.1:0"]));
+    let done = Done::run(cloud.command("up").args([
+        "--detach",
+        "--no-instances",
+        "--socks",
+        "off",
+        "--listen",
+        "127.0.0.1:0",
+    ]));
     assert_ne!(done.status, 0, "{done}");
     assert!(done.stderr.contains("already"), "{done}");
 }
@@ -62,10 +77,14 @@ fn a_second_daemon_on_the_same_data_is_refused() {
 #[test]
 fn records_outlive_the_daemon() {
     let cloud = Cloud::records();
-    let vpc = cloud.aws("ec2 create-vpc --cidr-block 10.9.0.0/16 --query Vpc.VpcId --output text").ok();
+    let vpc =
+        cloud.aws("ec2 create-vpc --cidr-block 10.9.0.0/16 --query Vpc.VpcId --output text").ok();
     cloud.kill();
     cloud.start().ok();
-    let found = cloud.aws(&format!("ec2 describe-vpcs --vpc-ids {} --query Vpcs[0].CidrBlock --output text", vpc.trim()));
+    let found = cloud.aws(&format!(
+        "ec2 describe-vpcs --vpc-ids {} --query Vpcs[0].CidrBlock --output text",
+        vpc.trim()
+    ));
     assert_eq!(found.ok().trim(), "10.9.0.0/16");
 }
 
@@ -89,7 +108,15 @@ fn an_unwritable_data_directory_is_said_in_one_sentence() {
     fs::write(&file, "").expect("written");
     let mut command = Command::new(gureum());
     command.arg("--data-dir").arg(file.join("data"));
-    let done = Done::run(command.args(["up", "--detach", "--no-instances", "--socks", "off", "--listen", "127.0.0.1:0"]));
+    let done = Done::run(command.args([
+        "up",
+        "--detach",
+        "--no-instances",
+        "--socks",
+        "off",
+        "--listen",
+        "127.0.0.1:0",
+    ]));
     assert_ne!(done.status, 0, "{done}");
     assert!(done.stderr.contains("a-file"), "names the directory: {done}");
     assert!(!done.stderr.contains("panicked"), "{done}");
@@ -249,8 +276,7 @@ fn a_full_disk_refuses_changes_and_loses_nothing() {
     let description = "d".repeat(255);
     let refused = (0..5000).find_map(|number| {
         let name = format!("group-{number}");
-        let make =
-            [("GroupName", &*name), ("GroupDescription", &*description), ("VpcId", &*vpc)];
+        let make = [("GroupName", &*name), ("GroupDescription", &*description), ("VpcId", &*vpc)];
         let answer = ec2.attempt("CreateSecurityGroup", &make).expect("an answer");
         (answer.status != 200).then_some((number, answer))
     });

@@ -13,8 +13,7 @@ mod traces;
 use std::{
     env,
     ffi::OsStr,
-    fmt,
-    fs,
+    fmt, fs,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -55,8 +54,10 @@ pub fn gureum() -> PathBuf {
     let path = env::var_os("GUREUM_BIN").map_or_else(
         || {
             let exe = env::current_exe().expect("a test has a path");
-            let profile = exe.ancestors().nth(2).expect("target/<profile>/deps/<test>");
-            profile.join("gureum")
+            // target/<profile>/<program> or target/<profile>/deps/<test>
+            let folders = exe.ancestors().skip(1).take(2);
+            let mut candidates = folders.map(|folder| folder.join("gureum"));
+            candidates.find(|path| path.is_file()).unwrap_or_else(|| exe.with_file_name("gureum"))
         },
         PathBuf::from,
     );
@@ -251,11 +252,17 @@ impl Cloud {
         let mut command = Command::new(gureum());
         command.arg("--data-dir").arg(&self.data).arg(subcommand);
         command.env_remove("AWS_ENDPOINT_URL").env_remove("GUREUM_DATA_DIR");
+        // Whoever runs the tests through sudo is not whom they are about.
+        command.env_remove("SUDO_UID").env_remove("SUDO_GID");
         command
     }
 
     /// Runs a subcommand of `gureum` on this cloud.
-    pub fn gureum<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, subcommand: &str, args: I) -> Done {
+    pub fn gureum<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
+        &self,
+        subcommand: &str,
+        args: I,
+    ) -> Done {
         Done::run(self.command(subcommand).args(args))
     }
 

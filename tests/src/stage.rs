@@ -1,13 +1,7 @@
 //! A cloud with hosts, ready to launch on: a key, a group that admits the internet's client, an
 //! image. Instances live in the default VPC, which has public addresses.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
-    process::Command,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command, time::Duration};
 
 use crate::{Cloud, Done, Ec2, wait};
 
@@ -152,6 +146,12 @@ impl<'a> Stage<'a> {
             private: answer.text("privateIpAddress"),
             public: answer.text("ipAddress"),
         }
+    }
+
+    /// An instance as soon as it runs, whether or not it lets anyone in yet.
+    pub fn host_when_running(&mut self, id: &str) -> Host {
+        self.wait_state(id, "running");
+        self.host(id)
     }
 
     /// OpenSSH from the simulated internet, ready for a command to be added.

@@ -33,7 +33,8 @@ impl Traces {
         let status = cloud.status();
         let tag = status["tag"].as_str().expect("status has a tag");
         let cgroup = format!("gureum-{tag}");
-        let mut processes: BTreeSet<i32> = cgroups(&cgroup).iter().flat_map(|it| members(it)).collect();
+        let mut processes: BTreeSet<i32> =
+            cgroups(&cgroup).iter().flat_map(|it| members(it)).collect();
         processes.insert(cloud.daemon_pid());
         let ours = namespaces_of(&PathBuf::from("/proc/self"));
         let theirs = processes.iter().flat_map(|pid| namespaces_of(&process(*pid)));

@@ -1,0 +1,133 @@
+//! How fast a daemon is there, how small it is, how fast it writes.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use gureum_e2e::{Cloud, Done, Ec2, Host, Stage, free_port, gureum, images, wait};
+
+use crate::report::{Report, Target, median, millis};
+
+/// How many starts are measured; the first, which reads the binary from the disk, is not.
+const STARTS: usize = 5;
+/// How many groups and rules are written.
+const WRITES: usize = 300;
+/// When a daemon counts as idle.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Starts on empty data directories: until the first answer, and how much memory that took.
+pub(crate) fn measure(report: &mut Report) {
+    let images = images();
+    let images = ["--images-dir", &*images.to_string_lossy()].map(str::to_owned);
+    let kinds =
+        [("records only", vec!["--no-instances".to_owned()]), ("with hosts", images.to_vec())];
+    for (kind, options) in kinds {
+        let (mut times, mut sizes) = (Vec::new(), Vec::new());
+        for _ in 0..=STARTS {
+            let (time, size) = cold(&options);
+            times.push(time);
+            sizes.push(size);
+        }
+        let name = format!("cold start to the first DescribeVpcs, {kind}");
+        report.add_median(&name, &times[1..], 100.0);
+        let name = format!("resident when idle, {kind}");
+        report.add(&name, median(&sizes[1..]), "MB", Target::AtMost(30.0));
+    }
+}
+
+/// One start in a new data directory.
+fn cold(options: &[String]) -> (Duration, f64) {
+    let folder = tempfile::tempdir().expect("a scratch directory");
+    let data = folder.path().join("data");
+    let port = free_port();
+    let log = fs::File::create(folder.path().join("log")).expect("a log");
+    let start = Instant::now();
+    let mut daemon = Command::new(gureum())
+        .arg("--data-dir")
+        .arg(&data)
+        .args(["up", "--socks", "off", "--listen", &format!("127.0.0.1:{port}")])
+        .args(options)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a log"))
+        .stderr(log)
+        .spawn()
+        .expect("it starts");
+    let mut ec2 = loop {
+        match Ec2::try_connect(port) {
+            Ok(ec2) => break ec2,
+            Err(error) => {
+                assert!(start.elapsed() < Duration::from_secs(30), "no answer: {error}");
+                thread::sleep(Duration::from_micros(200));
+            }
+        }
+    };
+    ec2.call("DescribeVpcs", &[]);
+    let time = start.elapsed();
+    thread::sleep(SETTLE);
+    let size = resident(daemon.id());
+    Done::run(Command::new(gureum()).arg("--data-dir").arg(&data).arg("down")).ok();
+    daemon.wait().expect("it ended");
+    (time, size)
+}
+
+/// Resident memory of a process in MB.
+pub(crate) fn resident(pid: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kilobytes * 1024.0 / 1e6
+}
+
+/// Durable writes, over HTTP on one kept connection: what a client waits for.
+pub(crate) fn durable(report: &mut Report) {
+    let cloud = Cloud::records();
+    let mut ec2 = Ec2::connect(cloud.port());
+    let vpc = ec2.call("CreateVpc", &[("CidrBlock", "10.1.0.0/16")]).text("vpcId");
+    let (mut groups, mut rules) = (Vec::new(), Vec::new());
+    for number in 0..WRITES {
+        let name = format!("group-{number}");
+        let start = Instant::now();
+        let made = ec2.call(
+            "CreateSecurityGroup",
+            &[("GroupName", &name), ("GroupDescription", "bench"), ("VpcId", &vpc)],
+        );
+        groups.push(start.elapsed());
+        let group = made.text("groupId");
+        let start = Instant::now();
+        ec2.call(
+            "AuthorizeSecurityGroupIngress",
+            &[
+                ("GroupId", &group),
+                ("IpPermissions.1.IpProtocol", "tcp"),
+                ("IpPermissions.1.FromPort", "22"),
+                ("IpPermissions.1.ToPort", "22"),
+                ("IpPermissions.1.IpRanges.1.CidrIp", "0.0.0.0/0"),
+            ],
+        );
+        rules.push(start.elapsed());
+    }
+    report.add_median("CreateSecurityGroup, durable, over HTTP", &groups, 1.3);
+    report.add_median("AuthorizeSecurityGroupIngress, durable, over HTTP", &rules, 1.3);
+}
+
+/// `down`, then `up` with instances that are to run: until the first of them answers a ping.
+pub(crate) fn again(stage: &mut Stage<'_>, host: &Host, report: &mut Report) {
+    let cloud = stage.cloud;
+    cloud.down();
+    let start = Instant::now();
+    cloud.start().ok();
+    report.add(
+        "up with five instances, until the API answers",
+        millis(start.elapsed()),
+        "ms",
+        Target::Measured,
+    );
+    stage.ec2 = Ec2::connect(cloud.port());
+    // Its public address is kept: the daemon went, not the instance's owner (PUB-3).
+    wait("a ping is answered", Duration::from_secs(120), || stage.pings(&host.public));
+    let time = start.elapsed().as_secs_f64();
+    report.add("up with five instances, until the first ping", time, "s", Target::AtMost(15.0));
+}
