@@ -225,10 +225,10 @@ fn request_health(authority: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(authority)?;
     stream.set_read_timeout(limit)?;
     stream.set_write_timeout(limit)?;
-    write!(
-        stream,
-        "GET /_gureum/health HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
-    )?;
+    // In one piece: a server may answer and close when it has read the first.
+    let request =
+        format!("GET /_gureum/health HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut reader = BufReader::new(stream.take(64 << 10));
     let mut text = String::new();
     let mut length = 0;

@@ -35,24 +35,34 @@ pub(crate) struct LogsArgs {
 pub(crate) fn run(args: &LogsArgs, daemon: &Daemon) -> Result<ExitCode, CliError> {
     let path = paths::log_file(daemon.data_dir());
     let mut file = open(&path)?;
-    let failed = |error: io::Error| CliError::file("read", &path, &error);
-    output::print(&tail(&mut file, args.lines).map_err(failed)?)?;
-    while args.follow {
+    let last = tail(&mut file, args.lines);
+    output::print(&last.map_err(|error| CliError::file("read", &path, &error))?)?;
+    if args.follow {
+        follow(file, &path)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what is written from now on, until nobody reads it any more.
+fn follow(mut file: File, path: &Path) -> Result<(), CliError> {
+    loop {
         thread::sleep(PAUSE);
         let mut bytes = Vec::new();
-        file.by_ref().take(1 << 20).read_to_end(&mut bytes).map_err(failed)?;
+        file.by_ref()
+            .take(1 << 20)
+            .read_to_end(&mut bytes)
+            .map_err(|error| CliError::file("read", path, &error))?;
         if !bytes.is_empty() {
             output::print(&String::from_utf8_lossy(&bytes))?;
             continue;
         }
         // Put aside and begun anew: the name means another file now.
-        if let (Ok(named), Ok(open_one)) = (std::fs::metadata(&path), file.metadata())
+        if let (Ok(named), Ok(open_one)) = (std::fs::metadata(path), file.metadata())
             && named.ino() != open_one.ino()
         {
-            file = open(&path)?;
+            file = open(path)?;
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn open(path: &Path) -> Result<File, CliError> {

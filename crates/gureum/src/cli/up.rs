@@ -225,10 +225,7 @@ fn write_probe(marker: &Path) -> io::Result<()> {
 }
 
 fn check_port(address: SocketAddr, flag: &str) -> Result<(), CliError> {
-    let error = match TcpListener::bind(address) {
-        Ok(_) => return Ok(()),
-        Err(error) => error,
-    };
+    let Err(error) = TcpListener::bind(address) else { return Ok(()) };
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             let holder = match port_holder::find(address) {
