@@ -132,10 +132,7 @@ fn set_up(arguments: &[OsString]) -> Result<()> {
     let usage = || HostError::Failed("usage: anchor CGROUP-PROCS UID GID".into());
     let [procs, uid, gid] = arguments else { return Err(usage()) };
     let number = |text: &OsString| text.to_str().and_then(|text| text.parse::<u32>().ok());
-    let owner = Owner {
-        uid: number(uid).ok_or_else(usage)?,
-        gid: number(gid).ok_or_else(usage)?,
-    };
+    let owner = Owner { uid: number(uid).ok_or_else(usage)?, gid: number(gid).ok_or_else(usage)? };
     supervisor::join_group(Path::new(procs))?;
     supervisor::survive_memory_pressure();
     for place in [FABRIC, SERVICES] {

@@ -74,7 +74,9 @@ impl Cloud {
             if done {
                 tracing::info!("raised {name} from {from} to {to}: {why}");
             } else {
-                tracing::warn!("{name} is {from} and should be {to} ({why}): sysctl -w {name}={to}");
+                tracing::warn!(
+                    "{name} is {from} and should be {to} ({why}): sysctl -w {name}={to}"
+                );
             }
         }
         for missing in cgroups.missing_controllers() {
@@ -138,18 +140,16 @@ impl Cloud {
 
     /// Switches all instances off and removes everything but the data: processes, namespaces,
     /// links, mounts, groups. Instances have `patience` to shut down in order.
-    pub fn down(self, patience: Duration) -> Result<()> {
+    pub fn down(&self, patience: Duration) -> Result<()> {
         self.instances.switch_all_off(patience)?;
-        let Self { tag, data_dir, cgroups, .. } = self;
-        remove(tag, &data_dir, &cgroups)
+        remove(self.tag, &self.data_dir, &self.cgroups)
     }
 }
 
 /// Removes everything of the cloud of a data directory whose daemon is dead, but the data.
 /// Instances have no time to shut down.
 pub fn down(data_dir: &Path) -> Result<()> {
-    let data_dir =
-        fs::canonicalize(data_dir).context(|| format!("find {}", data_dir.display()))?;
+    let data_dir = fs::canonicalize(data_dir).context(|| format!("find {}", data_dir.display()))?;
     let tag = Tag::of(&data_dir).context(|| format!("find {}", data_dir.display()))?;
     remove(tag, &data_dir, &Cgroups::find(tag)?)
 }
@@ -172,15 +172,15 @@ fn remove(tag: Tag, data_dir: &Path, cgroups: &Cgroups) -> Result<()> {
 
 /// What is on the machine of the cloud of a data directory besides its data, in words.
 pub fn leftovers(data_dir: &Path) -> Result<Vec<String>> {
-    let data_dir =
-        fs::canonicalize(data_dir).context(|| format!("find {}", data_dir.display()))?;
+    let data_dir = fs::canonicalize(data_dir).context(|| format!("find {}", data_dir.display()))?;
     let tag = Tag::of(&data_dir).context(|| format!("find {}", data_dir.display()))?;
     leftovers_of(tag, &data_dir, &Cgroups::find(tag)?)
 }
 
 fn leftovers_of(tag: Tag, data_dir: &Path, cgroups: &Cgroups) -> Result<Vec<String>> {
     let groups = cgroups.leftovers()?;
-    let mut found: Vec<_> = groups.iter().map(|path| format!("cgroup {}", path.display())).collect();
+    let mut found: Vec<_> =
+        groups.iter().map(|path| format!("cgroup {}", path.display())).collect();
     found.extend(supervisors(tag, data_dir).context(|| "look through processes")?);
     let mounts = fs::read_to_string("/proc/self/mountinfo").context(|| "read mountinfo")?;
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));

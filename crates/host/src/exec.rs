@@ -373,9 +373,8 @@ impl Terminal {
         let master = OpenOptions::new().read(true).write(true).open("/dev/ptmx").context(what)?;
         let unlock: libc::c_int = 0;
         // SAFETY: `unlock` outlives the call.
-        let outcome = unsafe {
-            libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock)
-        };
+        let outcome =
+            unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock) };
         Errno::result(outcome).context(what)?;
         let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
         // SAFETY: takes integers; the result is checked before it is owned.
@@ -480,6 +479,8 @@ fn readable(file: &File) -> bool {
     let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
     let ready = poll(&mut fds, PollTimeout::ZERO).unwrap_or(0) > 0;
     let hung = PollFlags::POLLHUP | PollFlags::POLLERR;
-    ready && fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLIN)
-        || events.intersects(hung))
+    ready
+        && fds[0]
+            .revents()
+            .is_some_and(|events| events.contains(PollFlags::POLLIN) || events.intersects(hung))
 }

@@ -105,11 +105,7 @@ fn configure_internet(
             ("net/ipv4/ip_unprivileged_port_start", "0"),
         ],
     )?;
-    let far = VethEnd {
-        name: INTERNET_LINK,
-        mac: Some(CONFIG.internet_mac),
-        mtu: INTERNET_MTU,
-    };
+    let far = VethEnd { name: INTERNET_LINK, mac: Some(CONFIG.internet_mac), mtu: INTERNET_MTU };
     let mut there = Netlink::open_in(namespace).context(|| "speak to the internet")?;
     let link = pair(fabric, PortIndex::INTERNET, &mut there, &far, namespace)?;
     let what = || "give the internet its addresses";
@@ -143,8 +139,7 @@ fn configure_services(fabric: &mut Netlink, namespace: &Namespace) -> Result<()>
             ("net/ipv4/ip_nonlocal_bind", "1"),
         ],
     )?;
-    let far =
-        VethEnd { name: SERVICES_LINK, mac: Some(CONFIG.services_mac), mtu: PORT_MTU };
+    let far = VethEnd { name: SERVICES_LINK, mac: Some(CONFIG.services_mac), mtu: PORT_MTU };
     let mut there = Netlink::open_in(namespace).context(|| "speak to the services")?;
     let link = pair(fabric, PortIndex::SERVICES, &mut there, &far, namespace)?;
     let what = || "give the services their addresses";
@@ -171,6 +166,23 @@ fn configure_services(fabric: &mut Netlink, namespace: &Namespace) -> Result<()>
         .context(what)
 }
 
+/// Whether a port's link is there and leads to the link of that name in that namespace.
+pub fn is_connected(
+    fabric: &Namespace,
+    port: PortIndex,
+    far: &str,
+    instance: &Namespace,
+) -> Result<bool> {
+    let what = || format!("look at port {port}");
+    let mut here = Netlink::open_in(fabric).context(what)?;
+    let mut there = Netlink::open_in(instance).context(what)?;
+    let (near, far) = (here.link(&port_link(port)), there.link(far));
+    Ok(match (near.context(what)?, far.context(what)?) {
+        (Some(near), Some(far)) => near.peer == far.index && far.peer == near.index,
+        _ => false,
+    })
+}
+
 /// Makes the link of an interface: the port here, `far` in the instance's namespace.
 pub fn connect_interface(
     fabric: &Namespace,
@@ -182,7 +194,7 @@ pub fn connect_interface(
     let mut here = Netlink::open_in(fabric).context(what)?;
     let mut there = Netlink::open_in(instance).context(what)?;
     // A port without its far end in this very namespace belongs to an earlier life.
-    if there.link(far.name).context(what)?.is_none()
+    if !is_connected(fabric, port, far.name, instance)?
         && let Some(stale) = here.link(&port_link(port)).context(what)?
     {
         here.delete_link(stale.index).context(what)?;
@@ -222,8 +234,7 @@ fn set_sysctls(namespace: &Namespace, values: &[(&str, &str)]) -> Result<()> {
             let path = Path::new("/proc/sys").join(name);
             match fs::write(&path, value) {
                 Err(error)
-                    if error.kind() == io::ErrorKind::NotFound
-                        && name.starts_with("net/ipv6") => {}
+                    if error.kind() == io::ErrorKind::NotFound && name.starts_with("net/ipv6") => {}
                 other => other.context(|| format!("set {}", path.display()))?,
             }
         }

@@ -1,4 +1,19 @@
-//! Gureum: host.
+//! Linux: namespaces, ports, packet sockets and instances. The only room with `unsafe`.
+//!
+//! - [`cloud::Cloud`] is the door: it takes over what is on the machine or makes what is missing.
+//! - [`datapath::DataPath`] is the thread that moves packets between ports and the engine.
+//! - [`instance::Instances`] are real Linux hosts, each under a [`shim`] that outlives the daemon;
+//!   the [`anchor`] holds the namespaces that outlive it.
+//! - [`internet`] takes a person's own program into the simulated internet, without root.
+//! - [`probe::probe`] tells what this machine lacks.
+//!
+//! Calls block until the machine has done what was asked; they belong on threads made for that.
+//! Everything that this room makes carries the [`tag::Tag`] of its data directory and is found
+//! again by it, never by what an earlier process remembered.
+//!
+//! Three hidden subcommands of the binary have their bodies here, and must be called before the
+//! process has a second thread: [`anchor::run`], [`shim::run`] and [`exec::run`].
+
 pub mod anchor;
 pub mod cgroup;
 pub mod cloud;
@@ -12,6 +27,11 @@ pub mod internet;
 pub mod limits;
 pub mod namespace;
 pub mod netlink;
+pub mod probe;
 pub mod shim;
 pub mod supervisor;
 pub mod tag;
+
+pub use cloud::{Cloud, CloudConfig, down, leftovers};
+pub use error::{HostError, Result};
+pub use probe::{Fact, probe};

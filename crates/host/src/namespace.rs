@@ -40,12 +40,13 @@ impl Namespace {
     /// Runs `work` on a new thread inside the namespace and waits for it.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
         thread::scope(|scope| {
-            let worker = thread::Builder::new()
-                .name("gureum-setns".into())
-                .spawn_scoped(scope, || -> io::Result<T> {
+            let worker = thread::Builder::new().name("gureum-setns".into()).spawn_scoped(
+                scope,
+                || -> io::Result<T> {
                     self.enter()?;
                     Ok(work())
-                })?;
+                },
+            )?;
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }

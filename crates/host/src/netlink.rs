@@ -41,6 +41,8 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it is administratively up.
     pub up: bool,
+    /// The number of a veth's other end, in that one's namespace; else 0.
+    pub peer: u32,
 }
 
 /// One end of a veth pair that shall be made.
@@ -80,7 +82,11 @@ pub struct Netlink {
 impl Netlink {
     /// A socket of the calling thread's namespace.
     pub fn open() -> io::Result<Self> {
-        Ok(Self { socket: route_socket(SockFlag::empty(), 0)?, sequence: 0, buffer: vec![0; 65536] })
+        Ok(Self {
+            socket: route_socket(SockFlag::empty(), 0)?,
+            sequence: 0,
+            buffer: vec![0; 65536],
+        })
     }
 
     /// A socket of `namespace`.
@@ -248,8 +254,7 @@ impl Netlink {
                 other => other?,
             };
             let mut rest = self.buffer.get(..length).unwrap_or_default();
-            while let Some((kind, flags, sequence, body, next)) = split_message(rest) {
-                rest = next;
+            while let Some(Message { kind, flags, sequence, body }) = next_message(&mut rest) {
                 if sequence != self.sequence {
                     continue;
                 }
@@ -315,8 +320,7 @@ impl LinkMonitor {
                 other => other?,
             };
             let mut rest = buffer.get(..length).unwrap_or_default();
-            while let Some((kind, _, _, body, next)) = split_message(rest) {
-                rest = next;
+            while let Some(Message { kind, body, .. }) = next_message(&mut rest) {
                 if kind == libc::RTM_DELLINK
                     && let Some(index) = word(body, 4)
                 {
@@ -448,14 +452,25 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-/// Type, flags, sequence number and body of the first message, and what follows it.
-fn split_message(bytes: &[u8]) -> Option<(u16, u16, u32, &[u8], &[u8])> {
+/// A message as it came.
+struct Message<'a> {
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    body: &'a [u8],
+}
+
+/// Takes the first message off the bytes that came.
+fn next_message<'a>(bytes: &mut &'a [u8]) -> Option<Message<'a>> {
     let length = word(bytes, 0)? as usize;
-    let kind = u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?);
-    let flags = u16::from_ne_bytes(bytes.get(6..8)?.try_into().ok()?);
-    let body = bytes.get(HEADER..length)?;
-    let next = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-    Some((kind, flags, word(bytes, 8)?, body, next))
+    let message = Message {
+        kind: u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?),
+        flags: u16::from_ne_bytes(bytes.get(6..8)?.try_into().ok()?),
+        sequence: word(bytes, 8)?,
+        body: bytes.get(HEADER..length)?,
+    };
+    *bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    Some(message)
 }
 
 /// The attributes of a message body after its fixed part.
@@ -472,7 +487,7 @@ fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 fn parse_link(body: &[u8]) -> Option<Link> {
     let up = word(body, 8)? & libc::IFF_UP as u32 != 0;
     let mut link =
-        Link { index: word(body, 4)?, name: String::new(), mac: [0; 6], mtu: 0, up };
+        Link { index: word(body, 4)?, name: String::new(), mac: [0; 6], mtu: 0, up, peer: 0 };
     for (kind, value) in attributes(body.get(HEADER..)?) {
         match kind {
             libc::IFLA_IFNAME => {
@@ -481,6 +496,7 @@ fn parse_link(body: &[u8]) -> Option<Link> {
             }
             libc::IFLA_ADDRESS => link.mac = value.try_into().unwrap_or_default(),
             libc::IFLA_MTU => link.mtu = word(value, 0)?,
+            libc::IFLA_LINK => link.peer = word(value, 0)?,
             _ => {}
         }
     }

@@ -45,12 +45,7 @@ impl Program {
     }
 
     /// Starts a supervisor and waits until it stands.
-    pub(crate) fn launch(
-        &self,
-        subcommand: &str,
-        arguments: &[&OsStr],
-        log: &Path,
-    ) -> Result<()> {
+    pub(crate) fn launch(&self, subcommand: &str, arguments: &[&OsStr], log: &Path) -> Result<()> {
         let errors = OpenOptions::new()
             .create(true)
             .append(true)

@@ -10,8 +10,8 @@ use std::{
 };
 
 use common::{
-    A, ANYTHING, B, C, Data, Guest, INTERNET_HOST, PORT_A, PORT_B, PORT_C, Pinger, dial, policy, root,
-    wait_for,
+    A, ANYTHING, B, C, Data, Guest, INTERNET_HOST, PORT_A, PORT_B, PORT_C, Pinger, dial, policy,
+    root, wait_for,
 };
 use gureum_host::{fabric::port_link, netlink::Netlink};
 use gureum_types::{IpProtocol, record::Traffic};

@@ -76,10 +76,8 @@ fn the_fabric_is_silent() {
             Socket::new(Domain::PACKET, Type::RAW, Some(protocol)).expect("a socket")
         })
         .expect("entered");
-    let sender = guest
-        .namespace
-        .run(|| UdpSocket::bind("0.0.0.0:0").expect("a socket"))
-        .expect("entered");
+    let sender =
+        guest.namespace.run(|| UdpSocket::bind("0.0.0.0:0").expect("a socket")).expect("entered");
     sender.set_broadcast(true).expect("set");
     // ARP for the router and for a neighbour, a broadcast, multicast, routed packets.
     for target in ["10.1.1.1:9", "10.1.1.11:9", "10.1.1.255:9", "224.0.0.1:9", "10.1.2.2:9"] {

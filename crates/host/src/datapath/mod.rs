@@ -232,9 +232,8 @@ pub(crate) fn answered<T>(answer: oneshot::Receiver<T>) -> Result<T> {
 
 /// The clock of the engine: nanoseconds that only grow, since the machine booted.
 pub fn monotonic_now() -> u64 {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
-        now.tv_sec().unsigned_abs() * 1_000_000_000 + now.tv_nsec().unsigned_abs()
-    })
+    clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map_or(0, |now| now.tv_sec().unsigned_abs() * 1_000_000_000 + now.tv_nsec().unsigned_abs())
 }
 
 /// Three sockets a port and ten thousand ports: the usual limit of open files does not do.

@@ -62,10 +62,6 @@ impl Ports {
         }
     }
 
-    pub(super) fn port(&self, index: PortIndex) -> Option<&Port> {
-        self.places.get(index.0 as usize)?.as_deref()
-    }
-
     pub(super) fn port_mut(&mut self, index: PortIndex) -> Option<&mut Port> {
         self.places.get_mut(index.0 as usize)?.as_deref_mut()
     }
@@ -76,7 +72,11 @@ impl Ports {
     }
 
     /// The ports from `start` on, as many places of the array as `count`; for work in portions.
-    pub(super) fn portion(&mut self, start: usize, count: usize) -> impl Iterator<Item = &mut Port> {
+    pub(super) fn portion(
+        &mut self,
+        start: usize,
+        count: usize,
+    ) -> impl Iterator<Item = &mut Port> {
         self.places.iter_mut().skip(start).take(count).filter_map(|port| port.as_deref_mut())
     }
 

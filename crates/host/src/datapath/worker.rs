@@ -113,9 +113,7 @@ impl Worker {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context(what)?;
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).context(what)?;
-        timer
-            .set(Expiration::Interval(TICK.into()), TimerSetTimeFlags::empty())
-            .context(what)?;
+        timer.set(Expiration::Interval(TICK.into()), TimerSetTimeFlags::empty()).context(what)?;
         let links = LinkMonitor::open().context(what)?;
         for (fd, key) in [(timer.as_fd(), TIMER), (links.as_fd(), LINKS), (wake.as_fd(), WAKE)] {
             epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, key)).context(what)?;
@@ -237,8 +235,7 @@ impl Worker {
                 let mut steps: Vec<Step> = Vec::new();
                 let length = packet.frame.len();
                 let head = packet.frame[..length.min(WATCHED_HEAD)].to_vec();
-                let verdict =
-                    process(policy, state, index, &mut packet, now, &mut out, &mut steps);
+                let verdict = process(policy, state, index, &mut packet, now, &mut out, &mut steps);
                 let event = TraceEvent { at: now, port: index, head, length, steps, verdict };
                 self.watchers.retain(|watcher| {
                     use tokio::sync::mpsc::error::TrySendError::Closed;
@@ -290,11 +287,8 @@ impl Worker {
     fn tick(&mut self) {
         // One read takes all ticks that have passed.
         let _ = self.timer.wait();
-        let mut out = Outlet {
-            ports: &mut self.ports,
-            journal: &mut self.journal,
-            notices: &self.notices,
-        };
+        let mut out =
+            Outlet { ports: &mut self.ports, journal: &mut self.journal, notices: &self.notices };
         expire(&mut self.state, monotonic_now(), &mut out);
         self.ports.portion(self.portion, PORTION).for_each(|port| port.count_losses());
         self.portion += PORTION;

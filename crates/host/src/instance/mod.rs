@@ -33,14 +33,13 @@ use crate::{
     datapath::{DataPath, answered},
     error::{Context, HostError, Result},
     exec::{ExecRequest, ExecStreams, Execution},
-    fabric,
-    limits,
+    fabric, limits,
     namespace::Namespace,
     netlink::{Netlink, VethEnd},
     shim::{
-        self, Order, console,
+        self, Order,
         config::{CONFIG, CONTROL, Config, DISK, Phase},
-        disk,
+        console, disk,
     },
     supervisor::Program,
 };
@@ -178,6 +177,10 @@ impl Instances {
     fn connect_interface(&self, instance: &Namespace, interface: &InterfaceSpec) -> Result<()> {
         let name = format!("eth{}", interface.device_index);
         let far = VethEnd { name: &name, mac: Some(interface.mac), mtu: interface.mtu };
+        if !fabric::is_connected(&self.fabric, interface.port, &name, instance)? {
+            // A link of an earlier life that is replaced must not look like one that is lost.
+            answered(self.datapath.remove_port(interface.port))?;
+        }
         let link = fabric::connect_interface(&self.fabric, interface.port, &far, instance)?;
         answered(self.datapath.add_port(interface.port, link.index))?
             .context(|| format!("take port {} into service", interface.port))
@@ -332,10 +335,28 @@ impl Instances {
             if self.find(&found.id)?.init.is_none() {
                 return Ok(false);
             }
-            self.connect_interface(&self.network(&found.id)?, &interface)?;
-            return Ok(true);
+            let network = self.network(&found.id)?;
+            let name = format!("eth{}", interface.device_index);
+            let lost = !fabric::is_connected(&self.fabric, port, &name, &network)?;
+            self.connect_interface(&network, &interface)?;
+            return Ok(lost);
         }
         Ok(false)
+    }
+
+    /// Clears up after an instance that ended by itself, unless somebody is busy with it.
+    fn bury(&self, id: &InstanceId) -> Result<()> {
+        let turn = self.turn(id);
+        let Ok(_turn) = turn.try_lock() else { return Ok(()) };
+        if self.find(id)?.shim.is_some() {
+            return Ok(());
+        }
+        self.cgroups.destroy(id.as_str())?;
+        for interface in Folder::of(&self.folder, id).spec().into_iter().flat_map(|s| s.interfaces)
+        {
+            self.disconnect(interface.port)?;
+        }
+        Ok(())
     }
 
     /// Takes the links that are there into service and removes those that nobody owns.

@@ -108,10 +108,12 @@ impl Watch {
 /// An instance that is expected to run.
 struct Expected {
     watches: Vec<WatchDescriptor>,
-    /// The boot that was told to be ready.
-    ready_boot: u32,
+    /// The start and the boot that was told to be ready.
+    ready: Option<(u32, u32)>,
     /// Whether its end was told.
     ended: bool,
+    /// Whether nothing is expected of it but to go on.
+    settled: bool,
 }
 
 struct Watcher {
@@ -144,7 +146,7 @@ impl Watcher {
     fn run(mut self) {
         loop {
             // Shims that vanish with their group leave no file behind, hence a slow look too.
-            let booting = self.expected.values().any(|e| e.ready_boot == 0 && !e.ended);
+            let booting = self.expected.values().any(|expected| !expected.settled);
             let patience = if booting { LOOK } else { 5 * LOOK };
             let mut fds = [
                 PollFd::new(self.bell.as_fd(), PollFlags::POLLIN),
@@ -174,6 +176,8 @@ impl Watcher {
     fn obey(&mut self, instances: &Arc<Instances>, wake: Wake) {
         match wake {
             Wake::Expect(id) => {
+                // Files of the same name may be new ones; what was told stays told.
+                let ready = self.expected.get(&id).and_then(|expected| expected.ready);
                 self.stop_watching(&id);
                 let folder = Folder::of(&instances.folder, &id);
                 let group = instances.shim_group(&id).path().join("cgroup.events");
@@ -185,7 +189,7 @@ impl Watcher {
                 // What is off when the daemon starts ended in an earlier life.
                 let found = instances.find(&id);
                 let ended = found.is_ok_and(|found| found.shim.is_none());
-                self.expected.insert(id, Expected { watches, ready_boot: 0, ended });
+                self.expected.insert(id, Expected { watches, ready, ended, settled: ended });
             }
             Wake::Forget(id) => self.stop_watching(&id),
             Wake::Notice(Notice::Leased(_)) => {}
@@ -210,19 +214,26 @@ impl Watcher {
     fn look(&mut self, instances: &Instances, id: &InstanceId) {
         let Some(expected) = self.expected.get_mut(id) else { return };
         let Ok(found) = instances.find(id) else { return };
-        let boot = found.state.as_ref().map_or(0, |state| state.boots);
+        let boot = found.state.as_ref().map(|state| (state.start, state.boots));
+        let told = expected.ready.is_some() && expected.ready == boot;
         let event = if found.shim.is_none() {
+            expected.settled = true;
             if std::mem::replace(&mut expected.ended, true) {
                 return;
+            }
+            if let Err(error) = instances.bury(id) {
+                tracing::warn!(%error, %id, "cannot clear up after an instance");
             }
             match found.state.map(|state| state.phase) {
                 Some(Phase::Off) => HostEvent::PoweredOff(id.clone()),
                 _ => HostEvent::Died(id.clone()),
             }
-        } else if expected.ready_boot != boot && found.ready() {
-            expected.ready_boot = boot;
+        } else if !told && found.ready() {
+            expected.ready = boot;
+            expected.settled = true;
             HostEvent::Ready(id.clone())
         } else {
+            expected.settled = told && found.init.is_some();
             return;
         };
         self.tell(event);

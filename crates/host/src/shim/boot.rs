@@ -48,7 +48,12 @@ pub(super) struct Kept<'a> {
 }
 
 /// Boots. Returns init's number once it has become init.
-pub(super) fn boot(folder: &Path, config: &Config, kept: Kept<'_>, console: &Console) -> Result<Pid> {
+pub(super) fn boot(
+    folder: &Path,
+    config: &Config,
+    kept: Kept<'_>,
+    console: &Console,
+) -> Result<Pid> {
     let root = folder.join(ROOT_MOUNT);
     mount_root(folder, config, &root)?;
     mount_devices(config, &root.join("dev"), &console.slave)?;
@@ -58,8 +63,8 @@ pub(super) fn boot(folder: &Path, config: &Config, kept: Kept<'_>, console: &Con
     match unsafe { unistd::fork() }.context(|| "fork")? {
         ForkResult::Child => {
             drop((report, number));
-            let outcome = enter_namespaces(config, kept)
-                .and_then(|()| become_init(config, &root, &numberer));
+            let outcome =
+                enter_namespaces(config, kept).and_then(|()| become_init(config, &root, &numberer));
             if let Err(error) = outcome {
                 let _ = unistd::write(&reporter, error.to_string().as_bytes());
             }
@@ -276,8 +281,7 @@ fn run_init(config: &Config, root: &Path) -> Result<std::convert::Infallible> {
     unistd::dup2_stderr(console.as_fd()).context(what)?;
     fresh_process().context(what)?;
     let init = c_string(config.init.as_os_str().as_encoded_bytes())?;
-    let environment =
-        ["container=gureum", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TERM=linux"];
+    let environment = ["container=gureum", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TERM=linux"];
     let environment =
         environment.iter().map(|text| c_string(text.as_bytes())).collect::<Result<Vec<_>>>()?;
     unistd::execve(&init, &[&init], &environment)

@@ -57,6 +57,9 @@ const SHORT_BOOT: Duration = Duration::from_secs(2);
 /// How long an orderly reboot may take before it is forced.
 const REBOOT_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often init is reminded of what it was asked to do.
+const INSISTENCE: Duration = Duration::from_secs(1);
+
 /// An order to a shim, one a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -103,6 +106,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
     outcome?.supervise()
 }
 
+/// A signal that init has to act on.
+struct Asked {
+    signal: libc::c_int,
+    /// When it is sent again: an init that is just starting may miss one.
+    again: Instant,
+    /// When the guest is killed for not acting on it.
+    deadline: Instant,
+}
+
 struct Shim {
     folder: PathBuf,
     config: Config,
@@ -113,8 +125,8 @@ struct Shim {
     short_boots: u32,
     booted_at: Instant,
     init: Option<Pid>,
-    /// When the guest is killed for not doing what it was asked to.
-    deadline: Option<Instant>,
+    /// What the guest was asked to do and has not done yet.
+    asked: Option<Asked>,
     /// Whether the guest is booted again whatever ended it.
     reboot: bool,
 }
@@ -155,7 +167,7 @@ impl Shim {
             short_boots: 0,
             booted_at: Instant::now(),
             init: None,
-            deadline: None,
+            asked: None,
             reboot: false,
         };
         shim.say(Phase::Waiting, "")?;
@@ -172,25 +184,18 @@ impl Shim {
                     (Order::Boot, Some(_)) => {}
                     (Order::Reboot, Some(init)) => {
                         self.reboot = true;
-                        self.deadline = Some(Instant::now() + REBOOT_PATIENCE);
-                        signal_init(init, libc::SIGRTMIN() + 5);
+                        self.ask(init, libc::SIGRTMIN() + 5, REBOOT_PATIENCE);
                     }
                     (Order::Stop(seconds), Some(init)) => {
                         self.reboot = false;
                         let patience = Duration::from_secs(seconds.into());
-                        self.deadline = Some(Instant::now() + patience);
-                        signal_init(init, libc::SIGRTMIN() + 4);
+                        self.ask(init, libc::SIGRTMIN() + 4, patience);
                     }
                     (Order::Stop(_), None) => return self.say(Phase::Off, ""),
                     (Order::Reboot, None) => {}
                 }
             }
-            if let (Some(deadline), Some(init)) = (self.deadline, self.init)
-                && deadline <= Instant::now()
-            {
-                self.deadline = None;
-                signal_init(init, libc::SIGKILL);
-            }
+            self.insist();
             // One read a wake: waitpid tells what happened.
             let _ = self.signals.read_signal();
             while let Some(status) = next_death()? {
@@ -201,6 +206,26 @@ impl Shim {
                     return self.say(phase, reason);
                 }
             }
+        }
+    }
+
+    /// Asks init to end, as `images/README.md` says.
+    fn ask(&mut self, init: Pid, signal: libc::c_int, patience: Duration) {
+        let now = Instant::now();
+        signal_init(init, signal);
+        self.asked = Some(Asked { signal, again: now + INSISTENCE, deadline: now + patience });
+    }
+
+    /// Asks again, and kills when patience is at its end.
+    fn insist(&mut self) {
+        let (Some(asked), Some(init)) = (&mut self.asked, self.init) else { return };
+        let now = Instant::now();
+        if asked.deadline <= now {
+            self.asked = None;
+            signal_init(init, libc::SIGKILL);
+        } else if asked.again <= now {
+            asked.again = now + INSISTENCE;
+            signal_init(init, asked.signal);
         }
     }
 
@@ -228,7 +253,7 @@ impl Shim {
     /// Decides what follows init's end: another boot (`None`), or the shim's own end.
     fn after(&mut self, end: End) -> Option<Phase> {
         self.init = None;
-        self.deadline = None;
+        self.asked = None;
         self.console.drain();
         clear(&self.folder);
         // Groups that the guest's init made; the kernel has buried what was in them.
@@ -246,12 +271,13 @@ impl Shim {
     }
 
     fn wait_for_something(&self) -> Result<()> {
-        let timeout = match (self.deadline, self.init) {
-            (Some(deadline), Some(_)) => {
-                let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = match &self.asked {
+            None => PollTimeout::NONE,
+            Some(asked) => {
+                let next = asked.again.min(asked.deadline);
+                let left = next.saturating_duration_since(Instant::now());
                 PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
             }
-            _ => PollTimeout::NONE,
         };
         let mut fds = [
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
@@ -367,8 +393,7 @@ fn keep_namespaces(config: &Config) -> Result<()> {
 fn hold(child: Pid, config: &Config) -> Result<()> {
     let map = format!("0 {} {}\n", config.id_base, config.id_count);
     for file in ["uid_map", "gid_map"] {
-        fs::write(format!("/proc/{child}/{file}"), &map)
-            .context(|| "map the instance's users")?;
+        fs::write(format!("/proc/{child}/{file}"), &map).context(|| "map the instance's users")?;
     }
     supervisor::keep(&format!("/proc/{child}/ns/user"), USER)?;
     supervisor::keep(&format!("/proc/{child}/ns/net"), NETWORK)

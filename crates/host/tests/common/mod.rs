@@ -245,10 +245,7 @@ pub fn network(rules: &[(bool, Traffic, &str)]) -> Network {
         })],
         dhcp_options: vec![Arc::new(DhcpOptions {
             id: id("dopt", 1).parse().expect("id"),
-            configurations: vec![(
-                "domain-name-servers".into(),
-                vec!["AmazonProvidedDNS".into()],
-            )],
+            configurations: vec![("domain-name-servers".into(), vec!["AmazonProvidedDNS".into()])],
             created,
             tags: tags(),
         })],
