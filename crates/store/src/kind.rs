@@ -180,6 +180,8 @@ kinds! {
             refer(instance.subnet_id.as_str());
         }
         refer(instance.reservation_id.as_str());
+        // So that one is found when only its id is known, not whose it is.
+        refer(instance.id.as_str());
     };
     InternetGateway internet_gateways "internet-gateway" Scope |gateway| of(&gateway.id), |refer| {
         if let Some(vpc) = &gateway.vpc_id {

@@ -104,6 +104,11 @@ impl Snapshot {
         T::table(&self.tables).iter()
     }
 
+    /// Whether no record of a kind differs, told without looking at any.
+    pub fn same<T: Stored>(&self, other: &Self) -> bool {
+        T::table(&self.tables).ptr_eq(T::table(&other.tables))
+    }
+
     /// The records of a kind that refer to something, wherever they are.
     pub fn referrers<'a, T: Stored>(&'a self, to: &str) -> impl Iterator<Item = &'a Arc<T>> {
         self.referrer_keys(to, T::KIND).filter_map(|key| T::table(&self.tables).get(key))

@@ -452,6 +452,12 @@ pub struct Instance {
     pub starts: u32,
     /// How often a reboot was asked for; the host compares it with what it has done.
     pub reboots: u32,
+    /// How many of those reboots were done.
+    #[serde(default)]
+    pub reboots_done: u32,
+    /// Whether the stop that is under way does not wait for the operating system.
+    #[serde(default)]
+    pub force_stop: bool,
     /// When the state last changed, for what is shown an hour longer and for status checks.
     pub state_changed: Timestamp,
     /// Whether DHCP and the SSH server of the present run were seen (EC2-24).

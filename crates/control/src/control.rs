@@ -1,0 +1,316 @@
+//! The room's door: requests in, answers out; resetting; finding instances by what people call
+//! them.
+
+use std::{fmt, net::Ipv4Addr, sync::Arc};
+
+use gureum_api::{ApiError, ApiRequest};
+use gureum_store::{Snapshot, Store, StoreError, Transaction};
+use gureum_types::{
+    AccountId,
+    host::HostEvent,
+    record::{Instance, InstanceState, NetworkInterface, PublicAddress, RegionState, Scope},
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    call::{Answer, Call},
+    config::Config,
+    linux::Linux,
+    operation::{self, Wire, Work, Write},
+    publish::Publisher,
+    reconcile::Reconciler,
+    resource::{default_vpc, public_ip},
+};
+
+/// What the API's operations do, and what keeps instances as they shall be.
+pub struct Control {
+    store: Arc<Store>,
+    linux: Arc<dyn Linux>,
+    config: Arc<Config>,
+    publisher: Arc<Publisher>,
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control")
+            .field("store", &self.store)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Something that a person named, with where it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found<T> {
+    /// The account and region.
+    pub scope: Scope,
+    /// What was found.
+    pub record: Arc<T>,
+}
+
+/// Why a transaction did not happen.
+enum Failure {
+    Api(ApiError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Api(error) => error,
+            // Status 400: clients repeat what fails with 500 for minutes, and the disk stays full.
+            Failure::Store(error @ StoreError::Full(_)) => Self::new(
+                "InsufficientCapacity",
+                "The disk under the data directory is full. Nothing was changed.",
+            )
+            .with_internal(error),
+            Failure::Store(error) => Self::internal_error(error),
+        }
+    }
+}
+
+impl Control {
+    /// A control of these records over this machine.
+    pub fn open(store: Arc<Store>, linux: Arc<dyn Linux>, config: Config) -> Self {
+        let config = Arc::new(config);
+        let publisher = Arc::new(Publisher::new(store.clone(), linux.clone(), config.clone()));
+        Self { store, linux, config, publisher }
+    }
+
+    /// An id for a request, in the form of AWS's.
+    pub fn request_id(&self) -> String {
+        let (high, low) = ((self.config.random)(), (self.config.random)());
+        let hex = format!("{high:016x}{low:016x}");
+        let part = |from, to| hex.get(from..to).unwrap_or_default();
+        let (a, b, c, d, e) = (part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32));
+        format!("{a}-{b}-4{c}-8{d}-{e}")
+    }
+
+    /// Answers a request.
+    pub async fn handle(&self, request: ApiRequest, request_id: &str) -> Wire {
+        let scope = Scope { account: request.account().clone(), region: request.region().clone() };
+        let operation = request.operation.name();
+        match self.answer(&request, scope, request_id).await {
+            Ok(answer) => {
+                tracing::debug!(operation, request_id, "answered");
+                answer
+            }
+            Err(error) => {
+                match &error.internal {
+                    Some(detail) => {
+                        tracing::error!(operation, request_id, code = error.code, %detail);
+                    }
+                    None => tracing::debug!(operation, request_id, %error, "refused"),
+                }
+                error.response(request.protocol(), request_id)
+            }
+        }
+    }
+
+    async fn answer(&self, request: &ApiRequest, scope: Scope, id: &str) -> Answer<Wire> {
+        let call = Call { scope, now: (self.config.clock)(), config: self.config.clone() };
+        let work = operation::work(request, id)?;
+        let is_ec2 = request.operation.service() == gureum_api::Service::Ec2;
+        match work {
+            Work::Read(read) => {
+                let records = if is_ec2 { self.opened(&call).await? } else { self.snapshot() };
+                read(&call, &records)
+            }
+            Work::Write(write) => self.change(call, write).await,
+            Work::Prepare(prepare) => {
+                let records = self.opened(&call).await?;
+                let caller = call.clone();
+                let write = tokio::task::spawn_blocking(move || prepare(&caller, &records)).await;
+                self.change(call, write.map_err(ApiError::internal_error)??).await
+            }
+            Work::Console(find, show) => {
+                let instance = find(&call, &self.snapshot())?;
+                let console = self.linux.console(instance.id.clone()).await;
+                // Before its first boot and after its end an instance has written nothing.
+                let bytes = console.unwrap_or_else(|error| {
+                    tracing::debug!(instance = %instance.id, %error, "no console");
+                    Vec::new()
+                });
+                Ok(show(&call, &instance, bytes))
+            }
+        }
+    }
+
+    /// The records, with what an account finds in a region that it first comes to.
+    async fn opened(&self, call: &Call) -> Answer<Arc<Snapshot>> {
+        let records = self.snapshot();
+        if is_open(&records, call) {
+            return Ok(records);
+        }
+        let (store, call) = (self.store.clone(), call.clone());
+        let opened = tokio::task::spawn_blocking(move || {
+            store.transact(|tx| -> Result<(), Failure> {
+                open(&call, tx);
+                Ok(())
+            })
+        });
+        opened.await.map_err(ApiError::internal_error)??;
+        Ok(self.snapshot())
+    }
+
+    /// One transaction; answered when the data path goes by it.
+    async fn change(&self, call: Call, write: Write) -> Answer<Wire> {
+        let before = self.snapshot().revision();
+        let store = self.store.clone();
+        let changed = tokio::task::spawn_blocking(move || {
+            store.transact(|tx| -> Result<Wire, Failure> {
+                open(&call, tx);
+                write(&call, tx).map_err(Failure::Api)
+            })
+        });
+        let answer = changed.await.map_err(ApiError::internal_error)??;
+        if self.snapshot().revision() != before {
+            self.publisher.publish_within(self.config.acknowledge_within).await;
+        }
+        Ok(answer)
+    }
+
+    /// All records as they are now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.store.snapshot()
+    }
+
+    /// Gives the records as they are now to the data path, and waits until it uses them.
+    pub async fn publish(&self) {
+        self.publisher.publish().await;
+    }
+
+    /// Keeps instances as their records say, until the task is dropped: now, after every change,
+    /// whenever the machine reports something, and every few seconds.
+    pub async fn run(&self, events: mpsc::Receiver<HostEvent>) {
+        let reconciler = Reconciler::new(
+            self.store.clone(),
+            self.linux.clone(),
+            self.config.clone(),
+            self.publisher.clone(),
+        );
+        reconciler.run(events).await;
+    }
+
+    /// Forgets everything of an account, or of all. Instances are removed by the reconciler.
+    pub async fn reset(&self, account: Option<&AccountId>) -> Result<(), StoreError> {
+        let (store, account) = (self.store.clone(), account.cloned());
+        let now = (self.config.clock)();
+        let reset = tokio::task::spawn_blocking(move || {
+            store.transact(|tx| -> Result<(), StoreError> {
+                let accounts: Vec<AccountId> = match &account {
+                    Some(account) => vec![account.clone()],
+                    None => accounts(tx),
+                };
+                for account in &accounts {
+                    release_addresses(tx, account, now);
+                    tx.remove_account(account);
+                }
+                Ok(())
+            })
+        });
+        match reset.await {
+            Ok(done) => done?,
+            Err(error) => return Err(StoreError::Io(error.to_string())),
+        }
+        self.publisher.publish().await;
+        Ok(())
+    }
+
+    /// The instances that a person means by a name: an id, a `Name` tag, a private or public
+    /// address, a private or public host name. Terminated ones are not meant.
+    pub fn resolve(&self, name: &str) -> Vec<Found<Instance>> {
+        let records = self.snapshot();
+        let is_meant = |scope: &Scope, instance: &Instance| {
+            instance.id.as_str() == name
+                || instance.tags.get("Name").is_some_and(|tag| tag == name)
+                || records.referrers::<NetworkInterface>(instance.id.as_str()).any(|interface| {
+                    names_of(&records, scope, interface).iter().any(|it| it == name)
+                })
+        };
+        records
+            .everywhere::<Instance>()
+            .filter_map(|(key, instance)| Some((key.scope.as_ref()?, instance)))
+            .filter(|(_, it)| it.state != InstanceState::Terminated)
+            .filter(|(scope, it)| is_meant(scope, it))
+            .map(|(scope, it)| Found { scope: scope.clone(), record: it.clone() })
+            .collect()
+    }
+
+    /// The interfaces that a person means by a name: as [`Self::resolve`], for an instance its
+    /// first one, or an interface's own id.
+    pub fn resolve_interface(&self, name: &str) -> Vec<Found<NetworkInterface>> {
+        let records = self.snapshot();
+        let mut found: Vec<_> = records
+            .everywhere::<NetworkInterface>()
+            .filter_map(|(key, interface)| Some((key.scope.as_ref()?, interface)))
+            .filter(|(scope, it)| {
+                it.id.as_str() == name
+                    || names_of(&records, scope, it).iter().any(|known| known == name)
+            })
+            .map(|(scope, it)| Found { scope: scope.clone(), record: it.clone() })
+            .collect();
+        if found.is_empty() {
+            for Found { scope, record } in self.resolve(name) {
+                let interfaces =
+                    crate::resource::network_interface::of_instance(&records, &record.id);
+                found.extend(interfaces.into_iter().next().map(|record| Found { scope, record }));
+            }
+        }
+        found
+    }
+}
+
+/// Addresses and host names of an interface.
+fn names_of(records: &Snapshot, scope: &Scope, interface: &NetworkInterface) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut add = |address: Ipv4Addr, name: String| {
+        names.push(address.to_string());
+        names.push(name);
+    };
+    for address in &interface.private_addresses {
+        add(*address, public_ip::private_name(&scope.region, *address));
+    }
+    for mapping in public_ip::mappings(records, interface) {
+        add(mapping.public, public_ip::public_name(&scope.region, mapping.public));
+    }
+    names
+}
+
+fn is_open(records: &Snapshot, call: &Call) -> bool {
+    records.find::<RegionState>(&call.scope, "region").is_some()
+}
+
+fn open(call: &Call, tx: &mut Transaction) {
+    if !is_open(tx, call) {
+        default_vpc::open_region(call, tx);
+    }
+}
+
+/// All accounts that were ever seen.
+fn accounts(records: &Snapshot) -> Vec<AccountId> {
+    let scopes = records.everywhere::<RegionState>().filter_map(|(key, _)| key.scope.as_ref());
+    let mut accounts: Vec<_> = scopes.map(|scope| scope.account.clone()).collect();
+    accounts.dedup();
+    accounts
+}
+
+/// Gives back the public addresses of an account whose records are about to go.
+fn release_addresses(tx: &mut Transaction, account: &AccountId, now: gureum_types::Timestamp) {
+    use gureum_types::record::Address;
+    let is_own =
+        |key: &gureum_store::Key| key.scope.as_ref().is_some_and(|scope| scope.account == *account);
+    let elastic = tx.everywhere::<Address>().filter(|(key, _)| is_own(key));
+    let mut held: Vec<_> = elastic.map(|(_, address)| address.public_ip).collect();
+    let interfaces = tx.everywhere::<NetworkInterface>().filter(|(key, _)| is_own(key));
+    held.extend(interfaces.filter_map(|(_, interface)| interface.auto_public_ip));
+    for address in held {
+        tx.put_machine(PublicAddress { address, holder: None, changed: now });
+    }
+}

@@ -1,0 +1,157 @@
+//! What is to be done next for each instance: a pure function of records, machine and memory.
+
+use std::collections::{HashMap, HashSet};
+
+use gureum_store::Snapshot;
+use gureum_types::{
+    InstanceId,
+    host::{InstanceSpec, InterfaceSpec, Limits, ObservedInstance, Run},
+    record::{Instance, InstanceState, NetworkInterface, Scope},
+};
+use tokio::time::Instant;
+
+use super::Memories;
+use crate::{
+    catalogue::{image_with_id, instance_type},
+    resource::{instance, network_interface, public_ip},
+};
+
+/// Processes and threads that an instance may have: enough for any lab, too few for harm.
+const PROCESSES: u32 = 4096;
+/// Bytes of an interface's packets inside a VPC (MTU-1).
+const MTU: u32 = 9001;
+
+/// One thing to ask of Linux.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Action {
+    /// Run it, or take it over as it runs.
+    Run(Box<InstanceSpec>),
+    /// It cannot be run: what it is made of is not there.
+    Impossible(String),
+    /// Boot it anew; `upto` is the reboot that this does.
+    Reboot {
+        upto: u32,
+    },
+    Stop {
+        force: bool,
+    },
+    Terminate,
+    Attach(InterfaceSpec),
+    Detach(InterfaceSpec),
+}
+
+/// The next action of every instance that needs one. What is observed may be nothing, when
+/// nobody looked.
+pub(crate) fn plan(
+    records: &Snapshot,
+    observed: &[ObservedInstance],
+    memories: &Memories,
+    now: Instant,
+) -> Vec<(InstanceId, Action)> {
+    let observed: HashMap<_, _> = observed.iter().map(|it| (&it.id, it)).collect();
+    let may_act = |id: &InstanceId| {
+        memories
+            .get(id)
+            .is_none_or(|it| !it.busy && it.not_before.is_none_or(|moment| moment <= now))
+    };
+    let mut actions = Vec::new();
+    let mut known = HashSet::new();
+    for (key, instance) in records.everywhere::<Instance>() {
+        known.insert(&instance.id);
+        let Some(scope) = &key.scope else { continue };
+        if !may_act(&instance.id) {
+            continue;
+        }
+        let seen = observed.get(&instance.id).copied();
+        if let Some(action) = next(records, scope, instance, seen, memories) {
+            actions.push((instance.id.clone(), action));
+        }
+    }
+    // What no record knows was reset away, or its purging was cut short.
+    for id in observed.into_keys().filter(|id| !known.contains(id) && may_act(id)) {
+        actions.push((id.clone(), Action::Terminate));
+    }
+    actions
+}
+
+fn next(
+    records: &Snapshot,
+    scope: &Scope,
+    instance: &Instance,
+    seen: Option<&ObservedInstance>,
+    memories: &Memories,
+) -> Option<Action> {
+    match instance.state {
+        InstanceState::Pending => Some(run(records, scope, instance)),
+        InstanceState::Running => {
+            let plugged = memories.get(&instance.id).and_then(|it| it.plugged.as_ref());
+            let Some(plugged) = plugged else { return Some(run(records, scope, instance)) };
+            if instance.reboots > instance.reboots_done {
+                return Some(Action::Reboot { upto: instance.reboots });
+            }
+            let wanted = interfaces(records, instance);
+            if let Some(gone) = plugged.iter().find(|it| !wanted.contains(it)) {
+                return Some(Action::Detach(gone.clone()));
+            }
+            wanted.into_iter().find(|it| !plugged.contains(it)).map(Action::Attach)
+        }
+        InstanceState::Stopping => Some(Action::Stop { force: instance.force_stop }),
+        InstanceState::ShuttingDown => Some(Action::Terminate),
+        InstanceState::Stopped => {
+            seen.filter(|it| it.run != Run::Off).map(|_| Action::Stop { force: true })
+        }
+        InstanceState::Terminated => seen.map(|_| Action::Terminate),
+    }
+}
+
+fn run(records: &Snapshot, scope: &Scope, instance: &Instance) -> Action {
+    match spec(records, scope, instance) {
+        Ok(spec) => Action::Run(Box::new(spec)),
+        Err(why) => Action::Impossible(why),
+    }
+}
+
+fn interfaces(records: &Snapshot, instance: &Instance) -> Vec<InterfaceSpec> {
+    let spec = |it: &NetworkInterface| InterfaceSpec {
+        id: it.id.clone(),
+        port: it.port,
+        device_index: it.attachment.as_ref().map_or(0, |it| it.device_index),
+        mac: it.mac,
+        mtu: MTU,
+    };
+    network_interface::of_instance(records, &instance.id).iter().map(|it| spec(it)).collect()
+}
+
+fn spec(records: &Snapshot, scope: &Scope, instance: &Instance) -> Result<InstanceSpec, String> {
+    let image = image_with_id(&scope.region, instance.image_id.as_str())
+        .ok_or_else(|| format!("the image {} is not in the catalogue", instance.image_id))?;
+    let kind = instance_type(&instance.instance_type)
+        .ok_or_else(|| format!("the type {} is not known", instance.instance_type))?;
+    let interfaces = interfaces(records, instance);
+    let volumes = instance::volumes(records, instance);
+    let root = volumes.first().ok_or_else(|| "there is no root volume".to_owned())?;
+    let primary = network_interface::of_instance(records, &instance.id)
+        .first()
+        .map(|it| it.primary_address())
+        .ok_or_else(|| "there is no network interface".to_owned())?;
+    let hostname = match instance.private_dns_hostname_type.as_str() {
+        "resource-name" => instance.id.to_string(),
+        _ => format!("ip-{}", public_ip::dashes(primary)),
+    };
+    Ok(InstanceSpec {
+        id: instance.id.clone(),
+        start: instance.starts,
+        image: image.rootfs.to_owned(),
+        login_user: image.login_user.to_owned(),
+        hostname,
+        region: scope.region.to_string(),
+        flavor: image.flavor.to_owned(),
+        limits: Limits {
+            memory_bytes: u64::try_from(kind.memory_mib).unwrap_or(0) << 20,
+            cpu_millis: kind.vcpus.unsigned_abs() * 1000,
+            processes: PROCESSES,
+            disk_bytes: u64::from(root.size) << 30,
+        },
+        interfaces,
+    })
+}

@@ -1,0 +1,320 @@
+//! Subnets (SUB-*).
+
+use gureum_api::{ApiError, Resource, ec2};
+use gureum_store::{Snapshot, Transaction};
+use gureum_types::{
+    SubnetId, Tags, VpcId,
+    record::{NetworkInterface, RouteTable, Subnet, Vpc},
+};
+use ipnet::Ipv4Net;
+
+use crate::{
+    allocate,
+    call::{Answer, Call, given, listed, required, text},
+    filter::{Fields, flag, select, some},
+    page::page,
+    resource::{cidr, default_vpc, network_acl, vpc},
+    tags,
+};
+
+/// How many subnets a VPC may have (CIDR-4).
+const SUBNET_QUOTA: usize = 200;
+
+/// A subnet with the defaults of the API (SUB-7).
+pub(crate) fn fresh(
+    call: &Call,
+    id: SubnetId,
+    vpc_id: VpcId,
+    cidr_block: Ipv4Net,
+    availability_zone: String,
+) -> Subnet {
+    Subnet {
+        id,
+        vpc_id,
+        cidr_block,
+        availability_zone,
+        default_for_az: false,
+        map_public_ip_on_launch: false,
+        assign_ipv6_address_on_creation: false,
+        enable_dns64: false,
+        private_dns_hostname_type: "ip-name".into(),
+        resource_name_dns_a_record: false,
+        resource_name_dns_aaaa_record: false,
+        created: call.now,
+        tags: Tags::new(),
+    }
+}
+
+fn shown(call: &Call, records: &Snapshot, subnet: &Subnet) -> ec2::Subnet {
+    let free = allocate::free_addresses(records, subnet);
+    ec2::Subnet {
+        availability_zone_id: call.region().zone_id(&subnet.availability_zone),
+        map_customer_owned_ip_on_launch: Some(false),
+        owner_id: Some(call.account().to_string()),
+        assign_ipv6_address_on_creation: Some(subnet.assign_ipv6_address_on_creation),
+        tags: tags::shown(&subnet.tags),
+        subnet_arn: Some(call.arn("subnet", &subnet.id)),
+        enable_dns64: Some(subnet.enable_dns64),
+        ipv6_native: Some(false),
+        private_dns_name_options_on_launch: Some(ec2::PrivateDnsNameOptionsOnLaunch {
+            hostname_type: Some(subnet.private_dns_hostname_type.clone()),
+            enable_resource_name_dns_a_record: Some(subnet.resource_name_dns_a_record),
+            enable_resource_name_dns_aaaa_record: Some(subnet.resource_name_dns_aaaa_record),
+        }),
+        subnet_id: Some(subnet.id.to_string()),
+        state: Some("available".into()),
+        vpc_id: Some(subnet.vpc_id.to_string()),
+        cidr_block: Some(subnet.cidr_block.to_string()),
+        available_ip_address_count: Some(i32::try_from(free).unwrap_or(i32::MAX)),
+        availability_zone: Some(subnet.availability_zone.clone()),
+        default_for_az: Some(subnet.default_for_az),
+        map_public_ip_on_launch: Some(subnet.map_public_ip_on_launch),
+        ..Default::default()
+    }
+}
+
+const FIELDS: &Fields<ec2::Subnet> = &[
+    ("availability-zone", |it| some(&it.availability_zone)),
+    ("availabilityZone", |it| some(&it.availability_zone)),
+    ("availability-zone-id", |it| some(&it.availability_zone_id)),
+    ("availabilityZoneId", |it| some(&it.availability_zone_id)),
+    ("available-ip-address-count", |it| {
+        it.available_ip_address_count.iter().map(ToString::to_string).collect()
+    }),
+    ("cidr", |it| some(&it.cidr_block)),
+    ("cidr-block", |it| some(&it.cidr_block)),
+    ("cidrBlock", |it| some(&it.cidr_block)),
+    ("customer-owned-ipv4-pool", |_| Vec::new()),
+    ("default-for-az", |it| flag(it.default_for_az)),
+    ("defaultForAz", |it| flag(it.default_for_az)),
+    ("enable-dns64", |it| flag(it.enable_dns64)),
+    ("enable-lni-at-device-index", |_| Vec::new()),
+    ("ipv6-cidr-block-association.association-id", |_| Vec::new()),
+    ("ipv6-cidr-block-association.ipv6-cidr-block", |_| Vec::new()),
+    ("ipv6-cidr-block-association.state", |_| Vec::new()),
+    ("ipv6-native", |it| flag(it.ipv6_native)),
+    ("map-customer-owned-ip-on-launch", |it| flag(it.map_customer_owned_ip_on_launch)),
+    ("map-public-ip-on-launch", |it| flag(it.map_public_ip_on_launch)),
+    ("outpost-arn", |_| Vec::new()),
+    ("owner-id", |it| some(&it.owner_id)),
+    ("private-dns-name-options-on-launch.enable-resource-name-dns-a-record", |it| {
+        let options = it.private_dns_name_options_on_launch.as_ref();
+        flag(options.and_then(|it| it.enable_resource_name_dns_a_record))
+    }),
+    ("private-dns-name-options-on-launch.enable-resource-name-dns-aaaa-record", |it| {
+        let options = it.private_dns_name_options_on_launch.as_ref();
+        flag(options.and_then(|it| it.enable_resource_name_dns_aaaa_record))
+    }),
+    ("private-dns-name-options-on-launch.hostname-type", |it| {
+        let options = it.private_dns_name_options_on_launch.iter();
+        options.filter_map(|it| it.hostname_type.clone()).collect()
+    }),
+    ("state", |it| some(&it.state)),
+    ("subnet-arn", |it| some(&it.subnet_arn)),
+    ("subnet-id", |it| some(&it.subnet_id)),
+    ("vpc-id", |it| some(&it.vpc_id)),
+];
+
+pub(crate) fn describe(
+    call: &Call,
+    records: &Snapshot,
+    r: &ec2::DescribeSubnetsRequest,
+) -> Answer<ec2::DescribeSubnetsResult> {
+    let found = listed::<Subnet>(records, &call.scope, &r.subnet_ids)?;
+    let subnets = found.iter().map(|subnet| shown(call, records, subnet)).collect();
+    let subnets = select(subnets, &r.filters, FIELDS, Some(|it| &it.tags))?;
+    let (subnets, next_token) =
+        page(subnets, r.max_results, &r.next_token, |it| it.subnet_id.as_deref())?;
+    Ok(ec2::DescribeSubnetsResult { next_token, subnets })
+}
+
+/// The zone that a request names by name or id; none when it names none (SUB-6).
+fn zone(call: &Call, name: &Option<String>, id: &Option<String>) -> Answer<Option<String>> {
+    let zones: Vec<String> = call.region().zones().collect();
+    let names: Vec<&str> = zones.iter().map(String::as_str).collect();
+    match (given(name), given(id)) {
+        (Some(_), Some(_)) => Err(ApiError::invalid_parameter_combination(
+            "The parameters availabilityZone and availabilityZoneId cannot be used together.",
+        )),
+        (Some(name), None) => match names.contains(&name) {
+            true => Ok(Some(name.to_owned())),
+            false => Err(ApiError::invalid_subnet_zone(name, &names)),
+        },
+        (None, Some(id)) => {
+            let zone = zones.iter().find(|it| call.region().zone_id(it).as_deref() == Some(id));
+            zone.cloned().map(Some).ok_or_else(|| {
+                let reason = format!(
+                    "Subnets can currently only be created in the following availability zones: \
+                     {}.",
+                    names.join(", ")
+                );
+                ApiError::invalid_value(id, "availabilityZoneId", &reason)
+            })
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+pub(crate) fn create(
+    call: &Call,
+    tx: &mut Transaction,
+    r: &ec2::CreateSubnetRequest,
+) -> Answer<ec2::CreateSubnetResult> {
+    let vpc = required::<Vpc>(tx, &call.scope, &r.vpc_id, "VpcId")?;
+    let wanted = text(&r.cidr_block, "CidrBlock")?;
+    let block = cidr::of_subnet(wanted, &vpc::blocks(&vpc))?;
+    let named = zone(call, &r.availability_zone, &r.availability_zone_id)?;
+    let others: Vec<_> = tx.referrers::<Subnet>(vpc.id.as_str()).cloned().collect();
+    if others.iter().any(|it| cidr::overlap(it.cidr_block, block)) {
+        return Err(ApiError::subnet_conflict(wanted));
+    }
+    if call.config.aws_quotas && others.len() >= SUBNET_QUOTA {
+        return Err(ApiError::limit_exceeded(
+            "SubnetLimitExceeded",
+            "The maximum number of subnets has been reached.",
+        ));
+    }
+    // AWS chooses a zone when none is named; the first is as good as any.
+    let zone = named.or_else(|| call.region().zones().next()).unwrap_or_default();
+    let tags = tags::on_creation::<Subnet>(&r.tag_specifications)?;
+    let id = SubnetId::new(call.random());
+    let subnet = Subnet { tags, ..fresh(call, id, vpc.id.clone(), block, zone) };
+    tx.put(&call.scope, subnet.clone());
+    network_acl::guard_with_default(call, tx, &subnet);
+    Ok(ec2::CreateSubnetResult { subnet: Some(shown(call, tx, &subnet)) })
+}
+
+pub(crate) fn create_default(
+    call: &Call,
+    tx: &mut Transaction,
+    r: &ec2::CreateDefaultSubnetRequest,
+) -> Answer<ec2::CreateDefaultSubnetResult> {
+    let Some(zone) = zone(call, &r.availability_zone, &r.availability_zone_id)? else {
+        return Err(ApiError::missing_parameter("AvailabilityZone"));
+    };
+    let default = tx.all::<Vpc>(&call.scope).find(|vpc| vpc.is_default).cloned();
+    let default = default.ok_or_else(|| {
+        ApiError::new(
+            "DefaultVpcDoesNotExist",
+            "No default VPC exists for this account in this region.",
+        )
+    })?;
+    let mut there = tx.referrers::<Subnet>(default.id.as_str());
+    if there.any(|it| it.default_for_az && it.availability_zone == zone) {
+        return Err(ApiError::new(
+            "DefaultSubnetAlreadyExistsInAvailabilityZone",
+            format!("A default subnet already exists in the availability zone {zone}."),
+        ));
+    }
+    drop(there);
+    let subnet = default_vpc::make_subnet(call, tx, &default, zone).ok_or_else(|| {
+        ApiError::new("InsufficientFreeAddressesInVpc", "The default VPC has no free /20 block.")
+    })?;
+    Ok(ec2::CreateDefaultSubnetResult { subnet: Some(shown(call, tx, &subnet)) })
+}
+
+pub(crate) fn delete(
+    call: &Call,
+    tx: &mut Transaction,
+    r: &ec2::DeleteSubnetRequest,
+) -> Answer<()> {
+    let subnet = required::<Subnet>(tx, &call.scope, &r.subnet_id, "SubnetId")?;
+    let id = subnet.id.as_str();
+    if tx.referrers::<NetworkInterface>(id).next().is_some() {
+        return Err(ApiError::has_dependencies(Resource::Subnet, id));
+    }
+    let tables: Vec<_> = tx.referrers::<RouteTable>(id).cloned().collect();
+    for table in tables {
+        tx.update::<RouteTable>(&call.scope, table.id.as_str(), |table| {
+            table.associations.retain(|it| it.subnet_id.as_ref() != Some(&subnet.id));
+        });
+    }
+    network_acl::unguard(call, tx, &subnet.id);
+    tx.remove::<Subnet>(&call.scope, id);
+    Ok(())
+}
+
+/// One attribute a call (SUB-7); interfaces that are there keep what they have.
+pub(crate) fn modify_attribute(
+    call: &Call,
+    tx: &mut Transaction,
+    r: &ec2::ModifySubnetAttributeRequest,
+) -> Answer<()> {
+    let subnet = required::<Subnet>(tx, &call.scope, &r.subnet_id, "SubnetId")?;
+    let mut subnet = (*subnet).clone();
+    let value = |it: &Option<ec2::AttributeBooleanValue>| it.as_ref().and_then(|it| it.value);
+    let mut named = Vec::new();
+    let mut set = |name, value: Option<bool>, field: &mut bool| {
+        if let Some(value) = value {
+            named.push(name);
+            *field = value;
+        }
+    };
+    set(
+        "mapPublicIpOnLaunch",
+        value(&r.map_public_ip_on_launch),
+        &mut subnet.map_public_ip_on_launch,
+    );
+    set("enableDns64", value(&r.enable_dns64), &mut subnet.enable_dns64);
+    set(
+        "assignIpv6AddressOnCreation",
+        value(&r.assign_ipv6_address_on_creation),
+        &mut subnet.assign_ipv6_address_on_creation,
+    );
+    set(
+        "enableResourceNameDnsARecordOnLaunch",
+        value(&r.enable_resource_name_dns_a_record_on_launch),
+        &mut subnet.resource_name_dns_a_record,
+    );
+    set(
+        "enableResourceNameDnsAAAARecordOnLaunch",
+        value(&r.enable_resource_name_dns_aaaa_record_on_launch),
+        &mut subnet.resource_name_dns_aaaa_record,
+    );
+    if let Some(kind) = given(&r.private_dns_hostname_type_on_launch) {
+        named.push("privateDnsHostnameTypeOnLaunch");
+        kind.clone_into(&mut subnet.private_dns_hostname_type);
+    }
+    match named.as_slice() {
+        [] => return Err(ApiError::missing_parameter("Attribute")),
+        [_] => {}
+        several => {
+            return Err(ApiError::invalid_parameter_combination(format!(
+                "Fields for multiple attribute types specified: {}",
+                several.join(", ")
+            )));
+        }
+    }
+    if subnet.assign_ipv6_address_on_creation {
+        return Err(ApiError::invalid_parameter_value(format!(
+            "Invalid value for a subnet without an IPv6 CIDR block: {}",
+            subnet.id
+        )));
+    }
+    tx.put(&call.scope, subnet);
+    Ok(())
+}
+
+/// A subnet gets an IPv6 block out of its VPC's, of which there is none.
+pub(crate) fn associate_block(
+    call: &Call,
+    tx: &mut Transaction,
+    r: &ec2::AssociateSubnetCidrBlockRequest,
+) -> Answer<ec2::AssociateSubnetCidrBlockResult> {
+    required::<Subnet>(tx, &call.scope, &r.subnet_id, "SubnetId")?;
+    let wanted = text(&r.ipv6_cidr_block, "Ipv6CidrBlock")?;
+    cidr::ipv6(wanted, "ipv6CidrBlock")?;
+    Err(ApiError::invalid_subnet_range(wanted))
+}
+
+pub(crate) fn disassociate_block(
+    _: &Call,
+    _: &mut Transaction,
+    r: &ec2::DisassociateSubnetCidrBlockRequest,
+) -> Answer<ec2::DisassociateSubnetCidrBlockResult> {
+    let id = text(&r.association_id, "AssociationId")?;
+    Err(ApiError::new(
+        "InvalidSubnetCidrBlockAssociationID.NotFound",
+        format!("The subnet CIDR block association ID '{id}' does not exist"),
+    ))
+}

@@ -1,0 +1,367 @@
+//! VPCs (CIDR-*, DNS-3 to DNS-5): creation with what belongs to every VPC, attributes, blocks.
+
+use gureum_api::{ApiError, Resource, ec2};
+use gureum_store::{Snapshot, Transaction};
+use gureum_types::{
+    NetworkAclId, RouteTableAssociationId, RouteTableId, Tags, VpcCidrAssociationId, VpcId,
+    record::{
+        InternetGateway, NetworkAcl, NetworkAclEntry, NetworkInterface, RegionState,
+        RouteDestination, RouteTable, RouteTableAssociation, SecurityGroup, Subnet, Traffic, Vpc,
+        VpcCidrAssociation,
+    },
+};
+use ipnet::Ipv4Net;
+
+use crate::{
+    call::{Answer, Call, find, given, listed, required, text},
+    filter::{Fields, flag, select, some},
+    page::page,
+    resource::{cidr, default_vpc, security_group},
+    tags,
+};
+
+/// How many VPCs an account may have in a region (CIDR-4).
+const VPC_QUOTA: usize = 5;
+/// How many IPv4 blocks a VPC may have by default, and at most (CIDR-4).
+const CIDR_QUOTA: (usize, usize) = (5, 50);
+
+/// A VPC as answers show it.
+pub(crate) fn shown(call: &Call, vpc: &Vpc) -> ec2::Vpc {
+    let associations = vpc.cidr_associations.iter().map(|it| shown_block(it, "associated"));
+    ec2::Vpc {
+        owner_id: Some(call.account().to_string()),
+        instance_tenancy: Some(vpc.instance_tenancy.clone()),
+        cidr_block_association_set: associations.collect(),
+        is_default: Some(vpc.is_default),
+        tags: tags::shown(&vpc.tags),
+        vpc_id: Some(vpc.id.to_string()),
+        state: Some("available".into()),
+        cidr_block: Some(vpc.cidr_block.to_string()),
+        dhcp_options_id: Some(
+            vpc.dhcp_options.as_ref().map_or("default".to_owned(), ToString::to_string),
+        ),
+        ..Default::default()
+    }
+}
+
+fn shown_block(association: &VpcCidrAssociation, state: &str) -> ec2::VpcCidrBlockAssociation {
+    ec2::VpcCidrBlockAssociation {
+        association_id: Some(association.id.to_string()),
+        cidr_block: Some(association.cidr_block.to_string()),
+        cidr_block_state: Some(ec2::VpcCidrBlockState {
+            state: Some(state.to_owned()),
+            ..Default::default()
+        }),
+    }
+}
+
+/// All IPv4 blocks of a VPC.
+pub(crate) fn blocks(vpc: &Vpc) -> Vec<Ipv4Net> {
+    vpc.cidr_associations.iter().map(|it| it.cidr_block).collect()
+}
+
+const FIELDS: &Fields<ec2::Vpc> = &[
+    ("cidr", |it| some(&it.cidr_block)),
+    ("cidr-block", |it| some(&it.cidr_block)),
+    ("cidr-block-association.association-id", |it| {
+        it.cidr_block_association_set.iter().filter_map(|it| it.association_id.clone()).collect()
+    }),
+    ("cidr-block-association.cidr-block", |it| {
+        it.cidr_block_association_set.iter().filter_map(|it| it.cidr_block.clone()).collect()
+    }),
+    ("cidr-block-association.state", |it| {
+        let states = it.cidr_block_association_set.iter();
+        states.filter_map(|it| it.cidr_block_state.as_ref()?.state.clone()).collect()
+    }),
+    ("dhcp-options-id", |it| some(&it.dhcp_options_id)),
+    ("ipv6-cidr-block-association.association-id", |_| Vec::new()),
+    ("ipv6-cidr-block-association.ipv6-cidr-block", |_| Vec::new()),
+    ("ipv6-cidr-block-association.ipv6-pool", |_| Vec::new()),
+    ("ipv6-cidr-block-association.state", |_| Vec::new()),
+    ("is-default", |it| flag(it.is_default)),
+    ("isDefault", |it| flag(it.is_default)),
+    ("owner-id", |it| some(&it.owner_id)),
+    ("state", |it| some(&it.state)),
+    ("vpc-id", |it| some(&it.vpc_id)),
+];
+
+pub(crate) fn describe(
+    call: &Call,
+    records: &Snapshot,
+    r: &ec2::DescribeVpcsRequest,
+) -> Answer<ec2::DescribeVpcsResult> {
+    let found = listed::<Vpc>(records, &call.scope, &r.vpc_ids)?;
+    let vpcs = found.iter().map(|vpc| shown(call, vpc)).collect();
+    let vpcs = select(vpcs, &r.filters, FIELDS, Some(|it| &it.tags))?;
+    let (vpcs, next_token) = page(vpcs, r.max_results, &r.next_token, |it| it.vpc_id.as_deref())?;
+    Ok(ec2::DescribeVpcsResult { next_token, vpcs })
+}
+
+pub(crate) fn create(
+    call: &Call,
+    tx: &mut Transaction,
+    r: &ec2::CreateVpcRequest,
+) -> Answer<ec2::CreateVpcResult> {
+    let block = cidr::of_vpc(text(&r.cidr_block, "CidrBlock")?)?;
+    let tenancy = given(&r.instance_tenancy).unwrap_or("default");
+    if !matches!(tenancy, "default" | "dedicated") {
+        let reason = "Supported values are 'default' and 'dedicated'.";
+        return Err(ApiError::invalid_value(tenancy, "instanceTenancy", reason));
+    }
+    if call.config.aws_quotas && tx.all::<Vpc>(&call.scope).count() >= VPC_QUOTA {
+        return Err(ApiError::vpc_limit_exceeded());
+    }
+    let tags = tags::on_creation::<Vpc>(&r.tag_specifications)?;
+    let vpc = make(call, tx, block, tenancy, false, tags);
+    let answer = ec2::Vpc { state: Some("pending".into()), ..shown(call, &vpc) };
+    Ok(ec2::CreateVpcResult { vpc: Some(answer) })
+}
+
+/// Makes a VPC with its main route table, default network ACL and default group (CIDR-5).
+pub(crate) fn make(
+    call: &Call,
+    tx: &mut Transaction,
+    block: Ipv4Net,
+    tenancy: &str,
+    is_default: bool,
+    tags: Tags,
+) -> Vpc {
+    let scope = &call.scope;
+    let dhcp_options =
+        tx.find::<RegionState>(scope, "region").map(|state| state.default_dhcp_options.clone());
+    let association =
+        VpcCidrAssociation { id: VpcCidrAssociationId::new(call.random()), cidr_block: block };
+    let vpc = Vpc {
+        id: VpcId::new(call.random()),
+        cidr_block: block,
+        cidr_associations: vec![association],
+        dhcp_options,
+        instance_tenancy: tenancy.to_owned(),
+        is_default,
+        enable_dns_support: true,
+        enable_dns_hostnames: is_default,
+        enable_network_address_usage_metrics: false,
+        created: call.now,
+        tags,
+    };
+    tx.put(scope, vpc.clone());
+    let main = RouteTableAssociation {
+        id: RouteTableAssociationId::new(call.random()),
+        subnet_id: None,
+        main: true,
+    };
+    let table = RouteTable {
+        id: RouteTableId::new(call.random()),
+        vpc_id: vpc.id.clone(),
+        routes: Vec::new(),
+        associations: vec![main],
+        created: call.now,
+        tags: Tags::new(),
+    };
+    tx.put(scope, table);
+    let allow_all = |egress| NetworkAclEntry {
+        rule_number: 100,
+        egress,
+        allow: true,
+        traffic: Traffic::All,
+        cidr: Ipv4Net::default().into(),
+    };
+    let acl = NetworkAcl {
+        id: NetworkAclId::new(call.random()),
+        vpc_id: vpc.id.clone(),
+        is_default: true,
+        entries: vec![allow_all(true), allow_all(false)],
+        associations: Vec::new(),
+        created: call.now,
+        tags: Tags::new(),
+    };
+    tx.put(scope, acl);
+    security_group::make_default(call, tx, &vpc.id);
+    vpc
+}
+
+/// The VPC's own ones go with it; anything else stands in the way (CIDR-13).
+pub(crate) fn delete(call: &Call, tx: &mut Transaction, r: &ec2::DeleteVpcRequest) -> Answer<()> {
+    let vpc = required::<Vpc>(tx, &call.scope, &r.vpc_id, "VpcId")?;
+    let id = vpc.id.as_str();
+    let groups: Vec<_> = tx.referrers::<SecurityGroup>(id).cloned().collect();
+    let tables: Vec<_> = tx.referrers::<RouteTable>(id).cloned().collect();
+    let acls: Vec<_> = tx.referrers::<NetworkAcl>(id).cloned().collect();
+    let others = tx.referrers::<Subnet>(id).next().is_some()
+        || tx.referrers::<NetworkInterface>(id).next().is_some()
+        || tx.referrers::<InternetGateway>(id).next().is_some()
+        || groups.iter().any(|group| group.name != security_group::DEFAULT)
+        || tables.iter().any(|table| !table.associations.iter().any(|it| it.main))
+        || acls.iter().any(|acl| !acl.is_default);
+    if others {
+        return Err(ApiError::has_dependencies(Resource::Vpc, &vpc.id));
+    }
+    for group in groups {
+        security_group::remove(call, tx, &group.id);
+    }
+    for table in tables {
+        tx.remove::<RouteTable>(&call.scope, table.id.as_str());
+    }
+    for acl in acls {
+        tx.remove::<NetworkAcl>(&call.scope, acl.id.as_str());
+    }
+    tx.remove::<Vpc>(&call.scope, id);
+    Ok(())
+}
+
+pub(crate) fn describe_attribute(
+    call: &Call,
+    records: &Snapshot,
+    r: &ec2::DescribeVpcAttributeRequest,
+) -> Answer<ec2::DescribeVpcAttributeResult> {
+    let vpc = required::<Vpc>(records, &call.scope, &r.vpc_id, "VpcId")?;
+    let value = |value| Some(ec2::AttributeBooleanValue { value: Some(value) });
+    let mut answer =
+        ec2::DescribeVpcAttributeResult { vpc_id: Some(vpc.id.to_string()), ..Default::default() };
+    match text(&r.attribute, "Attribute")? {
+        "enableDnsSupport" => answer.enable_dns_support = value(vpc.enable_dns_support),
+        "enableDnsHostnames" => answer.enable_dns_hostnames = value(vpc.enable_dns_hostnames),
+        "enableNetworkAddressUsageMetrics" => {
+            answer.enable_network_address_usage_metrics =
+                value(vpc.enable_network_address_usage_metrics);
+        }
+        other => return Err(ApiError::invalid_value(other, "attribute", "Unknown attribute.")),
+    }
+    Ok(answer)
+}
+
+/// One attribute a call (CIDR-7).
+pub(crate) fn modify_attribute(
+    call: &Call,
+    tx: &mut Transaction,
+    r: &ec2::ModifyVpcAttributeRequest,
+) -> Answer<()> {
+    let vpc = required::<Vpc>(tx, &call.scope, &r.vpc_id, "VpcId")?;
+    let given = |value: &Option<ec2::AttributeBooleanValue>| value.as_ref().and_then(|it| it.value);
+    let attributes = [
+        ("enableDnsHostnames", given(&r.enable_dns_hostnames)),
+        ("enableDnsSupport", given(&r.enable_dns_support)),
+        ("enableNetworkAddressUsageMetrics", given(&r.enable_network_address_usage_metrics)),
+    ];
+    let named: Vec<_> = attributes.iter().filter(|it| it.1.is_some()).map(|it| it.0).collect();
+    match named.as_slice() {
+        [] => return Err(ApiError::missing_parameter("Attribute")),
+        [_] => {}
+        several => {
+            return Err(ApiError::invalid_parameter_combination(format!(
+                "Fields for multiple attribute types specified: {}",
+                several.join(", ")
+            )));
+        }
+    }
+    let mut vpc = (*vpc).clone();
+    let [hostnames, support, metrics] = attributes.map(|it| it.1);
+    if hostnames == Some(true) && !vpc.enable_dns_support {
+        return Err(ApiError::invalid_parameter_value(format!(
+            "enableDnsHostnames can be set to true for {} only while enableDnsSupport is true.",
+            vpc.id
+        )));
+    }
+    vpc.enable_dns_hostnames = hostnames.unwrap_or(vpc.enable_dns_hostnames);
+    vpc.enable_dns_support = support.unwrap_or(vpc.enable_dns_support);
+    vpc.enable_network_address_usage_metrics =
+        metrics.unwrap_or(vpc.enable_network_address_usage_metrics);
+    tx.put(&call.scope, vpc);
+    Ok(())
+}
+
+pub(crate) fn associate_block(
+    call: &Call,
+    tx: &mut Transaction,
+    r: &ec2::AssociateVpcCidrBlockRequest,
+) -> Answer<ec2::AssociateVpcCidrBlockResult> {
+    let vpc = required::<Vpc>(tx, &call.scope, &r.vpc_id, "VpcId")?;
+    let wanted = text(&r.cidr_block, "CidrBlock")?;
+    let block = cidr::another_of_vpc(wanted, &blocks(&vpc))?;
+    let limit = if call.config.aws_quotas { CIDR_QUOTA.0 } else { CIDR_QUOTA.1 };
+    if vpc.cidr_associations.len() >= limit {
+        return Err(ApiError::limit_exceeded(
+            "CidrLimitExceeded",
+            format!(
+                "This network '{}' has met its maximum number of allowed CIDRs: {limit}",
+                vpc.id
+            ),
+        ));
+    }
+    for table in tx.referrers::<RouteTable>(vpc.id.as_str()) {
+        let shadowed = table.routes.iter().any(
+            |route| matches!(route.destination, RouteDestination::Ipv4(to) if block.contains(&to)),
+        );
+        if shadowed {
+            return Err(ApiError::invalid_parameter_value(format!(
+                "The CIDR '{wanted}' is equal to or larger than a route destination in route \
+                 table {}.",
+                table.id
+            )));
+        }
+    }
+    let association =
+        VpcCidrAssociation { id: VpcCidrAssociationId::new(call.random()), cidr_block: block };
+    let shown = shown_block(&association, "associating");
+    tx.update::<Vpc>(&call.scope, vpc.id.as_str(), |vpc| vpc.cidr_associations.push(association));
+    Ok(ec2::AssociateVpcCidrBlockResult {
+        cidr_block_association: Some(shown),
+        vpc_id: Some(vpc.id.to_string()),
+        ..Default::default()
+    })
+}
+
+pub(crate) fn disassociate_block(
+    call: &Call,
+    tx: &mut Transaction,
+    r: &ec2::DisassociateVpcCidrBlockRequest,
+) -> Answer<ec2::DisassociateVpcCidrBlockResult> {
+    let id = text(&r.association_id, "AssociationId")?;
+    let resource = Resource::VpcCidrAssociation;
+    id.parse::<VpcCidrAssociationId>().map_err(|it| ApiError::malformed_id(resource, &it))?;
+    let not_found = || ApiError::not_found(resource, id);
+    let (key, vpc) = tx.referrers_with_keys::<Vpc>(id).next().ok_or_else(not_found)?;
+    if key.scope.as_ref() != Some(&call.scope) {
+        return Err(not_found());
+    }
+    let vpc = find::<Vpc>(tx, &call.scope, vpc.id.as_str())?;
+    let place = vpc.cidr_associations.iter().position(|it| it.id.as_str() == id);
+    let place = place.ok_or_else(not_found)?;
+    if place == 0 {
+        return Err(ApiError::operation_not_permitted(format!(
+            "The vpc CIDR block with association ID {id} may not be disassociated. It is the \
+             primary IPv4 CIDR block of the VPC"
+        )));
+    }
+    let association = vpc.cidr_associations[place].clone();
+    let inside = |subnet: &Subnet| association.cidr_block.contains(&subnet.cidr_block);
+    if tx.referrers::<Subnet>(vpc.id.as_str()).any(|subnet| inside(subnet)) {
+        return Err(ApiError::new(
+            "InvalidCidr.InUse",
+            format!("The vpc CIDR block with association ID {id} is in use by a subnet."),
+        ));
+    }
+    tx.update::<Vpc>(&call.scope, vpc.id.as_str(), |vpc| {
+        vpc.cidr_associations.remove(place);
+    });
+    Ok(ec2::DisassociateVpcCidrBlockResult {
+        cidr_block_association: Some(shown_block(&association, "disassociating")),
+        vpc_id: Some(vpc.id.to_string()),
+        ..Default::default()
+    })
+}
+
+pub(crate) fn create_default(
+    call: &Call,
+    tx: &mut Transaction,
+    _: &ec2::CreateDefaultVpcRequest,
+) -> Answer<ec2::CreateDefaultVpcResult> {
+    if tx.all::<Vpc>(&call.scope).any(|vpc| vpc.is_default) {
+        return Err(ApiError::new(
+            "DefaultVpcAlreadyExists",
+            "A Default VPC already exists for this account in this region.",
+        ));
+    }
+    let vpc = default_vpc::make(call, tx);
+    Ok(ec2::CreateDefaultVpcResult { vpc: Some(shown(call, &vpc)) })
+}
