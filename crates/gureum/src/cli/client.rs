@@ -24,6 +24,9 @@ use crate::admin::{Health, InstanceRow, Reply, Request, Status};
 /// An answer longer than this is none.
 const REPLY_LIMIT: usize = 64 << 20;
 
+/// How long a daemon that is well may take to say so.
+const STATUS_LIMIT: Duration = Duration::from_secs(10);
+
 /// How many descriptors travel at most in one message.
 const MAX_DESCRIPTORS: usize = 3;
 
@@ -62,7 +65,7 @@ impl Daemon {
 
     /// How it is.
     pub(crate) fn status(&self) -> Result<Status, CliError> {
-        match self.ask(&Request::Status)? {
+        match self.exchange(&Request::Status, &[], Some(STATUS_LIMIT))?.0 {
             Reply::Status(status) => Ok(status),
             other => Err(unexpected(&other)),
         }
@@ -94,7 +97,17 @@ impl Daemon {
         request: &Request,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(Reply, Vec<OwnedFd>), CliError> {
+        self.exchange(request, descriptors, None)
+    }
+
+    fn exchange(
+        &self,
+        request: &Request,
+        descriptors: &[BorrowedFd<'_>],
+        limit: Option<Duration>,
+    ) -> Result<(Reply, Vec<OwnedFd>), CliError> {
         let stream = self.connect()?;
+        stream.set_read_timeout(limit).map_err(|error| self.broken(&error))?;
         let line = serde_json::to_string(request)
             .map_err(|error| CliError::new(format!("cannot write the request: {error}")))?;
         let (line, received) = send(&stream, &line, descriptors)
@@ -136,7 +149,11 @@ impl Daemon {
     }
 
     fn broken(&self, error: &io::Error) -> CliError {
-        CliError::new(format!("the daemon did not answer: {error}"))
+        let why = match error.kind() {
+            io::ErrorKind::WouldBlock => "it is busy, or hangs".to_owned(),
+            _ => error.to_string(),
+        };
+        CliError::new(format!("the daemon did not answer: {why}"))
             .help(format!("see {}", paths::log_file(&self.data_dir).display()))
     }
 }

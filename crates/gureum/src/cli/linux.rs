@@ -51,8 +51,3 @@ pub(super) fn clean_up(data_dir: &Path) -> Result<bool, CliError> {
     cloud::down(data_dir).map_err(|error| CliError::new(error.to_string()))?;
     Ok(true)
 }
-
-/// Looks at this machine.
-pub(super) fn probe(_data_dir: &Path) -> Result<Vec<super::doctor::Finding>, CliError> {
-    Err(CliError::new("not yet"))
-}

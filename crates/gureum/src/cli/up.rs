@@ -22,7 +22,7 @@ use super::{client::Daemon, error::CliError, output, paths, paths::Person, port_
 use crate::daemon;
 
 /// The image that every catalogue entry boots from.
-const DEFAULT_IMAGE: &str = "debian-12";
+pub(super) const DEFAULT_IMAGE: &str = "debian-12";
 
 /// How long a daemon in the background may take until its API answers.
 const START_LIMIT: Duration = Duration::from_secs(60);
