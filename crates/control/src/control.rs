@@ -10,7 +10,7 @@ use gureum_types::{
     host::HostEvent,
     record::{Instance, InstanceState, NetworkInterface, PublicAddress, RegionState, Scope},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     call::{Answer, Call},
@@ -176,9 +176,19 @@ impl Control {
         Ok(answer)
     }
 
+    /// What the engine knows of the fabric.
+    pub(crate) fn fabric(&self) -> &gureum_engine::FabricConfig {
+        &self.config.fabric
+    }
+
     /// All records as they are now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.store.snapshot()
+    }
+
+    /// Tells the revision of the records at every change.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.store.watch()
     }
 
     /// Gives the records as they are now to the data path, and waits until it uses them.

@@ -37,7 +37,7 @@ pub(crate) struct Front {
     pub virtual_hosts: Option<VirtualHosts>,
     /// What `/_gureum/health` answers.
     pub health: Health,
-    /// Accounts that may not be reached by name.
+    /// The `Server` header of answers.
     pub server: HeaderValue,
 }
 
@@ -95,7 +95,7 @@ impl Front {
     }
 
     /// An operation of AWS's API.
-    async fn aws(&self, request: Request<Body>) -> Response<Body> {
+    pub(crate) async fn aws(&self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let request_id = self.control.request_id();
         let body = match Limited::new(body, BODY_LIMIT).collect().await {

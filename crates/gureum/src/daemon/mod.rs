@@ -3,7 +3,74 @@
 //! Nothing is decided here. The order of opening is the order in which things depend on each
 //! other: data directory, store, Linux, control, services, the API's port, the admin socket.
 
-use crate::cli::up::UpOptions;
+mod clerk;
+mod desk;
+mod front;
+mod inside;
+mod machine;
+
+use std::{
+    fs, io,
+    net::Ipv4Addr,
+    os::fd::OwnedFd,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use gureum_control::{Config, Control, RecordsOnly};
+use gureum_host::{
+    anchor::Owner,
+    cloud::{Cloud, CloudConfig},
+    fabric::{self, InternetSettings},
+    instance::CloudFile,
+    supervisor::Program,
+    tag::Tag,
+};
+use gureum_services::{
+    ca::Ca,
+    caller::View,
+    connect::Connector,
+    dns::InternetResolver,
+    internet::Hosts,
+    socks::{self, Socks},
+    vhost::VirtualHosts,
+};
+use gureum_store::Store;
+use gureum_types::{host::HostEvent, view::ServiceView};
+use http::HeaderValue;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    task::JoinHandle,
+};
+use tracing::{error, info};
+
+use self::{
+    clerk::Clerk,
+    front::Front,
+    inside::{InternetConnector, Shared},
+    machine::Machine,
+};
+use crate::{
+    admin::Health,
+    cli::{paths, up::UpOptions},
+};
+
+/// The address of whoever runs a client in the simulated internet.
+const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
+/// How long instances have to shut down when everything goes down.
+const DOWN_PATIENCE: Duration = Duration::from_secs(20);
+/// How many events of the host may wait to be looked at.
+const EVENTS: usize = 1024;
+/// Where the image that instances boot from keeps its trusted roots.
+const IMAGE_BUNDLE: &str = "debian-12/rootfs/etc/ssl/certs/ca-certificates.crt";
+/// Where distributions keep the machine's trusted roots.
+const SYSTEM_BUNDLES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// Why the daemon did not start or stopped: one sentence, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +82,308 @@ pub(crate) struct DaemonError {
     pub help: Option<String>,
 }
 
+impl DaemonError {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
+        let message = format!("cannot {doing} {}: {error}", path.display());
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::new(message).help("free some space, or choose a --data-dir on another disk")
+            }
+            _ => Self::new(message),
+        }
+    }
+}
+
+/// What shall happen when the daemon ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Instances and namespaces stay for the next daemon.
+    Daemon,
+    /// Everything goes but the data.
+    Everything,
+}
+
 /// Runs the daemon until it is told to stop.
-pub(crate) fn run(_options: UpOptions) -> Result<(), DaemonError> {
+pub(crate) fn run(options: UpOptions) -> Result<(), DaemonError> {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("GUREUM_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+        )
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("gureum")
+        .enable_all()
+        .build()
+        .map_err(|error| DaemonError::new(format!("cannot start: {error}")))?;
+    let outcome = runtime.block_on(serve(options));
+    // Threads that wait for the kernel are not waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(options: UpOptions) -> Result<(), DaemonError> {
+    let started = Instant::now();
+    let data_dir = options.data_dir.clone();
+    let _lock = lock(&data_dir)?;
+    let api = front::bind(options.listen)
+        .and_then(TcpListener::from_std)
+        .map_err(|error| not_listening("--listen", options.listen, &error))?;
+    let listen = api.local_addr().unwrap_or(options.listen);
+    let tag = Tag::of(&data_dir).map_err(|error| DaemonError::file("find", &data_dir, &error))?;
+
+    let store = Store::open(&data_dir.join("store")).map(Arc::new).map_err(|error| {
+        DaemonError::new(format!("cannot open the records: {error}"))
+            .help("free some space if the disk is full; `gureum purge` begins anew")
+    })?;
+    let ca = open_ca(&options)?;
+    let view: View = Arc::new(ArcSwap::from_pointee(ServiceView::default()));
+    let mut config = Config::new(fabric::CONFIG);
+    config.public_pool = options.public_pool;
+
+    let (stop, mut stopping) = mpsc::channel(1);
+    let mut open = Open { socks: None, cloud: None, virtual_hosts: None };
+    let (control, reconciling);
+    if options.instances {
+        let hosts = Hosts::embedded().map_err(|e| DaemonError::new(e.to_string()))?;
+        let hosts = Arc::new(hosts);
+        let (policy, first_view) = gureum_control::compile(&store.snapshot(), &config.fabric);
+        view.store(Arc::new(first_view));
+        let cloud = open_cloud(&options, &hosts, &ca, Arc::new(policy)).await?;
+        let machine = Machine { cloud: Arc::clone(&cloud), view: Arc::clone(&view) };
+        control = Arc::new(Control::open(store, Arc::new(machine), config));
+        let (tell, events) = mpsc::channel(EVENTS);
+        if let Some(mut noticed) = cloud.instances().events() {
+            tokio::spawn(async move {
+                while let Some(event) = noticed.recv().await {
+                    if tell.send(event).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        reconciling = reconcile(&control, events);
+        let internet = cloud.namespaces().internet.try_clone();
+        let internet = internet.map_err(|e| DaemonError::new(format!("the internet: {e}")))?;
+        let connector: Arc<dyn Connector> = Arc::new(InternetConnector(Arc::new(internet)));
+        let resolver = Arc::new(InternetResolver::new(Arc::clone(&hosts), Arc::clone(&view)));
+        if let Some(address) = options.socks {
+            let listener = TcpListener::bind(address)
+                .await
+                .map_err(|error| not_listening("--socks", address, &error))?;
+            open.socks = listener.local_addr().ok();
+            let socks = Socks::new(Arc::clone(&resolver), Arc::clone(&connector));
+            tokio::spawn(socks::serve(listener, Arc::new(socks)));
+        }
+        open.virtual_hosts = Some(VirtualHosts::new(Arc::clone(&resolver), connector));
+        open.cloud = Some((cloud, Shared { view, ca: Arc::new(ca), hosts, resolver }));
+    } else {
+        let (records_only, events) = RecordsOnly::new();
+        control = Arc::new(Control::open(store, Arc::new(records_only), config));
+        reconciling = reconcile(&control, events);
+    }
+
+    let front = Arc::new(Front {
+        control: Arc::clone(&control),
+        account: options.account.clone(),
+        virtual_hosts: open.virtual_hosts.take(),
+        health: Health { version: version(), tag: tag.to_string() },
+        server: HeaderValue::from_static(concat!("Gureum/", env!("CARGO_PKG_VERSION"))),
+    });
+    let cloud = match open.cloud {
+        Some((cloud, shared)) => {
+            let key_file = data_dir.join("state/token-key");
+            let key = inside::token_key(&key_file)
+                .map_err(|error| DaemonError::file("write", &key_file, &error))?;
+            inside::serve_services(&cloud.namespaces().services, &shared, key)?;
+            let inner = Arc::clone(&front);
+            let aws_api = Router::new().fallback(move |request| {
+                let front = Arc::clone(&inner);
+                async move { front.aws(request).await }
+            });
+            inside::serve_internet(&cloud.namespaces().internet, &shared, aws_api)?;
+            Some(cloud)
+        }
+        None => None,
+    };
+
+    let socket = desk::open(&data_dir, &options.owner)
+        .map_err(|error| DaemonError::file("open the socket in", &data_dir, &error))?;
+    let clerk = Arc::new(Clerk {
+        control,
+        cloud: cloud.clone(),
+        endpoint: format!("http://{listen}"),
+        socks: open.socks,
+        data_dir: data_dir.clone(),
+        tag: tag.to_string(),
+        started,
+        stop,
+        runtime: tokio::runtime::Handle::current(),
+    });
+    desk::serve(socket, clerk)
+        .map_err(|error| DaemonError::new(format!("cannot serve the socket: {error}")))?;
+    tokio::spawn(front.serve(api));
+    info!(%listen, %tag, took = ?started.elapsed(), "up");
+
+    let end = wait_for_end(&mut stopping).await?;
+    let (path, _folder) = paths::socket(&data_dir)
+        .map_err(|error| DaemonError::file("find the socket in", &data_dir, &error))?;
+    if end.0 == End::Everything
+        && let Some(cloud) = cloud
+    {
+        // Nobody shall start again what goes down now.
+        reconciling.abort();
+        take_down(cloud).await?;
+    }
+    let _ = fs::remove_file(path);
+    info!("down");
+    // The one who asked is told when everything is gone.
+    drop(end.1);
     Ok(())
+}
+
+/// What is there only with hosts.
+struct Open {
+    socks: Option<std::net::SocketAddr>,
+    cloud: Option<(Arc<Cloud>, Shared)>,
+    virtual_hosts: Option<VirtualHosts>,
+}
+
+/// Keeps instances as their records say.
+fn reconcile(control: &Arc<Control>, events: mpsc::Receiver<HostEvent>) -> JoinHandle<()> {
+    let control = Arc::clone(control);
+    tokio::spawn(async move { control.run(events).await })
+}
+
+fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
+
+/// Takes the data directory for this process alone, for as long as the result lives.
+fn lock(data_dir: &Path) -> Result<OwnedFd, DaemonError> {
+    let path = data_dir.join("lock");
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file: OwnedFd = file.map_err(|error| DaemonError::file("open", &path, &error))?.into();
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(_) => Err(DaemonError::new(format!("a daemon already runs on {}", data_dir.display()))
+            .help("`gureum down` stops it; another --data-dir and --listen start a second one")),
+    }
+}
+
+fn not_listening(flag: &str, address: std::net::SocketAddr, error: &io::Error) -> DaemonError {
+    DaemonError::new(format!("cannot listen on {address}: {error}"))
+        .help(format!("choose another address with {flag}"))
+}
+
+/// Opens our CA and writes the bundle that clients on this machine are told of.
+fn open_ca(options: &UpOptions) -> Result<Ca, DaemonError> {
+    let folder = options.data_dir.join("ca");
+    let owner = &options.owner;
+    owner
+        .create_dir(&folder, 0o700)
+        .map_err(|error| DaemonError::file("create", &folder, &error))?;
+    let ca = Ca::open(&folder).map_err(|error| DaemonError::new(error.to_string()))?;
+    let system = SYSTEM_BUNDLES.iter().find_map(|path| fs::read(path).ok()).unwrap_or_default();
+    let bundle = paths::ca_bundle(&options.data_dir);
+    fs::write(&bundle, ca.bundle(&system))
+        .map_err(|error| DaemonError::file("write", &bundle, &error))?;
+    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        owner.give(&path).map_err(|error| DaemonError::file("give away", &path, &error))?;
+    }
+    Ok(ca)
+}
+
+/// Takes over what is there of the cloud and makes what is missing.
+async fn open_cloud(
+    options: &UpOptions,
+    hosts: &Hosts,
+    ca: &Ca,
+    policy: Arc<gureum_engine::Policy>,
+) -> Result<Arc<Cloud>, DaemonError> {
+    let image_bundle = options.images_dir.join(IMAGE_BUNDLE);
+    let roots = fs::read(&image_bundle).map_err(|error| {
+        DaemonError::file("read the machine image's", &image_bundle, &error)
+            .help("build the image with `make image`, or name another --images-dir")
+    })?;
+    let config = CloudConfig {
+        data_dir: options.data_dir.clone(),
+        images_dir: options.images_dir.clone(),
+        program: Program::this(),
+        owner: Owner { uid: options.owner.uid, gid: options.owner.gid },
+        internet: InternetSettings {
+            client: CLIENT,
+            hosts: hosts.addresses().collect(),
+            public_pool: options.public_pool,
+        },
+        cloud_files: vec![
+            CloudFile {
+                path: "/usr/local/share/ca-certificates/gureum.crt".into(),
+                mode: 0o644,
+                contents: ca.certificate_pem().as_bytes().to_vec(),
+            },
+            CloudFile {
+                path: "/etc/ssl/certs/ca-certificates.crt".into(),
+                mode: 0o644,
+                contents: ca.bundle(&roots),
+            },
+        ],
+        policy,
+        limits: gureum_engine::Limits::default(),
+    };
+    let opened = tokio::task::spawn_blocking(|| Cloud::open(config)).await;
+    let opened = opened.map_err(|panic| DaemonError::new(panic.to_string()))?;
+    opened.map(Arc::new).map_err(|error| {
+        DaemonError::new(error.to_string()).help("`gureum doctor` looks at this machine")
+    })
+}
+
+/// Waits until somebody says to stop: over the socket, or by a signal, which ends only the daemon.
+async fn wait_for_end(
+    stopping: &mut mpsc::Receiver<clerk::Stop>,
+) -> Result<clerk::Stop, DaemonError> {
+    let on = |kind| signal(kind).map_err(|e| DaemonError::new(format!("cannot wait: {e}")));
+    let (mut interrupt, mut terminate) =
+        (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
+    let mut hang_up = on(SignalKind::hangup())?;
+    let asked = tokio::select! {
+        asked = stopping.recv() => asked,
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+        _ = hang_up.recv() => None,
+    };
+    Ok(asked.unwrap_or_else(|| {
+        eprintln!(
+            "Instances keep running; `gureum up` finds them again, `gureum down` stops them."
+        );
+        (End::Daemon, None)
+    }))
+}
+
+async fn take_down(cloud: Arc<Cloud>) -> Result<(), DaemonError> {
+    info!("taking everything down");
+    let done = tokio::task::spawn_blocking(move || {
+        cloud.down(DOWN_PATIENCE).map_err(|error| error.to_string())
+    });
+    match done.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(sentence)) => {
+            error!(%sentence, "taking the cloud down");
+            Err(DaemonError::new(sentence))
+        }
+        Err(panic) => Err(DaemonError::new(panic.to_string())),
+    }
 }

@@ -1,0 +1,68 @@
+//! What tools beside the API ask: instances as people see them, and the policy as it is.
+
+use std::net::Ipv4Addr;
+
+use gureum_engine::Policy;
+use gureum_types::record::{Instance, NetworkInterface, Scope, Vpc};
+
+use crate::{
+    catalogue::image_with_id,
+    compile::compile,
+    control::{Control, Found},
+    resource::{network_interface, public_ip},
+};
+
+/// What is shown of an instance besides its record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The primary private address; a terminated instance has none.
+    pub private_ip: Option<Ipv4Addr>,
+    /// The public address of the primary private one.
+    pub public_ip: Option<Ipv4Addr>,
+    /// Its public name, where the VPC gives such names (DNS-4).
+    pub public_dns_name: Option<String>,
+    /// The name to log in by.
+    pub login_user: &'static str,
+}
+
+impl Control {
+    /// All instances of all accounts and regions, terminated ones included.
+    pub fn instances(&self) -> Vec<Found<Instance>> {
+        let records = self.snapshot();
+        let found = records.everywhere::<Instance>().filter_map(|(key, record)| {
+            Some(Found { scope: key.scope.clone()?, record: record.clone() })
+        });
+        found.collect()
+    }
+
+    /// An instance as people see it.
+    pub fn shown(&self, scope: &Scope, instance: &Instance) -> Shown {
+        let records = self.snapshot();
+        let primary = network_interface::of_instance(&records, &instance.id).into_iter().next();
+        let public_ip = primary.as_ref().and_then(|it| self.public_address(it));
+        let named = records
+            .find::<Vpc>(scope, instance.vpc_id.as_str())
+            .is_some_and(|vpc| public_ip::has_public_names(vpc));
+        let image = image_with_id(&scope.region, instance.image_id.as_str());
+        Shown {
+            private_ip: primary.map(|it| it.primary_address()),
+            public_ip,
+            public_dns_name: public_ip
+                .filter(|_| named)
+                .map(|address| public_ip::public_name(&scope.region, address)),
+            login_user: image.map_or("root", |image| image.login_user),
+        }
+    }
+
+    /// The public address of an interface's primary private one.
+    pub fn public_address(&self, interface: &NetworkInterface) -> Option<Ipv4Addr> {
+        let primary = interface.primary_address();
+        let mappings = public_ip::mappings(&self.snapshot(), interface);
+        mappings.into_iter().find(|it| it.private == primary).map(|it| it.public)
+    }
+
+    /// The policy that the records make now; for asking the engine where no data path runs.
+    pub fn policy(&self) -> Policy {
+        compile(&self.snapshot(), self.fabric()).0
+    }
+}

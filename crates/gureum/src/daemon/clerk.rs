@@ -1,0 +1,371 @@
+//! Answers what the command line asks: looks things up in the records, asks the engine, runs
+//! programs in instances, stops the daemon.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    os::{fd::OwnedFd, unix::process::ExitStatusExt as _},
+    path::PathBuf,
+    sync::Arc,
+    time::Instant,
+};
+
+use gureum_control::{Control, Found};
+use gureum_engine::{WhyQuery, WhySource, WhyTraffic};
+use gureum_host::{
+    cloud::Cloud,
+    datapath,
+    exec::{ExecRequest, ExecStreams},
+};
+use gureum_types::{
+    AccountId, InstanceId, PortIndex,
+    record::{Instance, InternetGateway, NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc},
+};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
+
+use super::{CLIENT, End, desk::Desk};
+use crate::{
+    admin::{InstanceRow, Reply, Request, Status, WhyArgs},
+    cli::paths,
+};
+
+/// How the daemon shall end, and whom to tell when it has.
+pub(super) type Stop = (End, Option<oneshot::Sender<()>>);
+
+/// The name of the simulated internet in questions.
+const INTERNET: &str = "internet";
+/// A port of the ephemeral range, where a question names none.
+const EPHEMERAL: u16 = 49152;
+/// How many candidates an error names.
+const CANDIDATES: usize = 12;
+
+/// Whoever knows the answers.
+pub(super) struct Clerk {
+    pub(super) control: Arc<Control>,
+    pub(super) cloud: Option<Arc<Cloud>>,
+    pub(super) endpoint: String,
+    pub(super) socks: Option<SocketAddr>,
+    pub(super) data_dir: PathBuf,
+    pub(super) tag: String,
+    pub(super) started: Instant,
+    pub(super) stop: mpsc::Sender<Stop>,
+    pub(super) runtime: Handle,
+}
+
+/// Why there is no answer: one sentence, and after `help: ` on a line of its own what to do.
+type Answer<T> = Result<T, String>;
+
+impl Desk for Clerk {
+    fn answer(&self, request: Request, descriptors: Vec<OwnedFd>) -> (Reply, Vec<OwnedFd>) {
+        let reply = match request {
+            Request::Internet => {
+                return self.internet().unwrap_or_else(|e| (Reply::Error(e), vec![]));
+            }
+            Request::Status => self.status().map(Reply::Status),
+            Request::Instances => Ok(Reply::Instances(self.rows(self.control.instances()))),
+            Request::Resolve { name } => {
+                self.one(&name).map(|it| Reply::Instances(self.rows(vec![it])))
+            }
+            Request::Why(question) => self.why(&question),
+            Request::Console { id, from } => self.console(&id, from),
+            Request::Exec { id, argv, environment, user, terminal } => {
+                let user = user.unwrap_or_else(|| "root".to_owned());
+                let request = ExecRequest { argv, user, environment, terminal };
+                self.exec(&id, &request, descriptors).map(Reply::Exited)
+            }
+            Request::Reset { account } => self.reset(account.as_deref()),
+            Request::Down { everything } => self.down(everything),
+        };
+        (reply.unwrap_or_else(Reply::Error), Vec::new())
+    }
+}
+
+impl Clerk {
+    fn cloud(&self) -> Answer<&Arc<Cloud>> {
+        self.cloud.as_ref().ok_or_else(|| {
+            "this daemon keeps records only: it boots no instances and has no internet\n\
+             help: start it without --no-instances"
+                .to_owned()
+        })
+    }
+
+    fn internet(&self) -> Answer<(Reply, Vec<OwnedFd>)> {
+        let namespaces = self.cloud()?.internet_namespaces().map_err(|e| e.to_string())?;
+        let reply = Reply::Internet { ca_bundle: paths::ca_bundle(&self.data_dir) };
+        Ok((reply, vec![namespaces.user, namespaces.network]))
+    }
+
+    fn status(&self) -> Answer<Status> {
+        let records = self.control.snapshot();
+        let mut counts = vec![
+            ("vpcs".to_owned(), records.everywhere::<Vpc>().count()),
+            ("subnets".to_owned(), records.everywhere::<Subnet>().count()),
+            ("route-tables".to_owned(), records.everywhere::<RouteTable>().count()),
+            ("internet-gateways".to_owned(), records.everywhere::<InternetGateway>().count()),
+            ("security-groups".to_owned(), records.everywhere::<SecurityGroup>().count()),
+            ("network-interfaces".to_owned(), records.everywhere::<NetworkInterface>().count()),
+        ];
+        for (_, instance) in records.everywhere::<Instance>() {
+            let name = format!("instances-{}", instance.state.name());
+            match counts.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((name, 1)),
+            }
+        }
+        let (mut drops, mut applied_epoch) = (Vec::new(), records.revision());
+        if let Some(cloud) = &self.cloud {
+            let data_path = cloud.datapath();
+            applied_epoch = data_path.applied_epoch();
+            let engine = data_path.run(|_, state| {
+                state.counters().drops().map(|(name, n)| (name.to_owned(), n)).collect::<Vec<_>>()
+            });
+            drops = engine.blocking_recv().unwrap_or_default();
+            let losses = data_path.losses().blocking_recv().unwrap_or_default();
+            let sum = |of: fn(&datapath::PortLosses) -> u64| losses.iter().map(|l| of(&l.1)).sum();
+            let lost: [(&str, u64); 3] = [
+                ("port-queue-full", sum(|l| l.queue_full)),
+                ("unreadable", sum(|l| l.unreadable)),
+                ("send-failed", sum(|l| l.send_failed)),
+            ];
+            let lost = lost.into_iter().filter(|(_, count)| *count > 0);
+            drops.extend(lost.map(|(name, count)| (name.to_owned(), count)));
+        }
+        Ok(Status {
+            version: super::version(),
+            pid: std::process::id(),
+            endpoint: self.endpoint.clone(),
+            socks: self.socks.map(|address| address.to_string()),
+            data_dir: self.data_dir.clone(),
+            tag: self.tag.clone(),
+            instances_enabled: self.cloud.is_some(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            applied_epoch,
+            counts: counts.into_iter().map(|(name, n)| (name, n as u64)).collect(),
+            drops,
+        })
+    }
+
+    /// Rows of a table, by name and id.
+    fn rows(&self, found: Vec<Found<Instance>>) -> Vec<InstanceRow> {
+        let mut rows: Vec<_> = found
+            .into_iter()
+            .map(|Found { scope, record }| {
+                let shown = self.control.shown(&scope, &record);
+                InstanceRow {
+                    id: record.id.to_string(),
+                    name: record.tags.get("Name").cloned(),
+                    state: record.state.name().to_owned(),
+                    instance_type: record.instance_type.clone(),
+                    availability_zone: record.availability_zone.clone(),
+                    account: scope.account.to_string(),
+                    region: scope.region.to_string(),
+                    private_ip: shown.private_ip.map(|ip| ip.to_string()).unwrap_or_default(),
+                    public_ip: shown.public_ip.map(|ip| ip.to_string()),
+                    public_dns_name: shown.public_dns_name,
+                    login_user: shown.login_user.to_owned(),
+                    key_name: record.key_name.clone(),
+                    ready: record.status_ok,
+                }
+            })
+            .collect();
+        rows.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        rows
+    }
+
+    /// The one instance that a name means.
+    fn one(&self, name: &str) -> Answer<Found<Instance>> {
+        let mut found = self.control.resolve(name);
+        match found.len() {
+            1 => Ok(found.remove(0)),
+            0 => {
+                let mut known: Vec<_> = self.rows(self.control.instances());
+                known.retain(|row| row.state != "terminated");
+                Err(format!("no instance is called \"{name}\"\nhelp: {}", among(&known)))
+            }
+            _ => {
+                let rows = self.rows(found);
+                Err(format!(
+                    "\"{name}\" is the name of {} instances\nhelp: say which by its id: {}",
+                    rows.len(),
+                    among(&rows)
+                ))
+            }
+        }
+    }
+
+    fn console(&self, id: &str, from: u64) -> Answer<Reply> {
+        let id = parse(id)?;
+        let output = self.cloud()?.instances().console(&id).map_err(|e| e.to_string())?;
+        let start = usize::try_from(from).unwrap_or(usize::MAX).min(output.len());
+        let text = String::from_utf8_lossy(output.get(start..).unwrap_or_default()).into_owned();
+        Ok(Reply::Console { text, next: output.len() as u64 })
+    }
+
+    fn exec(&self, id: &str, request: &ExecRequest, descriptors: Vec<OwnedFd>) -> Answer<i32> {
+        let id = parse(id)?;
+        let [input, output, error]: [OwnedFd; 3] = descriptors
+            .try_into()
+            .map_err(|_| "the request came without standard input, output and error".to_owned())?;
+        let streams = ExecStreams { input, output, error };
+        let started = self.cloud()?.instances().exec(&id, request, streams);
+        let mut program = started.map_err(|error| error.to_string())?;
+        let status = program.wait().map_err(|error| format!("waiting for it: {error}"))?;
+        Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
+    }
+
+    fn reset(&self, account: Option<&str>) -> Answer<Reply> {
+        let account = match account {
+            Some(text) => Some(
+                AccountId::parse(text)
+                    .ok_or_else(|| format!("\"{text}\" is no account: accounts have 12 digits"))?,
+            ),
+            None => None,
+        };
+        let done = self.runtime.block_on(self.control.reset(account.as_ref()));
+        done.map(|()| Reply::Done).map_err(|error| error.to_string())
+    }
+
+    fn down(&self, everything: bool) -> Answer<Reply> {
+        let end = if everything { End::Everything } else { End::Daemon };
+        let (tell, told) = oneshot::channel();
+        let gone = "the daemon is already going down".to_owned();
+        self.stop.blocking_send((end, Some(tell))).map_err(|_| gone)?;
+        // The sender is dropped when everything is gone; nothing is ever sent.
+        let _ = told.blocking_recv();
+        Ok(Reply::Done)
+    }
+
+    fn why(&self, question: &WhyArgs) -> Answer<Reply> {
+        let destination = self.destination(&question.destination)?;
+        let source = match question.source.as_str() {
+            INTERNET => WhySource::Internet(CLIENT),
+            name => self.source(name)?,
+        };
+        let (destination, source) = match (destination, source) {
+            (Destination::Internet, source) => (CLIENT, source),
+            (Destination::Address(address), source) => (address, source),
+            // From outside only the public address leads there; from inside a name means the
+            // private one (DNS-9).
+            (Destination::Interface { public, .. }, WhySource::Internet(client)) => {
+                let public = public.ok_or_else(|| {
+                    format!(
+                        "\"{}\" has no public address, so nothing from the internet can be sent to it",
+                        question.destination
+                    )
+                })?;
+                (public, WhySource::Internet(client))
+            }
+            (Destination::Interface { private, .. }, source) => (private, source),
+        };
+        let query = WhyQuery { source, destination, traffic: traffic(question)? };
+        let report = match &self.cloud {
+            Some(cloud) => {
+                let now = datapath::monotonic_now();
+                let asked = cloud
+                    .datapath()
+                    .run(move |policy, state| gureum_engine::why(policy, state, &query, now));
+                asked.blocking_recv().map_err(|_| "the data path is gone".to_owned())?
+            }
+            None => {
+                // Without hosts there are no flows: an empty state is the present one.
+                let policy = self.control.policy();
+                let mut state = gureum_engine::State::new(gureum_engine::Limits::default());
+                gureum_engine::why(&policy, &mut state, &query, datapath::monotonic_now())
+            }
+        };
+        Ok(Reply::Why(Box::new(report)))
+    }
+
+    fn interface(&self, name: &str) -> Answer<Option<Found<NetworkInterface>>> {
+        let mut found = self.control.resolve_interface(name);
+        match found.len() {
+            0 => Ok(None),
+            1 => Ok(found.pop()),
+            count => Err(format!(
+                "\"{name}\" is the name of {count} interfaces\nhelp: say which by its id: {}",
+                found.iter().map(|it| it.record.id.to_string()).collect::<Vec<_>>().join(", ")
+            )),
+        }
+    }
+
+    fn source(&self, name: &str) -> Answer<WhySource> {
+        match self.interface(name)? {
+            Some(found) => {
+                let port: PortIndex = found.record.port;
+                let address =
+                    name.parse().ok().filter(|it| found.record.private_addresses.contains(it));
+                Ok(WhySource::Interface { port, address })
+            }
+            None => match name.parse::<Ipv4Addr>() {
+                Ok(address) => Ok(WhySource::Internet(address)),
+                Err(_) => Err(unknown_end(name)),
+            },
+        }
+    }
+
+    fn destination(&self, name: &str) -> Answer<Destination> {
+        if name == INTERNET {
+            return Ok(Destination::Internet);
+        }
+        // An address is meant as it is written.
+        if let Ok(address) = name.parse() {
+            return Ok(Destination::Address(address));
+        }
+        let found = self.interface(name)?.ok_or_else(|| unknown_end(name))?;
+        Ok(Destination::Interface {
+            private: found.record.primary_address(),
+            public: self.control.public_address(&found.record),
+        })
+    }
+}
+
+/// Where a question leads.
+enum Destination {
+    Internet,
+    Address(Ipv4Addr),
+    Interface { private: Ipv4Addr, public: Option<Ipv4Addr> },
+}
+
+fn unknown_end(name: &str) -> String {
+    format!(
+        "\"{name}\" is no instance, interface or address\n\
+         help: an end is a Name tag, an id, an IPv4 address or \"{INTERNET}\"; `gureum instances` lists instances"
+    )
+}
+
+fn traffic(question: &WhyArgs) -> Answer<WhyTraffic> {
+    let source_port = question.source_port.unwrap_or(EPHEMERAL);
+    let port = || question.port.ok_or_else(|| format!("{} needs a port", question.protocol));
+    match question.protocol.as_str() {
+        "tcp" | "6" => Ok(WhyTraffic::Tcp { source_port, destination_port: port()? }),
+        "udp" | "17" => Ok(WhyTraffic::Udp { source_port, destination_port: port()? }),
+        // An identifier that no running ping is likely to have: a new one is asked for (SGT-7).
+        "icmp" | "1" => Ok(WhyTraffic::IcmpEcho { identifier: u16::MAX }),
+        other => match other.parse() {
+            Ok(number) => Ok(WhyTraffic::Protocol(number)),
+            Err(_) => Err(format!("\"{other}\" is no protocol: tcp, udp, icmp or a number")),
+        },
+    }
+}
+
+fn parse(id: &str) -> Answer<InstanceId> {
+    id.parse().map_err(|error: gureum_types::IdError| error.to_string())
+}
+
+/// Names and ids, as many as a sentence holds.
+fn among(rows: &[InstanceRow]) -> String {
+    if rows.is_empty() {
+        return "there are no instances".to_owned();
+    }
+    let shown = rows.iter().take(CANDIDATES).map(|row| match &row.name {
+        Some(name) => format!("{name} ({})", row.id),
+        None => row.id.clone(),
+    });
+    let mut text = shown.collect::<Vec<_>>().join(", ");
+    if rows.len() > CANDIDATES {
+        text.push_str(", …");
+    }
+    text
+}
