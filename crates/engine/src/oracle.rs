@@ -291,9 +291,8 @@ fn acl_of<'a>(network: &'a Network, subnet: &Subnet) -> Option<&'a NetworkAcl> {
     let acls = || network.network_acls.iter();
     acls()
         .filter(|acl| acl.vpc_id == subnet.vpc_id)
-        .filter(|acl| acl.associations.iter().any(|a| a.subnet_id == subnet.id))
-        .last()
-        .or_else(|| acls().filter(|acl| acl.is_default && acl.vpc_id == subnet.vpc_id).last())
+        .rfind(|acl| acl.associations.iter().any(|a| a.subnet_id == subnet.id))
+        .or_else(|| acls().rfind(|acl| acl.is_default && acl.vpc_id == subnet.vpc_id))
         .map(AsRef::as_ref)
 }
 
@@ -301,18 +300,15 @@ fn acl_of<'a>(network: &'a Network, subnet: &Subnet) -> Option<&'a NetworkAcl> {
 fn table_of<'a>(network: &'a Network, subnet: &Subnet) -> Option<&'a RouteTable> {
     let tables = || network.route_tables.iter();
     tables()
-        .filter(|table| {
+        .rfind(|table| {
             table.vpc_id == subnet.vpc_id
                 && table.associations.iter().any(|a| a.subnet_id.as_ref() == Some(&subnet.id))
         })
-        .last()
         .or_else(|| {
-            tables()
-                .filter(|table| {
-                    table.vpc_id == subnet.vpc_id
-                        && table.associations.iter().any(|a| a.main && a.subnet_id.is_none())
-                })
-                .last()
+            tables().rfind(|table| {
+                table.vpc_id == subnet.vpc_id
+                    && table.associations.iter().any(|a| a.main && a.subnet_id.is_none())
+            })
         })
         .map(AsRef::as_ref)
 }
@@ -362,9 +358,9 @@ impl Oracle {
             behind(network, flow.port).is_some() && now - flow.last_seen < flow.timeout()
         });
         let way = match port {
-            PortIndex::INTERNET => self.from_internet(network, packet, now),
+            PortIndex::INTERNET => self.internet_ingress(network, packet, now),
             PortIndex::SERVICES => from_services(network, packet),
-            _ => self.from_interface(network, port, hop, packet, now),
+            _ => self.interface_egress(network, port, hop, packet, now),
         };
         match way {
             Ok((port, packet)) => Fate::Arrives(port, packet.source, packet.destination),
@@ -373,7 +369,7 @@ impl Oracle {
     }
 
     /// PIPE-1.
-    fn from_interface(
+    fn interface_egress(
         &mut self,
         network: &Network,
         port: PortIndex,
@@ -449,7 +445,7 @@ impl Oracle {
         }
     }
 
-    fn from_internet(
+    fn internet_ingress(
         &mut self,
         network: &Network,
         packet: Words,

@@ -86,9 +86,9 @@ fn ipv4(
         cacheable: whole && is_cacheable(&headers),
     };
     let result = match port {
-        PortIndex::INTERNET => walk.from_internet(),
-        PortIndex::SERVICES => walk.from_services(),
-        _ => walk.from_interface(),
+        PortIndex::INTERNET => walk.internet_ingress(),
+        PortIndex::SERVICES => walk.services_ingress(),
+        _ => walk.interface_egress(),
     };
     let Walk { headers, mtu, uses, cacheable, .. } = walk;
     match result {

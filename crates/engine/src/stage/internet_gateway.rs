@@ -30,7 +30,10 @@ fn is_never_public(address: u32) -> bool {
 impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     /// From a VPC to the gateway: the source becomes public. Where the destination is a public
     /// address of an interface too, that is where the packet goes (IGW-7); `None` is the internet.
-    pub(super) fn to_internet(&mut self, place: Place<'a>) -> Result<Option<Place<'a>>, Stop> {
+    pub(super) fn translate_outward(
+        &mut self,
+        place: Place<'a>,
+    ) -> Result<Option<Place<'a>>, Stop> {
         let at = (place.interface.port, Direction::Egress);
         let stage = Stage::InternetGateway;
         let tuple = self.headers.tuple;
@@ -70,7 +73,7 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         match self.policy.by_public(tuple.destination) {
             Some((interface, private)) => {
                 let to = self.place_of(interface)?;
-                self.to_private(to, private);
+                self.make_private(to, private);
                 Ok(Some(to))
             }
             None => Ok(None),
@@ -78,7 +81,7 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     }
 
     /// From the internet: the interface that has the public address (IGW-6).
-    pub(super) fn from_internet_gateway(&mut self) -> Result<Place<'a>, Stop> {
+    pub(super) fn translate_inward(&mut self) -> Result<Place<'a>, Stop> {
         let at = (self.from, Direction::Ingress);
         let stage = Stage::InternetGateway;
         let tuple = self.headers.tuple;
@@ -96,12 +99,12 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         };
         let to = self.place_of(interface)?;
         self.incoming_mtu(to)?;
-        self.to_private(to, private);
+        self.make_private(to, private);
         Ok(to)
     }
 
     /// The destination becomes private.
-    fn to_private(&mut self, to: Place<'a>, private: u32) {
+    fn make_private(&mut self, to: Place<'a>, private: u32) {
         let public = self.headers.tuple.destination;
         let at = (to.interface.port, Direction::Ingress);
         self.step(Stage::InternetGateway, at, Outcome::Pass, |_| {

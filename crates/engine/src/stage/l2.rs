@@ -42,7 +42,7 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     }
 
     /// Frames from the internet and the services must be meant for the router.
-    pub(super) fn from_fabric(&mut self) -> Result<(), Stop> {
+    pub(super) fn check_fabric_mac(&mut self) -> Result<(), Stop> {
         let mac = wire::destination_mac(self.packet.frame).unwrap_or(BROADCAST);
         let reason = match mac {
             FABRIC_ROUTER_MAC => return Ok(()),

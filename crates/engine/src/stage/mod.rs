@@ -80,7 +80,7 @@ pub(crate) struct Place<'a> {
 
 impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     /// The way of a packet from an interface (PIPE-1), then into another (PIPE-2).
-    pub(crate) fn from_interface(&mut self) -> Result<PortIndex, Stop> {
+    pub(crate) fn interface_egress(&mut self) -> Result<PortIndex, Stop> {
         let place = self.place(self.from)?;
         self.source_mac(place)?;
         self.dhcp(place)?;
@@ -113,7 +113,7 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
                     }
                     Way::InternetGateway => {
                         self.routed_mtu(place, path_mtu::INTERNET_MTU)?;
-                        match self.to_internet(place)? {
+                        match self.translate_outward(place)? {
                             Some(to) => self.arrive(to, Origin::Internet),
                             None => self.deliver_to_internet(),
                         }
@@ -125,16 +125,16 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     }
 
     /// The way of a packet from the simulated internet.
-    pub(crate) fn from_internet(&mut self) -> Result<PortIndex, Stop> {
-        self.from_fabric()?;
-        let to = self.from_internet_gateway()?;
+    pub(crate) fn internet_ingress(&mut self) -> Result<PortIndex, Stop> {
+        self.check_fabric_mac()?;
+        let to = self.translate_inward()?;
         self.arrive(to, Origin::Internet)
     }
 
     /// The way of a packet from the services.
-    pub(crate) fn from_services(&mut self) -> Result<PortIndex, Stop> {
-        self.from_fabric()?;
-        self.from_service()
+    pub(crate) fn services_ingress(&mut self) -> Result<PortIndex, Stop> {
+        self.check_fabric_mac()?;
+        self.return_to_caller()
     }
 
     /// Into an interface (PIPE-2).

@@ -87,7 +87,7 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
     }
 
     /// A packet from a service to its caller.
-    pub(super) fn from_service(&mut self) -> Result<PortIndex, Stop> {
+    pub(super) fn return_to_caller(&mut self) -> Result<PortIndex, Stop> {
         let at = (self.from, Direction::Ingress);
         let tuple = self.headers.tuple;
         let policy = self.policy;

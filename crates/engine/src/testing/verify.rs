@@ -25,7 +25,7 @@ pub struct Seen {
     pub total_length: usize,
     /// Flags and offset of a fragment.
     pub fragment: u16,
-    /// What follows the IP header.
+    /// What follows the IP header, as far as it is there.
     pub payload: Vec<u8>,
 }
 
@@ -45,7 +45,7 @@ impl Seen {
             ttl: ip[8],
             total_length,
             fragment: word(ip, 6),
-            payload: ip[header..total_length].to_vec(),
+            payload: ip[header..total_length.min(ip.len())].to_vec(),
         }
     }
 
