@@ -121,7 +121,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
     let arguments: Vec<_> = arguments.into_iter().collect();
     supervisor::detach("gureum-anchor").context(|| "detach")?;
     let outcome = set_up(&arguments);
-    supervisor::report(&outcome).context(|| "report")?;
+    supervisor::report(outcome.as_ref().err()).context(|| "report")?;
     outcome?;
     loop {
         unistd::pause();

@@ -32,6 +32,34 @@ pub enum HostError {
     },
 }
 
+impl HostError {
+    /// Whether the machine has no more of something: memory, disk, processes, namespaces.
+    pub fn is_capacity(&self) -> bool {
+        let used_up = |errno: i32| {
+            [
+                libc::ENOSPC,
+                libc::EDQUOT,
+                libc::ENOMEM,
+                libc::EMFILE,
+                libc::ENFILE,
+                libc::EUSERS,
+                libc::EAGAIN,
+            ]
+            .contains(&errno)
+        };
+        match self {
+            Self::InsufficientCapacity(_) => true,
+            Self::Kernel { source, .. } => source.raw_os_error().is_some_and(used_up),
+            _ => false,
+        }
+    }
+
+    /// The same, as a lack of capacity where it is one.
+    pub(crate) fn by_cause(self) -> Self {
+        if self.is_capacity() { Self::InsufficientCapacity(self.to_string()) } else { self }
+    }
+}
+
 /// The result of this room.
 pub type Result<T, E = HostError> = std::result::Result<T, E>;
 

@@ -111,10 +111,9 @@ fn configure_internet(
     let what = || "give the internet its addresses";
     let lo = there.link("lo").context(what)?.map_or(1, |lo| lo.index);
     there.set_up(lo).context(what)?;
-    for host in &internet.hosts {
-        there.add_address(lo, Ipv4Net::from(*host)).context(what)?;
-    }
-    there.add_address(link.index, Ipv4Net::from(internet.client)).context(what)?;
+    let client = std::slice::from_ref(&internet.client);
+    set_addresses(&mut there, lo, &internet.hosts).context(what)?;
+    set_addresses(&mut there, link.index, client).context(what)?;
     there.replace_neighbour(link.index, GATEWAY, FABRIC_ROUTER_MAC).context(what)?;
     there
         .replace_route(&Route {
@@ -125,6 +124,16 @@ fn configure_internet(
             local: false,
         })
         .context(what)
+}
+
+/// Gives a link these addresses and takes others from it that an earlier daemon gave it.
+fn set_addresses(netlink: &mut Netlink, link: u32, wanted: &[Ipv4Addr]) -> io::Result<()> {
+    for old in netlink.addresses(link)? {
+        if !old.is_loopback() && !wanted.contains(&old) {
+            netlink.delete_host_address(link, old)?;
+        }
+    }
+    wanted.iter().try_for_each(|address| netlink.add_address(link, Ipv4Net::from(*address)))
 }
 
 fn configure_services(fabric: &mut Netlink, namespace: &Namespace) -> Result<()> {

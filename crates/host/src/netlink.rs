@@ -196,6 +196,15 @@ impl Netlink {
         Ok(addresses)
     }
 
+    /// Takes an address with a prefix of 32 bits from a link.
+    pub fn delete_host_address(&mut self, index: u32, address: Ipv4Addr) -> io::Result<()> {
+        let mut request = Request::new(libc::RTM_DELADDR, 0);
+        request.bytes(&[libc::AF_INET as u8, 32, 0, 0]);
+        request.bytes(&index.to_ne_bytes());
+        request.attribute(libc::IFA_LOCAL, &address.octets());
+        self.execute(request)
+    }
+
     /// Makes a route or replaces the one to the same destination.
     pub fn replace_route(&mut self, route: &Route) -> io::Result<()> {
         let (table, kind, scope) = match (route.local, route.gateway) {

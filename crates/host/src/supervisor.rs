@@ -20,6 +20,9 @@ use nix::{
 
 use crate::error::{Context, HostError, Result};
 
+/// Begins a report that the machine has no more of something.
+const CAPACITY: &str = "capacity: ";
+
 /// The program that knows the hidden subcommands.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -71,7 +74,10 @@ impl Program {
                 "`{subcommand}` ended without a word; see {}",
                 log.display()
             ))),
-            word => Err(HostError::Failed(word.to_owned())),
+            word => Err(match word.strip_prefix(CAPACITY) {
+                Some(word) => HostError::InsufficientCapacity(word.to_owned()),
+                None => HostError::Failed(word.to_owned()),
+            }),
         }
     }
 }
@@ -92,10 +98,13 @@ pub(crate) fn detach(name: &str) -> io::Result<()> {
 }
 
 /// Reports `ready` or the error to whoever started this supervisor, and closes the line.
-pub(crate) fn report(outcome: &Result<()>) -> io::Result<()> {
-    let line = match outcome {
-        Ok(()) => "ready\n".to_owned(),
-        Err(error) => format!("{}\n", error.to_string().replace('\n', " ")),
+pub(crate) fn report(failure: Option<&HostError>) -> io::Result<()> {
+    let line = match failure {
+        None => "ready\n".to_owned(),
+        Some(error) => {
+            let kind = if error.is_capacity() { CAPACITY } else { "" };
+            format!("{kind}{}\n", error.to_string().replace('\n', " "))
+        }
     };
     let mut out = io::stdout().lock();
     // Whoever started us may be dead by now, which is no reason to follow.

@@ -207,3 +207,26 @@ fn a_watcher_sees_packets_and_what_they_meet() {
     let forwarded = (PORT_A, gureum_engine::Verdict::Forward(PORT_B));
     assert!(seen.contains(&forwarded), "{seen:?}");
 }
+
+/// A mistake in the engine costs a packet, not the daemon or anybody's connection.
+#[test]
+fn a_panic_loses_no_connection() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let tcp = Traffic::Ports { protocol: IpProtocol::TCP, from: 5001, to: 5001 };
+    let rules = [(true, tcp, "10.1.0.0/16"), (false, tcp, "10.1.0.0/16")];
+    let cloud = data.open(policy(&rules, 1));
+    let (a, b) = (Guest::connect(&cloud, PORT_A, A), Guest::connect(&cloud, PORT_B, B));
+    let listener = b.listen(5001);
+    let mut client = a.dial((B, 5001)).expect("connected");
+    let (mut server, _) = listener.accept().expect("accepted");
+    let applied = cloud.datapath().apply(policy(&[], 2).into()).blocking_recv();
+    assert_eq!(applied, Ok(2));
+    cloud.datapath().run(|_, _| panic!("on purpose")).blocking_recv().expect_err("no answer");
+    client.write_all(b"after").expect("sent");
+    server.set_read_timeout(Some(10 * SECOND)).expect("set");
+    server.read_exact(&mut [0; 5]).expect("received");
+    dial(&a.namespace, (B, 5001)).expect_err("a new connection has no rule");
+}

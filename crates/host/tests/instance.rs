@@ -10,7 +10,6 @@ use std::{
     io::Read,
     net::Ipv4Addr,
     os::fd::OwnedFd,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -239,8 +238,17 @@ fn bounded(data: &Data, instances: &Instances, id: &InstanceId) {
     let line = "i=0; while [ $i -lt 600 ]; do sleep 5 & i=$((i+1)); done; wait";
     let (_, text) = shell(instances, id, line);
     assert!(text.contains("fork"), "{text}");
+    // 512 MB of memory, whatever the machine has.
+    let (code, text) = shell(instances, id, "python3 -c 'x = bytearray(700 << 20)'; echo $?");
+    assert!(code == 0 && text.contains("137"), "{text}");
+    // What was written and removed is given back: an idle instance keeps 10 MB at most.
+    shell(instances, id, "sync; fstrim / 2>/dev/null");
     let disk = data.dir.path().join("instances").join(id.as_str()).join("disk.img");
-    assert!(Path::new(&disk).exists());
+    wait_for("the disk to shrink", 30 * SECOND, || {
+        let blocks = std::os::unix::fs::MetadataExt::blocks(&disk.metadata().expect("a disk"));
+        println!("disk {} kB", blocks / 2);
+        blocks * 512 < 10 << 20
+    });
 }
 
 /// The daemon dies and comes back: the instance, its links and its traffic go on (traps 14).

@@ -48,6 +48,17 @@ pub struct PortLosses {
     pub send_failed: u64,
 }
 
+impl PortLosses {
+    /// The losses by the names of their drops, beside [`gureum_engine::DropReason::name`].
+    pub fn named(&self) -> [(&'static str, u64); 3] {
+        [
+            ("port-queue-full", self.queue_full),
+            ("unreadable", self.unreadable),
+            ("send-failed", self.send_failed),
+        ]
+    }
+}
+
 /// A packet and what it met, for whoever watches.
 #[derive(Clone, Debug)]
 pub struct TraceEvent {

@@ -11,7 +11,7 @@ mod watch;
 use std::{
     collections::HashMap,
     fs::OpenOptions,
-    io::{self, Write},
+    io::Write,
     os::unix::fs::OpenOptionsExt,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard},
@@ -119,9 +119,10 @@ impl Instances {
         let current = found.shim.is_some() && config.is_some_and(|c| c.start == spec.start);
         if !current {
             self.cgroups.destroy(spec.id.as_str())?;
-            self.launch(spec, &folder).inspect_err(|_| {
+            self.launch(spec, &folder).map_err(|error| {
                 // What is half there goes; the disk stays, it may have been started before.
                 let _ = self.cgroups.destroy(spec.id.as_str());
+                error.by_cause()
             })?;
         }
         self.watch.expect(&spec.id);
@@ -139,10 +140,10 @@ impl Instances {
         folder.create()?;
         let origin = folder.origin(&self.images, &spec.image)?;
         folder.write_spec(spec)?;
-        disk::make(&folder.file(DISK), spec.limits.disk_bytes).map_err(full)?;
+        disk::make(&folder.file(DISK), spec.limits.disk_bytes)?;
         let cloud = folder::cloud_layer(&self.layers, &self.cloud_files, origin.id_base)?;
         let guest = format!("{id}/guest");
-        let guest_entrances = self.cgroups.make_bounded(&guest, &spec.limits).map_err(full)?;
+        let guest_entrances = self.cgroups.make_bounded(&guest, &spec.limits)?;
         let guest_group = self.cgroups.group(&guest);
         guest_group.delegate(origin.id_base, origin.id_base)?;
         let own_group = self.shim_group(id);
@@ -431,19 +432,4 @@ impl Instances {
 /// anew each time.
 fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-/// A full disk or table is a lack of capacity, not a failure of the instance.
-fn full(error: HostError) -> HostError {
-    match &error {
-        HostError::Kernel { source, .. }
-            if matches!(
-                source.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ) =>
-        {
-            HostError::InsufficientCapacity(error.to_string())
-        }
-        _ => error,
-    }
 }

@@ -101,8 +101,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
     };
     supervisor::detach("gureum-shim").context(|| "detach")?;
     let outcome = Shim::set_up(PathBuf::from(folder));
-    let report = outcome.as_ref().map(drop).map_err(|error| HostError::Failed(error.to_string()));
-    supervisor::report(&report).context(|| "report")?;
+    supervisor::report(outcome.as_ref().err()).context(|| "report")?;
     outcome?.supervise()
 }
 
