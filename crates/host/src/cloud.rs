@@ -90,11 +90,11 @@ impl Cloud {
 
         let inbox = Inbox::new()?;
         let waker = inbox.waker();
-        let datapath = Arc::new(DataPath::start_noticed(
+        let datapath = Arc::new(DataPath::start_watched(
             &namespaces.fabric,
             config.policy,
             datapath::Settings { journal: Some(state.join("flows")), limits: config.limits },
-            Box::new(move |notice| waker.wake(Wake::Notice(notice))),
+            Box::new(move |port| waker.wake(Wake::LinkLost(port))),
         )?);
         let settings = Settings {
             data: data_dir.clone(),

@@ -241,6 +241,14 @@ fn bounded(data: &Data, instances: &Instances, id: &InstanceId) {
     // 512 MB of memory, whatever the machine has.
     let (code, text) = shell(instances, id, "python3 -c 'x = bytearray(700 << 20)'; echo $?");
     assert!(code == 0 && text.contains("137"), "{text}");
+    // A flooded console stays bounded and keeps nobody from being heard; the reboot that follows
+    // shows it.
+    shell(instances, id, "setsid yes flooded > /dev/console 2>&1 < /dev/null &");
+    wait_for("the console to be flooded", 10 * SECOND, || {
+        let console = instances.console(id).expect("a console");
+        assert!(console.len() <= 300 << 10, "{} bytes", console.len());
+        console.ends_with(b"flooded\r\n") && console.len() > 100 << 10
+    });
     // What was written and removed is given back: an idle instance keeps 10 MB at most.
     shell(instances, id, "sync; fstrim / 2>/dev/null");
     let disk = data.dir.path().join("instances").join(id.as_str()).join("disk.img");

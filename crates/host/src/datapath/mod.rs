@@ -76,15 +76,6 @@ pub struct TraceEvent {
     pub verdict: Verdict,
 }
 
-/// Something that the data path noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Notice {
-    /// The link of a port vanished.
-    LinkLost(PortIndex),
-    /// The guest behind a port accepted its lease.
-    Leased(PortIndex),
-}
-
 /// How a data path is set up.
 #[derive(Debug)]
 pub struct Settings {
@@ -94,8 +85,8 @@ pub struct Settings {
     pub limits: Limits,
 }
 
-/// Where notices go; called on the data path, so it must not wait.
-pub(crate) type NoticeSink = Box<dyn Fn(Notice) + Send>;
+/// Who is told of a port whose link vanished; called on the data path, so it must not wait.
+pub(crate) type LostLinks = Box<dyn Fn(PortIndex) + Send>;
 
 type Inspection = Box<dyn FnOnce(&Policy, &mut State) + Send>;
 
@@ -121,14 +112,14 @@ pub struct DataPath {
 impl DataPath {
     /// Starts it in the fabric's namespace. It forwards nothing before it has ports.
     pub fn start(fabric: &Namespace, policy: Arc<Policy>, settings: Settings) -> Result<Self> {
-        Self::start_noticed(fabric, policy, settings, Box::new(|_| ()))
+        Self::start_watched(fabric, policy, settings, Box::new(|_| ()))
     }
 
-    pub(crate) fn start_noticed(
+    pub(crate) fn start_watched(
         fabric: &Namespace,
         policy: Arc<Policy>,
         settings: Settings,
-        notices: NoticeSink,
+        lost_links: LostLinks,
     ) -> Result<Self> {
         raise_open_files()?;
         let (commands, inbox) = mpsc::channel();
@@ -141,8 +132,9 @@ impl DataPath {
             let (wake, applied) = (wake.clone(), applied.clone());
             let fabric = fabric.try_clone().context(|| "keep the fabric")?;
             let body = move || {
-                let made =
-                    worker::Worker::new(&fabric, policy, settings, inbox, wake, applied, notices);
+                let made = worker::Worker::new(
+                    &fabric, policy, settings, inbox, wake, applied, lost_links,
+                );
                 match made {
                     Err(error) => drop(started.send(Err(error))),
                     Ok(worker) => {

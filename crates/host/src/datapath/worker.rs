@@ -30,7 +30,7 @@ use nix::{
 };
 
 use super::{
-    Command, Notice, NoticeSink, Settings, TraceEvent,
+    Command, LostLinks, Settings, TraceEvent,
     journal::Journal,
     monotonic_now,
     ports::{Ports, port_of_key},
@@ -59,7 +59,6 @@ const WATCHED_HEAD: usize = 256;
 struct Outlet<'a> {
     ports: &'a mut Ports,
     journal: &'a mut Option<Journal>,
-    notices: &'a NoticeSink,
 }
 
 impl Output for Outlet<'_> {
@@ -73,9 +72,8 @@ impl Output for Outlet<'_> {
         }
     }
 
-    fn dhcp_lease(&mut self, port: PortIndex) {
-        (self.notices)(Notice::Leased(port));
-    }
+    /// Whether a guest has its address is seen in its namespace, not believed.
+    fn dhcp_lease(&mut self, _: PortIndex) {}
 }
 
 pub(super) struct Worker {
@@ -91,7 +89,7 @@ pub(super) struct Worker {
     inbox: mpsc::Receiver<Command>,
     wake: Arc<EventFd>,
     applied: Arc<AtomicU64>,
-    notices: NoticeSink,
+    lost_links: LostLinks,
     watchers: Vec<tokio::sync::mpsc::Sender<TraceEvent>>,
     portion: usize,
 }
@@ -105,7 +103,7 @@ impl Worker {
         inbox: mpsc::Receiver<Command>,
         wake: Arc<EventFd>,
         applied: Arc<AtomicU64>,
-        notices: NoticeSink,
+        lost_links: LostLinks,
     ) -> Result<Self> {
         fabric.enter().context(|| "enter the fabric")?;
         prefer_this_thread();
@@ -146,7 +144,7 @@ impl Worker {
             inbox,
             wake,
             applied,
-            notices,
+            lost_links,
             watchers: Vec::new(),
             portion: 0,
         })
@@ -223,11 +221,7 @@ impl Worker {
                 continue;
             };
             let mut packet = Packet { offload: slot.offload(), frame: slot.frame() };
-            let mut out = Outlet {
-                ports: &mut self.ports,
-                journal: &mut self.journal,
-                notices: &self.notices,
-            };
+            let mut out = Outlet { ports: &mut self.ports, journal: &mut self.journal };
             let (policy, state) = (&*self.policy, &mut self.state);
             let verdict = if self.watchers.is_empty() {
                 process(policy, state, index, &mut packet, now, &mut out, &mut NoTrace)
@@ -287,8 +281,7 @@ impl Worker {
     fn tick(&mut self) {
         // One read takes all ticks that have passed.
         let _ = self.timer.wait();
-        let mut out =
-            Outlet { ports: &mut self.ports, journal: &mut self.journal, notices: &self.notices };
+        let mut out = Outlet { ports: &mut self.ports, journal: &mut self.journal };
         expire(&mut self.state, monotonic_now(), &mut out);
         self.ports.portion(self.portion, PORTION).for_each(|port| port.count_losses());
         self.portion += PORTION;
@@ -319,7 +312,7 @@ impl Worker {
             .collect();
         for index in lost {
             self.ports.remove(index);
-            (self.notices)(Notice::LinkLost(index));
+            (self.lost_links)(index);
         }
     }
 }

@@ -325,24 +325,24 @@ impl Instances {
     /// Connects a port anew whose link the guest deleted (traps 18). Whether it was an instance's
     /// that lives.
     fn reconnect(&self, port: PortIndex) -> Result<bool> {
-        for found in self.observe()? {
-            let turn = self.turn(&found.id);
-            let _turn = hold(&turn);
-            let spec = Folder::of(&self.folder, &found.id).spec();
-            let mut interfaces = spec.into_iter().flat_map(|spec| spec.interfaces);
-            let Some(interface) = interfaces.find(|interface| interface.port == port) else {
-                continue;
-            };
-            if self.find(&found.id)?.init.is_none() {
-                return Ok(false);
-            }
-            let network = self.network(&found.id)?;
-            let name = format!("eth{}", interface.device_index);
-            let lost = !fabric::is_connected(&self.fabric, port, &name, &network)?;
-            self.connect_interface(&network, &interface)?;
-            return Ok(lost);
+        let owns = |id: &InstanceId| {
+            let spec = Folder::of(&self.folder, id).spec()?;
+            spec.interfaces.into_iter().find(|interface| interface.port == port)
+        };
+        let ids = self.observe()?.into_iter().map(|found| found.id);
+        let Some(id) = ids.into_iter().find(|id| owns(id).is_some()) else { return Ok(false) };
+        let turn = self.turn(&id);
+        let _turn = hold(&turn);
+        // Asked again: whoever had the turn may have detached it.
+        let Some(interface) = owns(&id) else { return Ok(false) };
+        if self.find(&id)?.init.is_none() {
+            return Ok(false);
         }
-        Ok(false)
+        let network = self.network(&id)?;
+        let name = format!("eth{}", interface.device_index);
+        let lost = !fabric::is_connected(&self.fabric, port, &name, &network)?;
+        self.connect_interface(&network, &interface)?;
+        Ok(lost)
     }
 
     /// Clears up after an instance that ended by itself, unless somebody is busy with it.

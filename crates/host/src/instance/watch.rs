@@ -8,10 +8,10 @@ use std::{
     os::fd::AsFd,
     sync::{Arc, Mutex, Weak, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use gureum_types::{InstanceId, host::HostEvent};
+use gureum_types::{InstanceId, PortIndex, host::HostEvent};
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
@@ -23,18 +23,19 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{Instances, folder::Folder, hold};
 use crate::{
-    datapath::Notice,
     error::{Context, Result},
     shim::config::Phase,
 };
 
 const LOOK: Duration = Duration::from_millis(200);
+/// Between two times that a port's lost link is made anew.
+const RECONNECT: Duration = Duration::from_secs(1);
 
 /// What wakes the watcher.
 #[derive(Debug)]
 pub(crate) enum Wake {
-    /// The data path noticed something.
-    Notice(Notice),
+    /// The link of a port vanished.
+    LinkLost(PortIndex),
     /// This instance is expected to run.
     Expect(InstanceId),
     /// This instance is being switched off on purpose.
@@ -123,6 +124,10 @@ struct Watcher {
     events: UnboundedSender<HostEvent>,
     inotify: Inotify,
     expected: HashMap<InstanceId, Expected>,
+    /// Ports without a link and when they are connected.
+    lost: HashMap<PortIndex, Instant>,
+    /// When ports were connected lately.
+    reconnected: HashMap<PortIndex, Instant>,
 }
 
 /// Starts the watcher. It ends with the instances.
@@ -132,9 +137,16 @@ pub(super) fn start(instances: &Arc<Instances>, inbox: Inbox) -> Result<()> {
     let flags = InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC;
     let inotify = Inotify::init(flags).context(|| "watch files")?;
     let bell = waker.bell;
-    let expected = HashMap::new();
-    let instances = Arc::downgrade(instances);
-    let watcher = Watcher { instances, wakes, bell, events, inotify, expected };
+    let watcher = Watcher {
+        instances: Arc::downgrade(instances),
+        wakes,
+        bell,
+        events,
+        inotify,
+        expected: HashMap::new(),
+        lost: HashMap::new(),
+        reconnected: HashMap::new(),
+    };
     thread::Builder::new()
         .name("gureum-watch".into())
         .spawn(|| watcher.run())
@@ -147,7 +159,7 @@ impl Watcher {
         loop {
             // Shims that vanish with their group leave no file behind, hence a slow look too.
             let booting = self.expected.values().any(|expected| !expected.settled);
-            let patience = if booting { LOOK } else { 5 * LOOK };
+            let patience = if booting || !self.lost.is_empty() { LOOK } else { 5 * LOOK };
             let mut fds = [
                 PollFd::new(self.bell.as_fd(), PollFlags::POLLIN),
                 PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN),
@@ -164,6 +176,7 @@ impl Watcher {
             while let Ok(wake) = self.wakes.try_recv() {
                 self.obey(&instances, wake);
             }
+            self.reconnect(&instances);
             // Which file changed does not matter: few instances, cheap looks.
             let _ = self.inotify.read_events();
             let ids: Vec<_> = self.expected.keys().cloned().collect();
@@ -192,15 +205,30 @@ impl Watcher {
                 self.expected.insert(id, Expected { watches, ready, ended, settled: ended });
             }
             Wake::Forget(id) => self.stop_watching(&id),
-            Wake::Notice(Notice::Leased(_)) => {}
-            Wake::Notice(Notice::LinkLost(port)) => match instances.reconnect(port) {
+            Wake::LinkLost(port) => {
+                // A guest that deletes its link over and over waits longer than we do.
+                let due = self.reconnected.get(&port).map(|last| *last + RECONNECT);
+                self.lost.insert(port, due.unwrap_or_else(Instant::now));
+            }
+        }
+    }
+
+    /// Connects lost ports whose time has come.
+    fn reconnect(&mut self, instances: &Instances) {
+        let now = Instant::now();
+        let due: Vec<_> =
+            self.lost.extract_if(|_, due| *due <= now).map(|(port, _)| port).collect();
+        for port in due {
+            self.reconnected.retain(|_, last| now < *last + RECONNECT);
+            self.reconnected.insert(port, now);
+            match instances.reconnect(port) {
                 Ok(true) => self.tell(HostEvent::LinkLost(port)),
                 Ok(false) => {}
                 Err(error) => {
                     tracing::warn!(%error, %port, "a lost link cannot be made anew");
                     self.tell(HostEvent::LinkLost(port));
                 }
-            },
+            }
         }
     }
 

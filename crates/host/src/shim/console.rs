@@ -5,6 +5,7 @@ use std::{
     io::{self, Read, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use nix::{
@@ -16,6 +17,10 @@ use super::config::CONSOLE;
 
 /// At this size the newest file becomes the older one. EC2 itself keeps 64 kB.
 const ROTATE: u64 = 128 << 10;
+
+/// After this many reads in a row the console is flooded, and its reader pauses.
+const FLOOD: u32 = 16;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The near end of the console.
 #[derive(Debug)]
@@ -53,7 +58,13 @@ impl Console {
     /// Writes down what the guest has put out. A full disk loses output, not the guest.
     pub(super) fn drain(&mut self) {
         let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = self.master.read(&mut buffer) {
+        for turn in 0.. {
+            if turn == FLOOD {
+                // The shim has no processor limit of its own; the guest's writes wait meanwhile.
+                std::thread::sleep(PAUSE);
+                return;
+            }
+            let Ok(count @ 1..) = self.master.read(&mut buffer) else { return };
             if self.length >= ROTATE && self.rotate().is_ok() {
                 self.length = 0;
             }
