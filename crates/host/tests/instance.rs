@@ -1,7 +1,6 @@
 //! Real instances on the real machine image: boot, reboot, stop, exec, and nothing left after.
 //!
-//! The image is looked for in `GUREUM_IMAGE_DIR`, else in `/var/cache/gureum/images`; `make image`
-//! builds it.
+//! The image is looked for in `GUREUM_IMAGES_DIR`, else below the cache folder; `make image` builds it.
 
 mod common;
 

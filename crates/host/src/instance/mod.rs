@@ -159,7 +159,7 @@ impl Instances {
             id_count: origin.id_count,
             hostname: spec.hostname.clone(),
             seed: folder::seed(spec),
-            init: "/usr/lib/systemd/systemd".into(),
+            init: "/sbin/init".into(),
         };
         folder.write(CONFIG, &config)?;
         let log = folder.file("shim.log");

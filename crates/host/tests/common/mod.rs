@@ -97,9 +97,15 @@ impl Drop for Data {
     }
 }
 
+/// Where `make image` puts images, by the same rules.
 pub fn images() -> PathBuf {
-    let default = || "/var/cache/gureum/images".into();
-    std::env::var_os("GUREUM_IMAGE_DIR").map_or_else(default, PathBuf::from)
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(images) = variable("GUREUM_IMAGES_DIR") {
+        return images.into();
+    }
+    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || PathBuf::from(variable("HOME").unwrap_or_else(|| "/root".into()));
+    cache.unwrap_or_else(|| home().join(".cache")).join("gureum/images")
 }
 
 pub fn mac(last: u8) -> [u8; 6] {
