@@ -30,6 +30,7 @@ class Ground:
         other = ec2.create_vpc(CidrBlock="10.2.0.0/16")["Vpc"]
         self.other_vpc = other["VpcId"]
         self.cidr_association = other["CidrBlockAssociationSet"][0]["AssociationId"]
+        self.plain_vpc = ec2.create_vpc(CidrBlock="10.4.0.0/16")["Vpc"]["VpcId"]
         self.subnet = self.make_subnet(self.vpc, "10.1.1.0/24", "a")
         self.subnet_c = self.make_subnet(self.vpc, "10.1.2.0/24", "c")
         self.subnet_b = self.make_subnet(self.vpc, "10.1.3.0/24", "b")
@@ -146,7 +147,7 @@ class Ground:
         self.second_attachment = second["Attachment"]["AttachmentId"]
         ec2.get_waiter("instance_status_ok").wait(
             InstanceIds=[self.instance, self.protected],
-            WaiterConfig={"Delay": 1, "MaxAttempts": 60},
+            WaiterConfig={"Delay": 0.2, "MaxAttempts": 300},
         )
 
     def make_subnet(self, vpc, cidr, zone):

@@ -227,7 +227,7 @@ def differences(before, after):
 def settle(ec2, ids, state):
     """Waits until instances are in a state, asking often."""
     waiter = ec2.get_waiter(f"instance_{state}")
-    waiter.wait(InstanceIds=ids, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    waiter.wait(InstanceIds=ids, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300})
 
 
 def instances(ec2, ids):

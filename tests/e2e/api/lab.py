@@ -499,7 +499,6 @@ def run_instances():
                 "RootDeviceType": "ebs",
                 "Architecture": "x86_64",
                 "SourceDestCheck": True,
-                "PublicIpAddress": None,
             },
             name,
         )

@@ -138,7 +138,7 @@ def status():
     world = the()
     identifier = world.launch()["InstanceId"]
     world.ec2.get_waiter("instance_status_ok").wait(
-        InstanceIds=[identifier], WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        InstanceIds=[identifier], WaiterConfig={"Delay": 0.2, "MaxAttempts": 300}
     )
     [shown] = world.ec2.describe_instance_status(InstanceIds=[identifier])["InstanceStatuses"]
     shows(
@@ -327,7 +327,7 @@ def interfaces():
     same(len(world.shown(instance["InstanceId"])["NetworkInterfaces"]), 2, "on the instance")
     ec2.detach_network_interface(AttachmentId=attachment)
     ec2.get_waiter("network_interface_available").wait(
-        NetworkInterfaceIds=[identifier], WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+        NetworkInterfaceIds=[identifier], WaiterConfig={"Delay": 0.2, "MaxAttempts": 100}
     )
     shows(shown(), {"Status": "available", "Attachment": None}, "detached")
     ec2.attach_network_interface(

@@ -21,10 +21,10 @@ _before = None
 def fill(value, names):
     """Replaces `{name}`, in texts of any depth; a text that is only that becomes the thing."""
     if isinstance(value, str):
-        whole = re.fullmatch(r"\{([a-z_]+)\}", value)
+        whole = re.fullmatch(r"\{([a-z]\w*)\}", value)
         if whole:
             return names[whole[1]]
-        return re.sub(r"\{([a-z_]+)\}", lambda found: names[found[1]], value)
+        return re.sub(r"\{([a-z]\w*)\}", lambda found: names[found[1]], value)
     if isinstance(value, dict):
         return {key: fill(one, names) for key, one in value.items()}
     if isinstance(value, list):

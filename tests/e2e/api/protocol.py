@@ -125,7 +125,7 @@ def success_form():
 
 REHEARSALS = [
     ("CreateVpc", {"CidrBlock": "10.9.0.0/16"}),
-    ("DeleteVpc", {"VpcId": "{far_vpc}"}),
+    ("DeleteVpc", {"VpcId": "{plain_vpc}"}),
     ("AssociateRouteTable", {"RouteTableId": "{rtb2}", "SubnetId": "{bare}"}),
     ("CreateSubnet", {"VpcId": "{vpc}", "CidrBlock": "10.1.9.0/24"}),
     ("DeleteSubnet", {"SubnetId": "{bare}"}),
@@ -219,7 +219,7 @@ def signatures():
             raise AssertionError(f"{header} was accepted")
 
 
-FAST = {"Delay": 1, "MaxAttempts": 20}
+FAST = {"Delay": 0.2, "MaxAttempts": 150}
 
 
 @case("waiters: that something exists (API-13)")
