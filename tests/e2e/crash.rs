@@ -214,6 +214,8 @@ fn hosts_return_after_the_machine_died_with_data_and_addresses() {
     cloud.start().ok();
 
     stage.ec2 = Ec2::connect(cloud.port());
+    wait("it can be entered", PATIENCE, || cloud.exec(&host.id, "true").status == 0);
+    wait("it lets one in", PATIENCE, || stage.login(&host.public, "true").status == 0);
     stage.wait_ready(&host.id);
     let returned = stage.host(&host.id);
     assert_eq!((&returned.private, &returned.public), (&host.private, &host.public));

@@ -303,6 +303,16 @@ impl Cloud {
         self.gureum("internet", ["--", "bash", "-c", shell])
     }
 
+    /// The address that clients in the simulated internet come from.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn internet_address(&self) -> String {
+        let route = self.internet("ip -o route get 198.18.0.1").ok();
+        let source = route.split_whitespace().skip_while(|word| *word != "src").nth(1);
+        source.unwrap_or_else(|| panic!("no source address: {route}")).to_owned()
+    }
+
     /// Runs a shell command in an instance as root, out of band.
     pub fn exec(&self, instance: &str, shell: &str) -> Done {
         self.gureum("exec", [instance, "--", "bash", "-c", shell])

@@ -51,8 +51,7 @@ impl<'a> Stage<'a> {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("chmod");
         let make = [("GroupName", "stage"), ("GroupDescription", "stage"), ("VpcId", &*vpc)];
         let group = ec2.call("CreateSecurityGroup", &make).text("groupId");
-        let client = cloud.internet("curl -sS --max-time 10 http://checkip.amazonaws.com").ok();
-        let client = client.trim().to_owned();
+        let client = cloud.internet_address();
         let mut stage = Self { cloud, ec2, key: file, group, image: String::new(), client };
         let client = format!("{}/32", stage.client);
         stage.ingress("AuthorizeSecurityGroupIngress", "tcp", 22, &client);

@@ -37,7 +37,11 @@ impl Traces {
             cgroups(&cgroup).iter().flat_map(|it| members(it)).collect();
         processes.insert(cloud.daemon_pid());
         let ours = namespaces_of(&PathBuf::from("/proc/self"));
-        let theirs = processes.iter().flat_map(|pid| namespaces_of(&process(*pid)));
+        let theirs = processes.iter().flat_map(|pid| {
+            let mut found = namespaces_of(&process(*pid));
+            found.extend(held_by(&process(*pid)));
+            found
+        });
         let namespaces = theirs.filter(|it| !ours.contains(it)).collect();
         Self { data_dir: cloud.data_dir().to_owned(), cgroup, processes, namespaces }
     }
@@ -60,11 +64,8 @@ impl Traces {
             for namespace in namespaces_of(&folder).intersection(&self.namespaces) {
                 left.push(format!("process {pid} in {namespace}"));
             }
-            for entry in fs::read_dir(folder.join("fd")).into_iter().flatten().flatten() {
-                let target = fs::read_link(entry.path()).unwrap_or_default();
-                if self.namespaces.contains(target.to_string_lossy().as_ref()) {
-                    left.push(format!("process {pid} holds {}", target.display()));
-                }
+            for namespace in held_by(&folder).intersection(&self.namespaces) {
+                left.push(format!("process {pid} holds {namespace}"));
             }
             let mounts = fs::read(folder.join("mountinfo")).unwrap_or_default();
             for line in mounts.split(|byte| *byte == b'\n') {
@@ -139,6 +140,14 @@ fn process(pid: i32) -> PathBuf {
 fn namespaces_of(process: &Path) -> BTreeSet<String> {
     let link = |kind: &&str| fs::read_link(process.join("ns").join(kind)).ok();
     KINDS.iter().filter_map(link).map(|it| it.to_string_lossy().into_owned()).collect()
+}
+
+/// The namespaces that a process has open as files.
+fn held_by(process: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+    let targets = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
+    let names = targets.map(|target| target.to_string_lossy().into_owned());
+    names.filter(|it| KINDS.iter().any(|kind| it.starts_with(&format!("{kind}:[")))).collect()
 }
 
 /// The folders of that name in all cgroup hierarchies, and those below them.
