@@ -4,8 +4,11 @@ mod common;
 
 use common::{Cloud, Wishes};
 
+/// An operation, its parameters, the code, a part of the message.
+type Refused<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+
 /// Makes calls that must be refused, and checks that the records stay as they are.
-async fn refused(cloud: &Cloud, calls: &[(&str, &[(&str, &str)], &str, &str)]) {
+async fn refused(cloud: &Cloud, calls: &[Refused<'_>]) {
     for (action, parameters, code, message) in calls {
         let before = cloud.control.snapshot().revision();
         let reply = cloud.ec2(action, parameters).await;

@@ -228,6 +228,12 @@ impl Reconciler {
 
     /// What ran and runs no longer is run again, later each time, and at last not at all.
     fn died(&self, id: &InstanceId) {
+        let records = self.store.snapshot();
+        let running = InstanceState::Running;
+        if instance(&records, id).is_none_or(|(_, found)| found.state != running) {
+            // It was to end anyway, or its launch tells by itself that it failed.
+            return;
+        }
         let failures = self.memory(id, |it| {
             it.plugged = None;
             it.put_off();

@@ -261,17 +261,10 @@ impl WantedAddresses<'_> {
             chosen = allocate::private_addresses(call, records, subnet, 1, &others)?;
         }
         chosen.extend(others);
-        let more = match usize::try_from(self.secondary_count.unwrap_or(0)) {
-            Ok(count) => count,
-            Err(_) => {
-                let reason = "It cannot be negative.";
-                let count = self.secondary_count.unwrap_or(0);
-                return Err(ApiError::invalid_value(
-                    count,
-                    "secondaryPrivateIpAddressCount",
-                    reason,
-                ));
-            }
+        let count = self.secondary_count.unwrap_or(0);
+        let Ok(more) = usize::try_from(count) else {
+            let (name, reason) = ("secondaryPrivateIpAddressCount", "It cannot be negative.");
+            return Err(ApiError::invalid_value(count, name, reason));
         };
         allocate::check_address_count(chosen.len().saturating_add(more), limit)?;
         chosen.extend(allocate::private_addresses(call, records, subnet, more, &chosen)?);
