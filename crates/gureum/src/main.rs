@@ -8,7 +8,7 @@ mod daemon;
 
 use std::{
     ffi::OsString,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::Path,
     process::ExitCode,
 };
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             gureum_host::shim::run(rest.iter().cloned()).map(|()| 0)
         }
         Some((command, rest)) if command == "exec" && is_inside(rest) => {
+            take_terminal();
             gureum_host::exec::run(rest.iter().cloned())
         }
         _ => return cli::run(),
@@ -36,6 +37,16 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Makes the terminal that we were given ours, so that the kernel tells us when its size changes
+/// and when the one who gave it is gone.
+fn take_terminal() {
+    if io::stdin().is_terminal() {
+        // Somebody's own terminal, beside a pipe for output, stays with its session.
+        let _ = rustix::process::setsid();
+        let _ = rustix::process::ioctl_tiocsctty(io::stdin());
     }
 }
 

@@ -205,7 +205,7 @@ fn exec_gives_a_terminal_of_our_size_and_leaves_ours_as_it_was() {
     tcsetwinsize(&near, size).expect("a size");
     let before = tcgetattr(&far).expect("attributes");
 
-    let script = "stty size; IFS= read -r line; echo \"got $line\"; exit 9";
+    let script = "stty sane; stty size; IFS= read -r line; echo \"got $line\"; exit 9";
     let mut command = daemon.gureum(&["exec", "WEB", "--", "sh", "-c", script]);
     let end = || Stdio::from(far.try_clone().expect("a copy"));
     let mut child = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("it starts");

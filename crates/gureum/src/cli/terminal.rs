@@ -38,6 +38,10 @@ impl Relay {
         let name = rustix::pty::ptsname(&near, Vec::new())?;
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let far = rustix::fs::open(&name, flags, Mode::empty())?;
+        // The program has a terminal of its own behind ours: lines, echo and ^C are its business.
+        let mut plain = tcgetattr(&far)?;
+        plain.make_raw();
+        tcsetattr(&far, OptionalActions::Now, &plain)?;
         copy_size(&near);
         let raw = RawMode::enter()?;
         watch_signals(near.try_clone()?, raw.saved.clone())?;

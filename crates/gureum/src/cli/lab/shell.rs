@@ -51,7 +51,7 @@ impl Shell {
             unreachable!("both are pipes");
         };
         let group = child.id();
-        end_with_us(group).map_err(failed)?;
+        end_with_us(group, folder.clone()).map_err(failed)?;
         let (sender, ended) = mpsc::channel();
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -188,7 +188,7 @@ fn make_folder() -> io::Result<PathBuf> {
 }
 
 /// Ends the group when we are interrupted: background jobs of bash ignore ^C.
-fn end_with_us(group: u32) -> io::Result<()> {
+fn end_with_us(group: u32, folder: PathBuf) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut interrupted, mut ended) = {
@@ -205,6 +205,7 @@ fn end_with_us(group: u32) -> io::Result<()> {
         if let Some(group) = pid(group) {
             let _ = kill_process_group(group, Signal::KILL);
         }
+        let _ = fs::remove_dir_all(&folder);
         std::process::exit(128 + kind.as_raw_value());
     });
     Ok(())
