@@ -81,9 +81,8 @@ pub(super) fn stop(daemon: &Daemon, everything: bool) -> Result<bool, CliError> 
 /// thread is gone: until then its files and locks are held.
 fn alive(pid: u32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    let ended = stat
-        .rsplit_once(')')
-        .is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']));
+    let ended =
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']));
     let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
     !ended || threads > 1
 }
