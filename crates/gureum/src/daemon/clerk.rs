@@ -25,14 +25,29 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use super::{CLIENT, End, desk::Desk};
+use super::{
+    CLIENT, End,
+    desk::{Answered, Desk},
+};
 use crate::{
     admin::{InstanceRow, Reply, Request, Status, WhyArgs},
     cli::paths,
 };
 
-/// How the daemon shall end, and whom to tell when it has.
-pub(super) type Stop = (End, Option<oneshot::Sender<()>>);
+/// How the daemon shall end, and who asked.
+pub(super) struct Stop {
+    pub(super) end: End,
+    /// Who asked, unless it was a signal.
+    pub(super) by: Option<Asker>,
+}
+
+/// Somebody who waits until the daemon has ended.
+pub(super) struct Asker {
+    /// Dropped when everything is gone.
+    pub(super) until_gone: oneshot::Sender<()>,
+    /// Ends when they have been answered.
+    pub(super) answered: oneshot::Receiver<()>,
+}
 
 /// The name of the simulated internet in questions.
 const INTERNET: &str = "internet";
@@ -58,11 +73,10 @@ pub(super) struct Clerk {
 type Answer<T> = Result<T, String>;
 
 impl Desk for Clerk {
-    fn answer(&self, request: Request, descriptors: Vec<OwnedFd>) -> (Reply, Vec<OwnedFd>) {
+    fn answer(&self, request: Request, descriptors: Vec<OwnedFd>) -> Answered {
         let reply = match request {
-            Request::Internet => {
-                return self.internet().unwrap_or_else(|e| (Reply::Error(e), vec![]));
-            }
+            Request::Internet => return self.internet().unwrap_or_else(|e| Reply::Error(e).into()),
+            Request::Down { everything } => return self.down(everything),
             Request::Status => self.status().map(Reply::Status),
             Request::Instances => Ok(Reply::Instances(self.rows(self.control.instances()))),
             Request::Resolve { name } => {
@@ -76,9 +90,8 @@ impl Desk for Clerk {
                 self.exec(&id, &request, descriptors).map(Reply::Exited)
             }
             Request::Reset { account } => self.reset(account.as_deref()),
-            Request::Down { everything } => self.down(everything),
         };
-        (reply.unwrap_or_else(Reply::Error), Vec::new())
+        reply.unwrap_or_else(Reply::Error).into()
     }
 }
 
@@ -91,10 +104,11 @@ impl Clerk {
         })
     }
 
-    fn internet(&self) -> Answer<(Reply, Vec<OwnedFd>)> {
+    fn internet(&self) -> Answer<Answered> {
         let namespaces = self.cloud()?.internet_namespaces().map_err(|e| e.to_string())?;
         let reply = Reply::Internet { ca_bundle: paths::ca_bundle(&self.data_dir) };
-        Ok((reply, vec![namespaces.user, namespaces.network]))
+        let descriptors = vec![namespaces.user, namespaces.network];
+        Ok(Answered { reply, descriptors, until_written: None })
     }
 
     fn status(&self) -> Answer<Status> {
@@ -227,14 +241,18 @@ impl Clerk {
         done.map(|()| Reply::Done).map_err(|error| error.to_string())
     }
 
-    fn down(&self, everything: bool) -> Answer<Reply> {
+    fn down(&self, everything: bool) -> Answered {
         let end = if everything { End::Everything } else { End::Daemon };
-        let (tell, told) = oneshot::channel();
-        let gone = "the daemon is already going down".to_owned();
-        self.stop.blocking_send((end, Some(tell))).map_err(|_| gone)?;
+        let (until_gone, gone) = oneshot::channel();
+        let (until_written, answered) = oneshot::channel();
+        let by = Some(Asker { until_gone, answered });
+        if self.stop.blocking_send(Stop { end, by }).is_err() {
+            return Reply::Error("the daemon is already going down".to_owned()).into();
+        }
         // The sender is dropped when everything is gone; nothing is ever sent.
-        let _ = told.blocking_recv();
-        Ok(Reply::Done)
+        let _ = gone.blocking_recv();
+        let until_written = Some(until_written);
+        Answered { reply: Reply::Done, descriptors: Vec::new(), until_written }
     }
 
     fn why(&self, question: &WhyArgs) -> Answer<Reply> {

@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use crate::{
@@ -31,10 +32,27 @@ use crate::{
 /// How long to wait after an accept that failed, as for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Answers requests; the descriptors that come with one and go with the answer beside it.
+/// Answers requests.
 pub(crate) trait Desk: Send + Sync + 'static {
-    /// Answers one request. What cannot be done is [`Reply::Error`].
-    fn answer(&self, request: Request, descriptors: Vec<OwnedFd>) -> (Reply, Vec<OwnedFd>);
+    /// Answers one request, with the descriptors that came beside it. What cannot be done is
+    /// [`Reply::Error`].
+    fn answer(&self, request: Request, descriptors: Vec<OwnedFd>) -> Answered;
+}
+
+/// An answer and what goes with it.
+pub(crate) struct Answered {
+    /// The answer.
+    pub(crate) reply: Reply,
+    /// Descriptors to go beside it.
+    pub(crate) descriptors: Vec<OwnedFd>,
+    /// Dropped when the answer has been written.
+    pub(crate) until_written: Option<oneshot::Sender<()>>,
+}
+
+impl From<Reply> for Answered {
+    fn from(reply: Reply) -> Self {
+        Self { reply, descriptors: Vec::new(), until_written: None }
+    }
 }
 
 /// Opens the socket, in place of one that a dead daemon left.
@@ -81,9 +99,9 @@ fn converse(stream: &UnixStream, desk: &dyn Desk) {
         // Asking whether somebody is here looks like this.
         Err(error) => return debug!(%error, "a request on the socket"),
     };
-    let (reply, descriptors) = match serde_json::from_str::<Request>(&line) {
+    let Answered { reply, descriptors, until_written } = match serde_json::from_str(&line) {
         Ok(request) => desk.answer(request, descriptors),
-        Err(error) => (Reply::Error(format!("the request is not understood: {error}")), Vec::new()),
+        Err(error) => Reply::Error(format!("the request is not understood: {error}")).into(),
     };
     let sent = serde_json::to_string(&reply).map_err(io::Error::other).and_then(|line| {
         let borrowed: Vec<_> = descriptors.iter().map(OwnedFd::as_fd).collect();
@@ -92,4 +110,5 @@ fn converse(stream: &UnixStream, desk: &dyn Desk) {
     if let Err(error) = sent {
         debug!(%error, "an answer on the socket");
     }
+    drop(until_written);
 }

@@ -8,6 +8,7 @@ mod desk;
 mod front;
 mod inside;
 mod machine;
+mod ownership;
 
 use std::{
     fs, io,
@@ -47,10 +48,10 @@ use tokio::{
     sync::mpsc,
     task::JoinHandle,
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use self::{
-    clerk::Clerk,
+    clerk::{Asker, Clerk, Stop},
     front::Front,
     inside::{InternetConnector, Shared},
     machine::Machine,
@@ -66,6 +67,8 @@ const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 const DOWN_PATIENCE: Duration = Duration::from_secs(20);
 /// How many events of the host may wait to be looked at.
 const EVENTS: usize = 1024;
+/// How long writing the last answer may take.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 /// Where the image that instances boot from keeps its trusted roots.
 const IMAGE_BUNDLE: &str = "debian-12/rootfs/etc/ssl/certs/ca-certificates.crt";
 /// Where distributions keep the machine's trusted roots.
@@ -234,13 +237,14 @@ async fn serve(options: UpOptions) -> Result<(), DaemonError> {
     });
     desk::serve(socket, clerk)
         .map_err(|error| DaemonError::new(format!("cannot serve the socket: {error}")))?;
+    give(&options);
     tokio::spawn(front.serve(api));
     info!(%listen, %tag, took = ?started.elapsed(), "up");
 
-    let end = wait_for_end(&mut stopping).await?;
+    let Stop { end, by } = wait_for_end(&mut stopping).await?;
     let (path, _folder) = paths::socket(&data_dir)
         .map_err(|error| DaemonError::file("find the socket in", &data_dir, &error))?;
-    if end.0 == End::Everything
+    if end == End::Everything
         && let Some(cloud) = cloud
     {
         // Nobody shall start again what goes down now.
@@ -248,9 +252,13 @@ async fn serve(options: UpOptions) -> Result<(), DaemonError> {
         take_down(cloud).await?;
     }
     let _ = fs::remove_file(path);
+    give(&options);
     info!("down");
-    // The one who asked is told when everything is gone.
-    drop(end.1);
+    if let Some(Asker { until_gone, answered }) = by {
+        drop(until_gone);
+        // They may have gone away themselves.
+        let _ = tokio::time::timeout(ANSWER_PATIENCE, answered).await;
+    }
     Ok(())
 }
 
@@ -265,6 +273,13 @@ struct Open {
 fn reconcile(control: &Arc<Control>, events: mpsc::Receiver<HostEvent>) -> JoinHandle<()> {
     let control = Arc::clone(control);
     tokio::spawn(async move { control.run(events).await })
+}
+
+/// Gives what root wrote to the owner; what cannot be given is still there to be used.
+fn give(options: &UpOptions) {
+    if let Err(error) = ownership::give_all(&options.data_dir, &options.owner) {
+        warn!(%error, "giving files to the person who called sudo");
+    }
 }
 
 fn version() -> String {
@@ -352,9 +367,7 @@ async fn open_cloud(
 }
 
 /// Waits until somebody says to stop: over the socket, or by a signal, which ends only the daemon.
-async fn wait_for_end(
-    stopping: &mut mpsc::Receiver<clerk::Stop>,
-) -> Result<clerk::Stop, DaemonError> {
+async fn wait_for_end(stopping: &mut mpsc::Receiver<Stop>) -> Result<Stop, DaemonError> {
     let on = |kind| signal(kind).map_err(|e| DaemonError::new(format!("cannot wait: {e}")));
     let (mut interrupt, mut terminate) =
         (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
@@ -369,7 +382,7 @@ async fn wait_for_end(
         eprintln!(
             "Instances keep running; `gureum up` finds them again, `gureum down` stops them."
         );
-        (End::Daemon, None)
+        Stop { end: End::Daemon, by: None }
     }))
 }
 
