@@ -58,11 +58,14 @@ fn give(
     if found.st_dev != device {
         return Ok(None);
     }
-    if found.st_uid == 0 {
+    let kind = FileType::from_raw_mode(found.st_mode);
+    // Another name of the same file may be somewhere else.
+    let elsewhere = kind == FileType::RegularFile && found.st_nlink > 1;
+    if found.st_uid == 0 && !elsewhere {
         let (uid, gid) = (Uid::from_raw(person.uid), Gid::from_raw(person.gid));
         chownat(folder, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
     }
-    if FileType::from_raw_mode(found.st_mode) != FileType::Directory {
+    if kind != FileType::Directory {
         return Ok(None);
     }
     openat(folder, name, FOLDER, Mode::empty()).map(Some)
