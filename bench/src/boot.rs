@@ -1,6 +1,7 @@
 //! How fast instances run and let one in, and what an idle one costs.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -8,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gureum_e2e::{Cloud, Done, Host, Stage};
+use gureum_e2e::{Cloud, Done, Host, Stage, processes_of};
 
 use crate::report::{Report, Target, median, millis};
 
@@ -84,7 +85,7 @@ fn repeat_until_in(command: &Command, start: Instant) -> Duration {
     }
 }
 
-/// What an idle instance takes of memory, without the page cache, and of disk.
+/// What an idle instance takes of memory and of disk.
 pub(crate) fn idle(cloud: &Cloud, hosts: &[Host], report: &mut Report) {
     thread::sleep(SETTLE);
     let memory: Vec<f64> = hosts.iter().map(|host| memory(&host.id)).collect();
@@ -103,20 +104,26 @@ pub(crate) fn idle(cloud: &Cloud, hosts: &[Host], report: &mut Report) {
     report.add("gureum exec of true", millis(median(&ping)), "ms", Target::Measured);
 }
 
-/// What the cgroup of an instance is charged: its processes and the kernel's memory for them.
-/// Pages of files are the machine's to take back, and those of the image are shared.
+/// The processes of an instance, its supervisor included, with their share of what they share,
+/// and what the kernel keeps for them. Files that are only cached are the machine's to drop.
 fn memory(id: &str) -> f64 {
     let group = find(Path::new("/sys/fs/cgroup"), id);
     let read = |name: &str| fs::read_to_string(group.join(name)).ok();
-    let total = read("memory.current").or_else(|| read("memory.usage_in_bytes"));
-    let total: f64 = total.expect("a memory group").trim().parse().expect("a number");
-    let stat = read("memory.stat").expect("memory.stat");
-    let of = |name: &str| {
-        let line = stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.and_then(|it| it.trim().parse::<f64>().ok())
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let kernel = read("memory.kmem.usage_in_bytes").and_then(|text| number(&text)).or_else(|| {
+        let stat = read("memory.stat")?;
+        stat.lines().find_map(|line| number(line.strip_prefix("kernel ")?))
+    });
+    let processes: BTreeSet<i32> = processes_of(id);
+    assert!(processes.len() >= 4, "{id} has a supervisor, an init and services: {processes:?}");
+    let share = |pid: i32| {
+        // One that ended meanwhile takes nothing.
+        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
+        line.and_then(|line| number(line.trim().trim_end_matches(" kB"))).unwrap_or(0.0) * 1024.0
     };
-    let files = |kind: &str| of(&format!("total_{kind}")).or_else(|| of(kind)).unwrap_or(0.0);
-    (total - files("inactive_file") - files("active_file")) / 1e6
+    let own: f64 = processes.into_iter().map(share).sum();
+    (own + kernel.expect("the kernel's memory of the group")) / 1e6
 }
 
 /// The group of that name that accounts for memory.

@@ -13,8 +13,10 @@ use crate::report::{Report, Target, median};
 const TURNS: usize = 3;
 /// Seconds of iperf3 a turn.
 const SECONDS: &str = "4";
-/// Pings a turn.
-const PINGS: &str = "300";
+/// Pings back to back: the path itself.
+const BACK_TO_BACK: &str = "-A -c 2000";
+/// Pings with pauses, in which the processors fall asleep: what the path and waking up cost.
+const WITH_PAUSES: &str = "-i 0.01 -c 200";
 
 /// Somewhere a command runs.
 trait Place {
@@ -88,14 +90,17 @@ pub(crate) fn measure(cloud: &Cloud, one: &Host, two: &Host, report: &mut Report
     let inside = (Instance(cloud, &one.id), Instance(cloud, &two.id));
     let (mut speeds, mut ratios, mut bare_speeds) = (Vec::new(), Vec::new(), Vec::new());
     let (mut trips, mut bare_trips) = (Vec::new(), Vec::new());
+    let (mut slow, mut bare_slow) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         let reference = throughput(&bare.0, &bare.1, "10.77.0.2");
         let speed = throughput(&inside.0, &inside.1, &two.private);
         bare_speeds.push(reference);
         speeds.push(speed);
         ratios.push(speed / reference);
-        bare_trips.push(round_trip(&bare.0, "10.77.0.2"));
-        trips.push(round_trip(&inside.0, &two.private));
+        bare_trips.push(round_trip(&bare.0, BACK_TO_BACK, "10.77.0.2"));
+        trips.push(round_trip(&inside.0, BACK_TO_BACK, &two.private));
+        bare_slow.push(round_trip(&bare.0, WITH_PAUSES, "10.77.0.2"));
+        slow.push(round_trip(&inside.0, WITH_PAUSES, &two.private));
     }
     let unit = "Gbit/s";
     report.add("TCP between two instances", median(&speeds), unit, Target::AtLeast(6.0));
@@ -108,6 +113,18 @@ pub(crate) fn measure(cloud: &Cloud, one: &Host, two: &Host, report: &mut Report
     );
     report.add("ping between two instances, p50", median(&trips), "us", Target::AtMost(60.0));
     report.add("ping over a bare veth pair, p50", median(&bare_trips), "us", Target::Measured);
+    report.add(
+        "ping every 10 ms between two instances, p50",
+        median(&slow),
+        "us",
+        Target::Measured,
+    );
+    report.add(
+        "ping every 10 ms over a bare veth pair, p50",
+        median(&bare_slow),
+        "us",
+        Target::Measured,
+    );
 }
 
 /// Gbit/s that iperf3's receiver saw.
@@ -128,10 +145,10 @@ fn throughput(client: &impl Place, server: &impl Place, address: &str) -> f64 {
 }
 
 /// The median round trip in microseconds.
-fn round_trip(from: &impl Place, address: &str) -> f64 {
-    let text = from.run(&format!("ping -n -i 0.005 -c {PINGS} {address}"));
+fn round_trip(from: &impl Place, how: &str, address: &str) -> f64 {
+    let text = from.run(&format!("ping -n {how} {address}"));
     let times = text.lines().filter_map(|line| line.split_once("time=")?.1.split(' ').next());
     let times: Vec<f64> = times.filter_map(|time| time.parse().ok()).collect();
-    assert!(times.len() > 200, "too few answers: {text}");
+    assert!(times.len() >= 150, "too few answers: {text}");
     median(&times) * 1000.0
 }

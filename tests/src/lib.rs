@@ -24,7 +24,7 @@ pub use ec2::{Answer, Ec2};
 use serde_json::Value;
 pub use stage::{Host, Stage};
 use tempfile::TempDir;
-pub use traces::{Traces, host_links};
+pub use traces::{Traces, host_links, processes_of};
 
 /// The variable that says to skip tests that need root.
 pub const SKIP_ROOT: &str = "GUREUM_SKIP_ROOT_TESTS";

@@ -169,6 +169,11 @@ pub(crate) fn cgroups(name: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The processes of all cgroups of that name and below them.
+pub fn processes_of(cgroup: &str) -> BTreeSet<i32> {
+    cgroups(cgroup).iter().flat_map(|it| members(it)).collect()
+}
+
 /// The processes right in a cgroup.
 pub(crate) fn members(cgroup: &Path) -> Vec<i32> {
     let text = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
