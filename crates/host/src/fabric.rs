@@ -112,8 +112,12 @@ fn configure_internet(
     let lo = there.link("lo").context(what)?.map_or(1, |lo| lo.index);
     there.set_up(lo).context(what)?;
     let client = std::slice::from_ref(&internet.client);
-    set_addresses(&mut there, lo, &internet.hosts).context(what)?;
     set_addresses(&mut there, link.index, client).context(what)?;
+    set_addresses(&mut there, lo, &internet.hosts).context(what)?;
+    // After the client's address, which these routes name and whose end would take them along.
+    for host in &internet.hosts {
+        there.replace_route(&to_host(*host, lo, internet.client)).context(what)?;
+    }
     there.replace_neighbour(link.index, GATEWAY, FABRIC_ROUTER_MAC).context(what)?;
     there
         .replace_route(&Route {
@@ -126,11 +130,25 @@ fn configure_internet(
         .context(what)
 }
 
+/// The way to a host of the internet, which all are local to its namespace: without a source of
+/// its own the kernel has a caller speak from the very address that it calls.
+fn to_host(host: Ipv4Addr, lo: u32, client: Ipv4Addr) -> Route {
+    Route {
+        destination: host.into(),
+        link: lo,
+        gateway: None,
+        source: (host != client).then_some(client),
+        local: true,
+    }
+}
+
 /// Gives a link these addresses and takes others from it that an earlier daemon gave it.
 fn set_addresses(netlink: &mut Netlink, link: u32, wanted: &[Ipv4Addr]) -> io::Result<()> {
     for old in netlink.addresses(link)? {
         if !old.is_loopback() && !wanted.contains(&old) {
             netlink.delete_host_address(link, old)?;
+            // The kernel takes only the route that it made itself along, not one in its place.
+            netlink.delete_local_route(link, old)?;
         }
     }
     wanted.iter().try_for_each(|address| netlink.add_address(link, Ipv4Net::from(*address)))

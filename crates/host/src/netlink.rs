@@ -229,6 +229,20 @@ impl Netlink {
         self.execute(request)
     }
 
+    /// Removes the local route to an address; no harm if there is none.
+    pub fn delete_local_route(&mut self, link: u32, address: Ipv4Addr) -> io::Result<()> {
+        let mut request = Request::new(libc::RTM_DELROUTE, 0);
+        request.bytes(&[libc::AF_INET as u8, 32, 0, 0, libc::RT_TABLE_LOCAL]);
+        request.bytes(&[libc::RTPROT_UNSPEC, libc::RT_SCOPE_HOST, libc::RTN_LOCAL]);
+        request.bytes(&0_u32.to_ne_bytes());
+        request.attribute(libc::RTA_DST, &address.octets());
+        request.attribute(libc::RTA_OIF, &link.to_ne_bytes());
+        match self.execute(request) {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Makes a permanent neighbour, so that nobody asks for it by ARP.
     pub fn replace_neighbour(
         &mut self,

@@ -3,7 +3,7 @@
 mod common;
 
 use std::{
-    net::{SocketAddr, TcpStream, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     os::fd::AsRawFd,
     process::Command,
     thread,
@@ -138,6 +138,40 @@ fn hosts_of_the_internet_talk_to_public_addresses() {
     let _in = dial(internet, (common::A_PUBLIC, 22)).expect("connected");
     let (_stream, peer) = inside.accept().expect("a caller");
     assert_eq!(peer.ip(), CLIENT);
+}
+
+/// A host of the internet sees who calls, not itself, also when a cloud is taken over whose hosts
+/// were others.
+#[test]
+fn hosts_of_the_internet_see_the_client() {
+    if !root() {
+        return;
+    }
+    const MOVED: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+    let data = Data::new();
+    let open = |host| {
+        let mut config = data.config(policy(&ANYTHING, 1));
+        config.internet.hosts = vec![host];
+        gureum_host::cloud::Cloud::open(config).expect("a cloud")
+    };
+    // Back to the first one at last: what it left behind must not be in the way.
+    for (host, other) in [
+        (INTERNET_HOST, MOVED),
+        (INTERNET_HOST, MOVED),
+        (MOVED, INTERNET_HOST),
+        (INTERNET_HOST, MOVED),
+    ] {
+        let cloud = open(host);
+        let internet = &cloud.namespaces().internet;
+        let listener = internet.tcp_listener((host, 80).into()).expect("listening");
+        listener.set_nonblocking(false).expect("set");
+        let _stream = dial(internet, (host, 80)).expect("connected");
+        let (accepted, peer) = listener.accept().expect("a caller");
+        assert_eq!(peer.ip(), CLIENT);
+        assert_eq!(accepted.local_addr().expect("an address").ip(), host);
+        let gone = internet.tcp_listener((other, 80).into()).expect_err("no such host any more");
+        assert_eq!(gone.kind(), std::io::ErrorKind::AddrNotAvailable);
+    }
 }
 
 /// The person who called sudo enters without root; nobody else does.
