@@ -5,6 +5,9 @@
 mod admin;
 mod cli;
 mod daemon;
+mod failure;
+mod messages;
+mod paths;
 
 use std::{
     ffi::OsString,

@@ -2,8 +2,7 @@
 //! port whether it is there at all.
 
 use std::{
-    io::{self, BufRead, BufReader, IoSlice, IoSliceMut, Read, Write},
-    mem::MaybeUninit,
+    io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
     os::{
         fd::{BorrowedFd, OwnedFd},
@@ -13,22 +12,15 @@ use std::{
     time::Duration,
 };
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+use crate::{
+    admin::{Health, InstanceRow, Reply, Request, Status},
+    failure::Failure,
+    messages::{receive, send},
+    paths,
 };
-
-use super::{error::CliError, paths};
-use crate::admin::{Health, InstanceRow, Reply, Request, Status};
-
-/// An answer longer than this is none.
-const REPLY_LIMIT: usize = 64 << 20;
 
 /// How long a daemon that is well may take to say so.
 const STATUS_LIMIT: Duration = Duration::from_secs(10);
-
-/// How many descriptors travel at most in one message.
-const MAX_DESCRIPTORS: usize = 3;
 
 /// The daemon of a data directory.
 #[derive(Clone, Debug)]
@@ -48,7 +40,7 @@ impl Daemon {
     }
 
     /// Whether one runs; an error where that cannot be told.
-    pub(crate) fn is_running(&self) -> Result<bool, CliError> {
+    pub(crate) fn is_running(&self) -> Result<bool, Failure> {
         let connected =
             paths::socket(&self.data_dir).and_then(|(path, _folder)| UnixStream::connect(path));
         match connected {
@@ -64,7 +56,7 @@ impl Daemon {
     }
 
     /// How it is.
-    pub(crate) fn status(&self) -> Result<Status, CliError> {
+    pub(crate) fn status(&self) -> Result<Status, Failure> {
         match self.exchange(&Request::Status, &[], Some(STATUS_LIMIT))?.0 {
             Reply::Status(status) => Ok(status),
             other => Err(unexpected(&other)),
@@ -72,13 +64,13 @@ impl Daemon {
     }
 
     /// The one instance that a name means; an error tells the candidates.
-    pub(crate) fn resolve(&self, name: &str) -> Result<InstanceRow, CliError> {
+    pub(crate) fn resolve(&self, name: &str) -> Result<InstanceRow, Failure> {
         match self.ask(&Request::Resolve { name: name.to_owned() })? {
             Reply::Instances(rows) => {
                 let mut rows = rows.into_iter();
                 match (rows.next(), rows.next()) {
                     (Some(row), None) => Ok(row),
-                    _ => Err(CliError::new(format!("\"{name}\" names not exactly one instance"))),
+                    _ => Err(Failure::new(format!("\"{name}\" names not exactly one instance"))),
                 }
             }
             other => Err(unexpected(&other)),
@@ -86,7 +78,7 @@ impl Daemon {
     }
 
     /// Asks, and waits for the answer as long as it takes.
-    pub(crate) fn ask(&self, request: &Request) -> Result<Reply, CliError> {
+    pub(crate) fn ask(&self, request: &Request) -> Result<Reply, Failure> {
         self.ask_with(request, &[]).map(|(reply, _)| reply)
     }
 
@@ -96,7 +88,7 @@ impl Daemon {
         &self,
         request: &Request,
         descriptors: &[BorrowedFd<'_>],
-    ) -> Result<(Reply, Vec<OwnedFd>), CliError> {
+    ) -> Result<(Reply, Vec<OwnedFd>), Failure> {
         self.exchange(request, descriptors, None)
     }
 
@@ -105,11 +97,11 @@ impl Daemon {
         request: &Request,
         descriptors: &[BorrowedFd<'_>],
         limit: Option<Duration>,
-    ) -> Result<(Reply, Vec<OwnedFd>), CliError> {
+    ) -> Result<(Reply, Vec<OwnedFd>), Failure> {
         let stream = self.connect()?;
         stream.set_read_timeout(limit).map_err(|error| self.broken(&error))?;
         let line = serde_json::to_string(request)
-            .map_err(|error| CliError::new(format!("cannot write the request: {error}")))?;
+            .map_err(|error| Failure::new(format!("cannot write the request: {error}")))?;
         let (line, received) = send(&stream, &line, descriptors)
             .and_then(|()| receive(&stream))
             .map_err(|error| self.broken(&error))?;
@@ -119,41 +111,41 @@ impl Daemon {
                     Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
                     None => (text, None),
                 };
-                Err(CliError { message, help, status: 1 })
+                Err(Failure { message, help, status: 1 })
             }
             Ok(reply) => Ok((reply, received)),
-            Err(error) => Err(CliError::new(format!("cannot read the daemon's answer: {error}"))
+            Err(error) => Err(Failure::new(format!("cannot read the daemon's answer: {error}"))
                 .help("is the daemon of another version? `gureum down --keep-instances`, then up")),
         }
     }
 
-    fn connect(&self) -> Result<UnixStream, CliError> {
+    fn connect(&self) -> Result<UnixStream, Failure> {
         let connected =
             paths::socket(&self.data_dir).and_then(|(path, _folder)| UnixStream::connect(path));
         connected.map_err(|error| self.unreachable(&error))
     }
 
-    fn unreachable(&self, error: &io::Error) -> CliError {
+    fn unreachable(&self, error: &io::Error) -> Failure {
         let folder = self.data_dir.display();
         if is_absent(error) {
-            return CliError::new(format!("no daemon runs on {folder}"))
+            return Failure::new(format!("no daemon runs on {folder}"))
                 .help("start it: sudo gureum up --detach (or say which --data-dir you mean)");
         }
         match error.kind() {
             io::ErrorKind::PermissionDenied => {
-                CliError::new(format!("the daemon on {folder} belongs to somebody else"))
+                Failure::new(format!("the daemon on {folder} belongs to somebody else"))
                     .help("use sudo, or your own --data-dir")
             }
-            _ => CliError::new(format!("cannot reach the daemon on {folder}: {error}")),
+            _ => Failure::new(format!("cannot reach the daemon on {folder}: {error}")),
         }
     }
 
-    fn broken(&self, error: &io::Error) -> CliError {
+    fn broken(&self, error: &io::Error) -> Failure {
         let why = match error.kind() {
             io::ErrorKind::WouldBlock => "it is busy, or hangs".to_owned(),
             _ => error.to_string(),
         };
-        CliError::new(format!("the daemon did not answer: {why}"))
+        Failure::new(format!("the daemon did not answer: {why}"))
             .help(format!("see {}", paths::log_file(&self.data_dir).display()))
     }
 }
@@ -164,63 +156,17 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 /// The error for an answer to another question.
-pub(crate) fn unexpected(reply: &Reply) -> CliError {
+pub(crate) fn unexpected(reply: &Reply) -> Failure {
     let name = format!("{reply:?}");
     let name = name.split(['(', ' ']).next().unwrap_or_default();
-    CliError::new(format!("the daemon gave an answer that does not fit: {name}"))
-}
-
-/// Sends a line with descriptors beside it.
-pub(crate) fn send(
-    stream: &UnixStream,
-    line: &str,
-    descriptors: &[BorrowedFd<'_>],
-) -> io::Result<()> {
-    let bytes = [line.as_bytes(), b"\n"].concat();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
-        return Err(io::Error::other("too many descriptors"));
-    }
-    let sent = sendmsg(stream, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
-    let mut rest = stream;
-    rest.write_all(&bytes[sent..])
-}
-
-/// Receives a line and the descriptors beside it.
-pub(crate) fn receive(stream: &UnixStream) -> io::Result<(String, Vec<OwnedFd>)> {
-    let mut line = Vec::new();
-    let mut descriptors = Vec::new();
-    let mut buffer = vec![0; 64 << 10];
-    while line.last() != Some(&b'\n') {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut into = [IoSliceMut::new(&mut buffer)];
-        let got = rustix::io::retry_on_intr(|| {
-            recvmsg(stream, &mut into, &mut ancillary, RecvFlags::CMSG_CLOEXEC)
-        })?;
-        for message in ancillary.drain() {
-            if let RecvAncillaryMessage::ScmRights(received) = message {
-                descriptors.extend(received);
-            }
-        }
-        if got.bytes == 0 {
-            return Err(io::Error::other("it closed the connection"));
-        }
-        line.extend_from_slice(&buffer[..got.bytes]);
-        if line.len() > REPLY_LIMIT {
-            return Err(io::Error::other("its answer does not end"));
-        }
-    }
-    let line = String::from_utf8(line).map_err(io::Error::other)?;
-    Ok((line, descriptors))
+    Failure::new(format!("the daemon gave an answer that does not fit: {name}"))
 }
 
 /// Asks an endpoint (`http://address:port`) who it is. An endpoint that is not one of ours is an
 /// error.
-pub(crate) fn health(endpoint: &str) -> Result<Health, CliError> {
+pub(crate) fn health(endpoint: &str) -> Result<Health, Failure> {
     let not_ours = |why: &dyn std::fmt::Display| {
-        CliError::new(format!("{endpoint} is not an endpoint of Gureum: {why}"))
+        Failure::new(format!("{endpoint} is not an endpoint of Gureum: {why}"))
     };
     let authority = endpoint.strip_prefix("http://").ok_or_else(|| not_ours(&"not http://"))?;
     let authority = authority.trim_end_matches('/');

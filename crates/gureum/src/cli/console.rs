@@ -6,10 +6,12 @@ use clap::Args;
 
 use super::{
     client::{Daemon, unexpected},
-    error::CliError,
     output,
 };
-use crate::admin::{Reply, Request};
+use crate::{
+    admin::{Reply, Request},
+    failure::Failure,
+};
 
 /// How often a followed console is asked for more.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -27,7 +29,7 @@ pub(crate) struct ConsoleArgs {
 }
 
 /// Runs `gureum console`.
-pub(crate) fn run(args: &ConsoleArgs, daemon: &Daemon) -> Result<ExitCode, CliError> {
+pub(crate) fn run(args: &ConsoleArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let id = daemon.resolve(&args.name)?.id;
     let mut from = 0;
     loop {

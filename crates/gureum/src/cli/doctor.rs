@@ -11,14 +11,16 @@ use gureum_host::probe::{Fact, probe};
 
 use super::{
     client::Daemon,
-    error::CliError,
     output::{self, Format, OutputArgs},
-    paths::{self, Person},
     up::DEFAULT_IMAGE,
+};
+use crate::{
+    failure::Failure,
+    paths::{self, Person},
 };
 
 /// Runs `gureum doctor`.
-pub(crate) fn run(args: &OutputArgs, daemon: &Daemon) -> Result<ExitCode, CliError> {
+pub(crate) fn run(args: &OutputArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let mut facts = probe(daemon.data_dir());
     let images = env::var_os("GUREUM_IMAGES_DIR").map(PathBuf::from);
     facts.push(image(&paths::images_dir(images.as_deref(), &Person::current())?));

@@ -13,10 +13,12 @@ use clap::Args;
 
 use super::{
     client::{Daemon, unexpected},
-    error::CliError,
     output,
 };
-use crate::admin::{Reply, Request};
+use crate::{
+    admin::{Reply, Request},
+    failure::Failure,
+};
 
 /// How long the daemon's process may take to be gone after it said it is done.
 const END_LIMIT: Duration = Duration::from_secs(60);
@@ -36,7 +38,7 @@ pub(crate) struct DownArgs {
 }
 
 /// Runs `gureum down`.
-pub(crate) fn run(args: &DownArgs, daemon: &Daemon) -> Result<ExitCode, CliError> {
+pub(crate) fn run(args: &DownArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let folder = daemon.data_dir().display();
     if stop(daemon, !args.keep_instances)? {
         output::print(&format!("Gureum on {folder} is down\n"))?;
@@ -49,7 +51,7 @@ pub(crate) fn run(args: &DownArgs, daemon: &Daemon) -> Result<ExitCode, CliError
 }
 
 /// Stops a running daemon and waits until it is gone; false where none runs.
-pub(super) fn stop(daemon: &Daemon, everything: bool) -> Result<bool, CliError> {
+pub(super) fn stop(daemon: &Daemon, everything: bool) -> Result<bool, Failure> {
     if !daemon.is_running()? {
         return Ok(false);
     }
@@ -66,8 +68,8 @@ pub(super) fn stop(daemon: &Daemon, everything: bool) -> Result<bool, CliError> 
     while alive(pid) {
         if Instant::now() > deadline {
             answer?;
-            return Err(CliError::new(format!("the daemon (process {pid}) does not end"))
-                .help(format!("see {}", super::paths::log_file(daemon.data_dir()).display())));
+            return Err(Failure::new(format!("the daemon (process {pid}) does not end"))
+                .help(format!("see {}", crate::paths::log_file(daemon.data_dir()).display())));
         }
         thread::sleep(Duration::from_millis(20));
     }
@@ -88,7 +90,7 @@ fn alive(pid: u32) -> bool {
 }
 
 /// Takes down what a daemon of this data directory left on the machine; false where nothing is.
-pub(super) fn clean_up(data_dir: &Path) -> Result<bool, CliError> {
+pub(super) fn clean_up(data_dir: &Path) -> Result<bool, Failure> {
     super::linux::clean_up(data_dir)
 }
 

@@ -13,8 +13,8 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{client::Daemon, error::CliError, output, paths};
-use crate::admin::Status;
+use super::{client::Daemon, output};
+use crate::{admin::Status, failure::Failure, paths};
 
 /// The region of the lab, and of everybody who says no other.
 pub(crate) const REGION: &str = "ap-northeast-2";
@@ -96,7 +96,7 @@ impl Shell {
 pub(crate) type Changes = Vec<(String, Option<String>)>;
 
 /// Runs `gureum env`.
-pub(crate) fn run(args: &EnvArgs, daemon: &Daemon) -> Result<ExitCode, CliError> {
+pub(crate) fn run(args: &EnvArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let shell = args.shell.unwrap_or_else(Shell::of_caller);
     let text: String = if args.unset {
         NAMES.iter().map(|name| shell.line(name, None)).collect()
@@ -113,7 +113,7 @@ pub(crate) fn exec(
     program: &str,
     args: &ProgramArgs,
     daemon: &Daemon,
-) -> Result<ExitCode, CliError> {
+) -> Result<ExitCode, Failure> {
     let mut command = Command::new(program);
     command.args(&args.args);
     apply(&changes(&daemon.status()?, &variables()), &mut command);
@@ -121,10 +121,10 @@ pub(crate) fn exec(
 }
 
 /// Why a real program could not be become.
-pub(super) fn not_run(program: &str, error: &io::Error) -> CliError {
+pub(super) fn not_run(program: &str, error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            let error = CliError::new(format!("{program} is not installed, or not on the PATH"));
+            let error = Failure::new(format!("{program} is not installed, or not on the PATH"));
             let help = match program {
                 "aws" => "`make setup` installs the AWS CLI; so does `pip install awscli`",
                 "terraform" => "see https://developer.hashicorp.com/terraform/install",
@@ -134,7 +134,7 @@ pub(super) fn not_run(program: &str, error: &io::Error) -> CliError {
             let error = error.status(127);
             if help.is_empty() { error } else { error.help(help) }
         }
-        _ => CliError::new(format!("cannot run {program}: {error}")).status(126),
+        _ => Failure::new(format!("cannot run {program}: {error}")).status(126),
     }
 }
 

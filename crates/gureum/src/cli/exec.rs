@@ -12,10 +12,12 @@ use clap::Args;
 
 use super::{
     client::{Daemon, unexpected},
-    error::CliError,
     terminal::Relay,
 };
-use crate::admin::{Reply, Request};
+use crate::{
+    admin::{Reply, Request},
+    failure::Failure,
+};
 
 /// The status for failures of ours, told apart from those of the program (as `docker exec`).
 pub(super) const OUR_FAILURE: u8 = 125;
@@ -40,12 +42,12 @@ pub(crate) struct ExecArgs {
 }
 
 /// Runs `gureum exec`.
-pub(crate) fn run(args: &ExecArgs, daemon: &Daemon) -> Result<ExitCode, CliError> {
+pub(crate) fn run(args: &ExecArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let code = start(args, daemon).map_err(|error| error.status(OUR_FAILURE))?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
 }
 
-fn start(args: &ExecArgs, daemon: &Daemon) -> Result<i32, CliError> {
+fn start(args: &ExecArgs, daemon: &Daemon) -> Result<i32, Failure> {
     let id = daemon.resolve(&args.name)?.id;
     let (input, out, err) = (io::stdin(), io::stdout(), io::stderr());
     let terminal = input.is_terminal() && out.is_terminal();
@@ -60,7 +62,7 @@ fn start(args: &ExecArgs, daemon: &Daemon) -> Result<i32, CliError> {
         let (reply, _) = daemon.ask_with(&request, &[input.as_fd(), out.as_fd(), err.as_fd()])?;
         return exit_code(&reply);
     }
-    let relay = Relay::start().map_err(|e| CliError::new(format!("no terminal: {e}")))?;
+    let relay = Relay::start().map_err(|e| Failure::new(format!("no terminal: {e}")))?;
     let answer = {
         let end = relay.other_end();
         daemon.ask_with(&request, &[end.as_fd(), end.as_fd(), end.as_fd()])
@@ -75,7 +77,7 @@ fn environment(terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Vec
     names.iter().filter_map(|name| Some(((*name).to_owned(), variable(name)?))).collect()
 }
 
-fn exit_code(reply: &Reply) -> Result<i32, CliError> {
+fn exit_code(reply: &Reply) -> Result<i32, Failure> {
     match reply {
         Reply::Exited(code) => Ok(*code),
         other => Err(unexpected(other)),

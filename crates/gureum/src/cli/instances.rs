@@ -4,13 +4,15 @@ use std::process::ExitCode;
 
 use super::{
     client::{Daemon, unexpected},
-    error::CliError,
     output::{self, Format, OutputArgs},
 };
-use crate::admin::{InstanceRow, Reply, Request};
+use crate::{
+    admin::{InstanceRow, Reply, Request},
+    failure::Failure,
+};
 
 /// Runs `gureum instances`.
-pub(crate) fn run(args: &OutputArgs, daemon: &Daemon) -> Result<ExitCode, CliError> {
+pub(crate) fn run(args: &OutputArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let rows = match daemon.ask(&Request::Instances)? {
         Reply::Instances(rows) => rows,
         other => return Err(unexpected(&other)),

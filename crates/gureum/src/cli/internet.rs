@@ -12,11 +12,13 @@ use clap::Args;
 
 use super::{
     client::{Daemon, unexpected},
-    error::CliError,
     exec::OUR_FAILURE,
     linux,
 };
-use crate::admin::{Reply, Request};
+use crate::{
+    admin::{Reply, Request},
+    failure::Failure,
+};
 
 /// The arguments of `gureum internet`.
 #[derive(Clone, Debug, Args)]
@@ -39,31 +41,31 @@ pub(crate) struct InternetArgs {
 }
 
 /// Runs `gureum internet`: enters, and becomes the command.
-pub(crate) fn run(args: &InternetArgs, daemon: &Daemon) -> Result<ExitCode, CliError> {
+pub(crate) fn run(args: &InternetArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let Some((program, rest)) = args.command.split_first() else {
-        return Err(CliError::new("there is no command").status(OUR_FAILURE));
+        return Err(Failure::new("there is no command").status(OUR_FAILURE));
     };
     enter(daemon)?;
     let error = Command::new(program).args(rest).exec();
     let program = program.to_string_lossy();
     Err(match error.kind() {
         io::ErrorKind::NotFound => {
-            CliError::new(format!("{program}: there is no such command")).status(127)
+            Failure::new(format!("{program}: there is no such command")).status(127)
         }
-        _ => CliError::new(format!("cannot run {program}: {error}")).status(126),
+        _ => Failure::new(format!("cannot run {program}: {error}")).status(126),
     })
 }
 
 /// Moves this process into the simulated internet. It must have no second thread yet.
-pub(super) fn enter(daemon: &Daemon) -> Result<(), CliError> {
+pub(super) fn enter(daemon: &Daemon) -> Result<(), Failure> {
     ask_and_enter(daemon).map_err(|error| error.status(OUR_FAILURE))
 }
 
-fn ask_and_enter(daemon: &Daemon) -> Result<(), CliError> {
+fn ask_and_enter(daemon: &Daemon) -> Result<(), Failure> {
     let (reply, descriptors) = daemon.ask_with(&Request::Internet, &[])?;
     let Reply::Internet { ca_bundle } = reply else { return Err(unexpected(&reply)) };
     let namespaces: Result<[OwnedFd; 2], _> = descriptors.try_into();
     let [user, network] = namespaces
-        .map_err(|_| CliError::new("the daemon's answer lacks the internet's namespaces"))?;
+        .map_err(|_| Failure::new("the daemon's answer lacks the internet's namespaces"))?;
     linux::enter_internet(user, network, &ca_bundle)
 }

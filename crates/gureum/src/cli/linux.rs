@@ -2,12 +2,11 @@
 
 use std::{fs, os::fd::OwnedFd, path::Path};
 
+use crate::failure::Failure;
 use gureum_host::{
     cloud,
     internet::{InternetNamespaces, InternetView, enter_internet as enter},
 };
-
-use super::error::CliError;
 
 /// The resolvers of the simulated internet, for a process in it.
 const RESOLV_CONF: &str = "nameserver 8.8.8.8\nnameserver 1.1.1.1\noptions timeout:2\n";
@@ -17,16 +16,16 @@ pub(super) fn enter_internet(
     user: OwnedFd,
     network: OwnedFd,
     ca_bundle: &Path,
-) -> Result<(), CliError> {
-    let bundle = fs::read(ca_bundle).map_err(|error| CliError::file("read", ca_bundle, &error))?;
+) -> Result<(), Failure> {
+    let bundle = fs::read(ca_bundle).map_err(|error| Failure::file("read", ca_bundle, &error))?;
     let view = InternetView { resolv_conf: RESOLV_CONF.to_owned(), ca_bundle: Some(bundle) };
     enter(&InternetNamespaces { user, network }, &view)
-        .map_err(|error| CliError::new(format!("cannot enter the simulated internet: {error}")))
+        .map_err(|error| Failure::new(format!("cannot enter the simulated internet: {error}")))
 }
 
 /// Takes down what a daemon of this data directory left on the machine; false where there was
 /// nothing.
-pub(super) fn clean_up(data_dir: &Path) -> Result<bool, CliError> {
+pub(super) fn clean_up(data_dir: &Path) -> Result<bool, Failure> {
     let root = rustix::process::geteuid().is_root();
     if !data_dir.exists() {
         return Ok(false);
@@ -35,19 +34,19 @@ pub(super) fn clean_up(data_dir: &Path) -> Result<bool, CliError> {
         Ok(left) => left,
         // Where even looking needs root, nobody but root has made anything.
         Err(_) if !root => return Ok(false),
-        Err(error) => return Err(CliError::new(error.to_string())),
+        Err(error) => return Err(Failure::new(error.to_string())),
     };
     if left.is_empty() {
         return Ok(false);
     }
     if !root {
-        return Err(CliError::new(format!(
+        return Err(Failure::new(format!(
             "no daemon runs on {}, but it left something: {}",
             data_dir.display(),
             left.join(", ")
         ))
         .help("run `sudo gureum down`, or start it again with `sudo gureum up --detach`"));
     }
-    cloud::down(data_dir).map_err(|error| CliError::new(error.to_string()))?;
+    cloud::down(data_dir).map_err(|error| Failure::new(error.to_string()))?;
     Ok(true)
 }

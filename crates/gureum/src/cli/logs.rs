@@ -12,7 +12,8 @@ use std::{
 
 use clap::Args;
 
-use super::{client::Daemon, error::CliError, output, paths};
+use super::{client::Daemon, output};
+use crate::{failure::Failure, paths};
 
 /// How often a followed log is looked at.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -32,11 +33,11 @@ pub(crate) struct LogsArgs {
 }
 
 /// Runs `gureum logs`.
-pub(crate) fn run(args: &LogsArgs, daemon: &Daemon) -> Result<ExitCode, CliError> {
+pub(crate) fn run(args: &LogsArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let path = paths::log_file(daemon.data_dir());
     let mut file = open(&path)?;
     let last = tail(&mut file, args.lines);
-    output::print(&last.map_err(|error| CliError::file("read", &path, &error))?)?;
+    output::print(&last.map_err(|error| Failure::file("read", &path, &error))?)?;
     if args.follow {
         follow(file, &path)?;
     }
@@ -44,14 +45,14 @@ pub(crate) fn run(args: &LogsArgs, daemon: &Daemon) -> Result<ExitCode, CliError
 }
 
 /// Prints what is written from now on, until nobody reads it any more.
-fn follow(mut file: File, path: &Path) -> Result<(), CliError> {
+fn follow(mut file: File, path: &Path) -> Result<(), Failure> {
     loop {
         thread::sleep(PAUSE);
         let mut bytes = Vec::new();
         file.by_ref()
             .take(1 << 20)
             .read_to_end(&mut bytes)
-            .map_err(|error| CliError::file("read", path, &error))?;
+            .map_err(|error| Failure::file("read", path, &error))?;
         if !bytes.is_empty() {
             output::print(&String::from_utf8_lossy(&bytes))?;
             continue;
@@ -65,11 +66,11 @@ fn follow(mut file: File, path: &Path) -> Result<(), CliError> {
     }
 }
 
-fn open(path: &Path) -> Result<File, CliError> {
+fn open(path: &Path) -> Result<File, Failure> {
     File::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => CliError::new(format!("there is no log {}", path.display()))
+        io::ErrorKind::NotFound => Failure::new(format!("there is no log {}", path.display()))
             .help("a daemon writes one when it is started by `gureum up --detach`"),
-        _ => CliError::file("read", path, &error),
+        _ => Failure::file("read", path, &error),
     })
 }
 

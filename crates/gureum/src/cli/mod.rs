@@ -1,12 +1,11 @@
 //! The command line. Each command is a file; what they share is how to reach the daemon, where
 //! files are, how answers are printed and how errors are said.
 
-pub(crate) mod client;
+mod client;
 mod console;
 mod doctor;
 mod down;
 mod env;
-mod error;
 mod exec;
 mod instances;
 mod internet;
@@ -14,21 +13,24 @@ mod lab;
 mod linux;
 mod logs;
 mod output;
-pub(crate) mod paths;
 mod port_holder;
 mod purge;
 mod reset;
 mod ssh;
 mod status;
 mod terminal;
-pub(crate) mod up;
+mod up;
 mod why;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use self::{client::Daemon, error::CliError, paths::Person};
+use self::client::Daemon;
+use crate::{
+    failure::Failure,
+    paths::{self, Person},
+};
 
 /// An AWS VPC on your own machine, with real packets.
 #[derive(Debug, Parser)]
@@ -105,7 +107,7 @@ pub(crate) fn run() -> ExitCode {
 }
 
 impl Cli {
-    fn run(&self) -> Result<ExitCode, CliError> {
+    fn run(&self) -> Result<ExitCode, Failure> {
         if let Command::Up(args) = &self.command {
             return up::run(args, self.data_dir.as_deref());
         }
@@ -134,17 +136,17 @@ impl Cli {
 }
 
 /// Asks a question whose answer decides about data. Without a terminal there is nobody to ask.
-fn confirm(question: &str, flag: &str) -> Result<bool, CliError> {
+fn confirm(question: &str, flag: &str) -> Result<bool, Failure> {
     use std::io::IsTerminal;
     if !std::io::stdin().is_terminal() {
-        return Err(CliError::new(format!("{question} Nobody to ask: no terminal"))
+        return Err(Failure::new(format!("{question} Nobody to ask: no terminal"))
             .help(format!("repeat with {flag}")));
     }
     output::print(&format!("{question} [y/N] "))?;
     let mut answer = String::new();
     std::io::stdin()
         .read_line(&mut answer)
-        .map_err(|error| CliError::new(format!("cannot read the answer: {error}")))?;
+        .map_err(|error| Failure::new(format!("cannot read the answer: {error}")))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
 }
 

@@ -3,11 +3,10 @@
 
 use std::io::{self, Write};
 
+use crate::failure::Failure;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use serde::Serialize;
-
-use super::error::CliError;
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -29,18 +28,18 @@ pub(crate) struct OutputArgs {
 
 /// Writes to standard output. A reader that went away (`gureum logs | head`) ends the command
 /// without a word.
-pub(crate) fn print(text: &str) -> Result<(), CliError> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => CliError::new("").status(0),
-        _ => CliError::new(format!("cannot write to standard output: {error}")),
+        io::ErrorKind::BrokenPipe => Failure::new("").status(0),
+        _ => Failure::new(format!("cannot write to standard output: {error}")),
     })
 }
 
 /// Prints data as JSON.
-pub(crate) fn print_json(data: &impl Serialize) -> Result<(), CliError> {
+pub(crate) fn print_json(data: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(data)
-        .map_err(|error| CliError::new(format!("cannot write JSON: {error}")))?;
+        .map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
     print(&(text + "\n"))
 }
 

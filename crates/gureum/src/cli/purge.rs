@@ -5,7 +5,8 @@ use std::{fs, io, path::Path, process::ExitCode};
 
 use clap::Args;
 
-use super::{client::Daemon, down, error::CliError, output, paths};
+use super::{client::Daemon, down, output};
+use crate::{failure::Failure, paths};
 
 /// The arguments of `gureum purge`.
 #[derive(Clone, Debug, Args)]
@@ -16,7 +17,7 @@ pub(crate) struct PurgeArgs {
 }
 
 /// Runs `gureum purge`.
-pub(crate) fn run(args: &PurgeArgs, daemon: &Daemon) -> Result<ExitCode, CliError> {
+pub(crate) fn run(args: &PurgeArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let folder = daemon.data_dir();
     if !folder.exists() {
         output::print(&format!("there is no data directory {}\n", folder.display()))?;
@@ -37,21 +38,21 @@ pub(crate) fn run(args: &PurgeArgs, daemon: &Daemon) -> Result<ExitCode, CliErro
 }
 
 /// A folder that is no data directory is never deleted, whatever `--data-dir` says.
-fn check(folder: &Path) -> Result<(), CliError> {
+fn check(folder: &Path) -> Result<(), Failure> {
     if folder.join(paths::MARKER).is_file() {
         return Ok(());
     }
-    Err(CliError::new(format!("{} is not a data directory of Gureum", folder.display()))
+    Err(Failure::new(format!("{} is not a data directory of Gureum", folder.display()))
         .help(format!("it would have a file {}; check --data-dir", paths::MARKER)))
 }
 
-fn delete(folder: &Path) -> Result<(), CliError> {
+fn delete(folder: &Path) -> Result<(), Failure> {
     fs::remove_dir_all(folder).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            CliError::new(format!("may not delete all of {}", folder.display()))
+            Failure::new(format!("may not delete all of {}", folder.display()))
                 .help("the disks of instances belong to other users: run `sudo gureum purge`")
         }
-        _ => CliError::file("delete", folder, &error),
+        _ => Failure::file("delete", folder, &error),
     })
 }
 

@@ -7,10 +7,13 @@ use gureum_types::AccountId;
 
 use super::{
     client::{Daemon, unexpected},
-    error::CliError,
-    output, paths,
+    output,
 };
-use crate::admin::{Reply, Request};
+use crate::{
+    admin::{Reply, Request},
+    failure::Failure,
+    paths,
+};
 
 /// The arguments of `gureum reset`.
 #[derive(Clone, Debug, Args)]
@@ -30,7 +33,7 @@ fn account(text: &str) -> Result<AccountId, String> {
 }
 
 /// Runs `gureum reset`.
-pub(crate) fn run(args: &ResetArgs, daemon: &Daemon) -> Result<ExitCode, CliError> {
+pub(crate) fn run(args: &ResetArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let status = daemon.status()?;
     let what = match &args.account {
         Some(account) => format!("all resources of account {account}"),
@@ -50,7 +53,7 @@ pub(crate) fn run(args: &ResetArgs, daemon: &Daemon) -> Result<ExitCode, CliErro
         let known_hosts = paths::known_hosts(daemon.data_dir());
         match fs::remove_file(&known_hosts) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(CliError::file("delete", &known_hosts, &error));
+                return Err(Failure::file("delete", &known_hosts, &error));
             }
             _ => {}
         }

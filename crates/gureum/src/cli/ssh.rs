@@ -11,8 +11,8 @@ use std::{
 
 use clap::Args;
 
-use super::{client::Daemon, env::not_run, error::CliError, internet, paths};
-use crate::admin::InstanceRow;
+use super::{client::Daemon, env::not_run, internet};
+use crate::{admin::InstanceRow, failure::Failure, paths};
 
 /// OpenSSH's own status for failures that are not the remote command's.
 const SSH_FAILURE: u8 = 255;
@@ -43,16 +43,16 @@ pub(crate) struct SshArgs {
 }
 
 /// Runs `gureum ssh`.
-pub(crate) fn run(args: &SshArgs, daemon: &Daemon) -> Result<ExitCode, CliError> {
+pub(crate) fn run(args: &SshArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let arguments = prepare(args, daemon).map_err(|error| error.status(SSH_FAILURE))?;
     internet::enter(daemon).map_err(|error| error.status(SSH_FAILURE))?;
     let error = Command::new("ssh").args(arguments).exec();
     Err(not_run("ssh", &error).status(SSH_FAILURE))
 }
 
-fn prepare(args: &SshArgs, daemon: &Daemon) -> Result<Vec<OsString>, CliError> {
+fn prepare(args: &SshArgs, daemon: &Daemon) -> Result<Vec<OsString>, Failure> {
     let instance = daemon.resolve(&args.name)?;
-    let folder = env::current_dir().map_err(|e| CliError::new(format!("where am I: {e}")))?;
+    let folder = env::current_dir().map_err(|e| Failure::new(format!("where am I: {e}")))?;
     let key = key(args.identity.as_deref(), instance.key_name.as_deref(), &folder, daemon)?;
     arguments(args, &instance, key.as_deref(), daemon.data_dir())
 }
@@ -63,9 +63,9 @@ fn key(
     name: Option<&str>,
     folder: &Path,
     daemon: &Daemon,
-) -> Result<Option<PathBuf>, CliError> {
+) -> Result<Option<PathBuf>, Failure> {
     if let Some(path) = given {
-        std::fs::metadata(path).map_err(|error| CliError::file("read", path, &error))?;
+        std::fs::metadata(path).map_err(|error| Failure::file("read", path, &error))?;
         return Ok(Some(path.to_owned()));
     }
     // A key pair's name is any text; only a plain one can be a file's.
@@ -81,13 +81,13 @@ fn arguments(
     instance: &InstanceRow,
     key: Option<&Path>,
     data_dir: &Path,
-) -> Result<Vec<OsString>, CliError> {
+) -> Result<Vec<OsString>, Failure> {
     let called = instance.name.as_ref().unwrap_or(&instance.id);
     if instance.state != "running" {
-        return Err(CliError::new(format!("{called} is {}", instance.state)));
+        return Err(Failure::new(format!("{called} is {}", instance.state)));
     }
     let Some(host) = instance.public_dns_name.as_ref().or(instance.public_ip.as_ref()) else {
-        return Err(CliError::new(format!(
+        return Err(Failure::new(format!(
             "{called} has no public address: only its VPC reaches it, at {}",
             instance.private_ip
         ))

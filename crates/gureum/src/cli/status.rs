@@ -4,13 +4,12 @@ use std::process::ExitCode;
 
 use super::{
     client::Daemon,
-    error::CliError,
     output::{self, Format, OutputArgs},
 };
-use crate::admin::Status;
+use crate::{admin::Status, failure::Failure};
 
 /// Runs `gureum status`.
-pub(crate) fn run(args: &OutputArgs, daemon: &Daemon) -> Result<ExitCode, CliError> {
+pub(crate) fn run(args: &OutputArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let status = daemon.status()?;
     match args.output {
         Format::Json => output::print_json(&status)?,

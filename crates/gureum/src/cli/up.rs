@@ -18,8 +18,13 @@ use clap::Args;
 use gureum_types::{AccountId, DEFAULT_ACCOUNT};
 use ipnet::Ipv4Net;
 
-use super::{client::Daemon, error::CliError, output, paths, paths::Person, port_holder};
-use crate::daemon;
+use super::{client::Daemon, output, port_holder};
+use crate::{
+    daemon::{self, Options},
+    failure::Failure,
+    paths,
+    paths::Person,
+};
 
 /// The image that every catalogue entry boots from.
 pub(super) const DEFAULT_IMAGE: &str = "debian-12";
@@ -29,27 +34,6 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// A log larger than this is put aside when the daemon starts.
 const LOG_LIMIT: u64 = 16 << 20;
-
-/// What the daemon is started with.
-#[derive(Clone, Debug)]
-pub(crate) struct UpOptions {
-    /// Where the API listens.
-    pub listen: SocketAddr,
-    /// Where everything is kept; exists, is writable, and belongs to `owner`.
-    pub data_dir: PathBuf,
-    /// Where machine images are.
-    pub images_dir: PathBuf,
-    /// Whether instances really boot; without, timers drive their states and no root is needed.
-    pub instances: bool,
-    /// The account of callers whose access key names no other.
-    pub account: AccountId,
-    /// Where public addresses come from.
-    pub public_pool: Ipv4Net,
-    /// Where SOCKS5 listens, if it shall.
-    pub socks: Option<SocketAddr>,
-    /// Whose the files and the simulated internet are.
-    pub owner: Person,
-}
 
 /// The arguments of `gureum up`.
 #[derive(Clone, Debug, Args)]
@@ -119,12 +103,12 @@ fn pool(text: &str) -> Result<Ipv4Net, String> {
 }
 
 /// Runs `gureum up`.
-pub(crate) fn run(args: &UpArgs, data_dir: Option<&Path>) -> Result<ExitCode, CliError> {
+pub(crate) fn run(args: &UpArgs, data_dir: Option<&Path>) -> Result<ExitCode, Failure> {
     let options = args.options(data_dir)?;
     if args.background {
         // Our own session: the terminal that started us may go away.
-        rustix::process::setsid().map_err(|e| CliError::new(format!("setsid: {e}")))?;
-        env::set_current_dir("/").map_err(|e| CliError::file("enter", Path::new("/"), &e))?;
+        rustix::process::setsid().map_err(|e| Failure::new(format!("setsid: {e}")))?;
+        env::set_current_dir("/").map_err(|e| Failure::file("enter", Path::new("/"), &e))?;
         daemon::run(options)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -137,9 +121,9 @@ pub(crate) fn run(args: &UpArgs, data_dir: Option<&Path>) -> Result<ExitCode, Cl
 }
 
 impl UpArgs {
-    fn options(&self, data_dir: Option<&Path>) -> Result<UpOptions, CliError> {
+    fn options(&self, data_dir: Option<&Path>) -> Result<Options, Failure> {
         let owner = Person::current();
-        Ok(UpOptions {
+        Ok(Options {
             listen: self.listen,
             data_dir: paths::data_dir(data_dir, &owner)?,
             images_dir: paths::images_dir(self.images_dir.as_deref(), &owner)?,
@@ -168,13 +152,13 @@ fn after(listen: SocketAddr) -> SocketAddr {
 }
 
 /// What would make the daemon fail, said before it starts and in one sentence.
-fn check(options: &UpOptions) -> Result<(), CliError> {
+fn check(options: &Options) -> Result<(), Failure> {
     if options.instances && !rustix::process::geteuid().is_root() {
-        return Err(CliError::new("instances need root, to make namespaces and network links")
+        return Err(Failure::new("instances need root, to make namespaces and network links")
             .help("run `sudo gureum up`, or `gureum up --no-instances` for the API alone"));
     }
     if let Some(status) = Daemon::at(&options.data_dir).status_if_running() {
-        return Err(CliError::new(format!(
+        return Err(Failure::new(format!(
             "a daemon already runs on {}: {} (process {})",
             options.data_dir.display(),
             status.endpoint,
@@ -186,7 +170,7 @@ fn check(options: &UpOptions) -> Result<(), CliError> {
     if options.instances {
         let image = options.images_dir.join(DEFAULT_IMAGE).join("image.json");
         if !image.exists() {
-            return Err(CliError::new(format!(
+            return Err(Failure::new(format!(
                 "there is no machine image in {}",
                 options.images_dir.display()
             ))
@@ -201,13 +185,13 @@ fn check(options: &UpOptions) -> Result<(), CliError> {
 }
 
 /// Makes the data directory and finds out whether it can be written.
-fn check_data_dir(options: &UpOptions) -> Result<(), CliError> {
+fn check_data_dir(options: &Options) -> Result<(), Failure> {
     let folder = &options.data_dir;
     // What lies there is for the owner alone: keys, records, the socket that may do everything.
-    options.owner.create_dir(folder, 0o700).map_err(|e| CliError::file("create", folder, &e))?;
+    options.owner.create_dir(folder, 0o700).map_err(|e| Failure::file("create", folder, &e))?;
     let marker = folder.join(paths::MARKER);
-    write_probe(&marker).map_err(|e| CliError::file("write to", folder, &e))?;
-    options.owner.give(&marker).map_err(|e| CliError::file("give away", &marker, &e))
+    write_probe(&marker).map_err(|e| Failure::file("write to", folder, &e))?;
+    options.owner.give(&marker).map_err(|e| Failure::file("give away", &marker, &e))
 }
 
 /// Leaves a one-line file, after room for a bit more than that was found.
@@ -224,7 +208,7 @@ fn write_probe(marker: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn check_port(address: SocketAddr, flag: &str) -> Result<(), CliError> {
+fn check_port(address: SocketAddr, flag: &str) -> Result<(), Failure> {
     let Err(error) = TcpListener::bind(address) else { return Ok(()) };
     match error.kind() {
         io::ErrorKind::AddrInUse => {
@@ -232,18 +216,18 @@ fn check_port(address: SocketAddr, flag: &str) -> Result<(), CliError> {
                 Some(holder) => format!(" by {holder}"),
                 None => String::new(),
             };
-            Err(CliError::new(format!("{address} is already taken{holder}"))
+            Err(Failure::new(format!("{address} is already taken{holder}"))
                 .help(format!("choose another address with {flag}, as {flag} {}", next(address))))
         }
         io::ErrorKind::AddrNotAvailable => {
-            Err(CliError::new(format!("this machine has no address {}", address.ip()))
+            Err(Failure::new(format!("this machine has no address {}", address.ip()))
                 .help(format!("choose one that it has with {flag}")))
         }
         io::ErrorKind::PermissionDenied => {
-            Err(CliError::new(format!("may not listen on {address}: ports below 1024 need root"))
+            Err(Failure::new(format!("may not listen on {address}: ports below 1024 need root"))
                 .help(format!("choose a higher port with {flag}")))
         }
-        _ => Err(CliError::new(format!("cannot listen on {address}: {error}"))),
+        _ => Err(Failure::new(format!("cannot listen on {address}: {error}"))),
     }
 }
 
@@ -254,19 +238,19 @@ fn next(address: SocketAddr) -> SocketAddr {
 }
 
 /// Starts ourselves in the background and waits until the API answers.
-fn detach(args: &UpArgs, options: &UpOptions) -> Result<ExitCode, CliError> {
+fn detach(args: &UpArgs, options: &Options) -> Result<ExitCode, Failure> {
     let log = paths::log_file(&options.data_dir);
-    let file = open_log(&log, &options.owner).map_err(|e| CliError::file("write", &log, &e))?;
+    let file = open_log(&log, &options.owner).map_err(|e| Failure::file("write", &log, &e))?;
     let start = file.metadata().map_or(0, |found| found.len());
-    let errors = file.try_clone().map_err(|e| CliError::file("write", &log, &e))?;
-    let program = env::current_exe().map_err(|e| CliError::new(format!("who am I: {e}")))?;
+    let errors = file.try_clone().map_err(|e| Failure::file("write", &log, &e))?;
+    let program = env::current_exe().map_err(|e| Failure::new(format!("who am I: {e}")))?;
     let mut child = Command::new(program)
         .args(background_args(args, options))
         .stdin(Stdio::null())
         .stdout(file)
         .stderr(errors)
         .spawn()
-        .map_err(|e| CliError::new(format!("cannot start in the background: {e}")))?;
+        .map_err(|e| Failure::new(format!("cannot start in the background: {e}")))?;
     let status = wait_until_up(&mut child, options, &log, start)?;
     if !is_loopback(options.listen.ip()) {
         eprintln!(
@@ -287,7 +271,7 @@ fn is_loopback(ip: IpAddr) -> bool {
 }
 
 /// The same daemon again, every default spelled out.
-fn background_args(args: &UpArgs, options: &UpOptions) -> Vec<std::ffi::OsString> {
+fn background_args(args: &UpArgs, options: &Options) -> Vec<std::ffi::OsString> {
     let mut list: Vec<std::ffi::OsString> = vec![
         "up".into(),
         "--background".into(),
@@ -321,10 +305,10 @@ fn open_log(path: &Path, owner: &Person) -> io::Result<File> {
 
 fn wait_until_up(
     child: &mut Child,
-    options: &UpOptions,
+    options: &Options,
     log: &Path,
     start: u64,
-) -> Result<crate::admin::Status, CliError> {
+) -> Result<crate::admin::Status, Failure> {
     let daemon = Daemon::at(&options.data_dir);
     let deadline = Instant::now() + START_LIMIT;
     loop {
@@ -333,12 +317,12 @@ fn wait_until_up(
         {
             return Ok(status);
         }
-        let ended = child.try_wait().map_err(|e| CliError::new(format!("wait: {e}")))?;
+        let ended = child.try_wait().map_err(|e| Failure::new(format!("wait: {e}")))?;
         if ended.is_some() {
             return Err(failed_start(log, start));
         }
         if Instant::now() > deadline {
-            return Err(CliError::new(format!(
+            return Err(Failure::new(format!(
                 "the API does not answer after {} seconds (process {})",
                 START_LIMIT.as_secs(),
                 child.id()
@@ -350,7 +334,7 @@ fn wait_until_up(
 }
 
 /// What a daemon that died said last: its own error if it had one, else the end of its log.
-fn failed_start(log: &Path, start: u64) -> CliError {
+fn failed_start(log: &Path, start: u64) -> Failure {
     let said = read_from(log, start).unwrap_or_default();
     let mut lines = said.lines().rev();
     let mut help = None;
@@ -358,12 +342,12 @@ fn failed_start(log: &Path, start: u64) -> CliError {
         if let Some(text) = line.strip_prefix("help: ") {
             help = Some(text.to_owned());
         } else if let Some(message) = line.strip_prefix("error: ") {
-            return CliError { message: message.to_owned(), help, status: 1 };
+            return Failure { message: message.to_owned(), help, status: 1 };
         }
     }
     let last: Vec<_> = said.lines().rev().take(15).collect();
     let last: Vec<_> = last.into_iter().rev().map(|line| format!("\n  {line}")).collect();
-    CliError::new(format!("the daemon ended before its API answered{}", last.concat()))
+    Failure::new(format!("the daemon ended before its API answered{}", last.concat()))
         .help(format!("all it said is in {}", log.display()))
 }
 
@@ -379,8 +363,8 @@ fn read_from(path: &Path, offset: u64) -> io::Result<String> {
 mod tests {
     use super::*;
 
-    fn options(folder: &Path) -> UpOptions {
-        UpOptions {
+    fn options(folder: &Path) -> Options {
+        Options {
             listen: "127.0.0.1:0".parse().expect("an address"),
             data_dir: folder.join("data"),
             images_dir: folder.join("images"),

@@ -6,10 +6,12 @@ use clap::Args;
 
 use super::{
     client::{Daemon, unexpected},
-    error::CliError,
     output,
 };
-use crate::admin::{Reply, Request, WhyArgs};
+use crate::{
+    admin::{Reply, Request, WhyArgs},
+    failure::Failure,
+};
 
 /// The exit status when packets do not pass.
 const UNREACHABLE: u8 = 1;
@@ -55,7 +57,7 @@ fn protocol(text: &str) -> Result<String, String> {
 }
 
 /// Runs `gureum why`.
-pub(crate) fn run(args: &WhyCommand, daemon: &Daemon) -> Result<ExitCode, CliError> {
+pub(crate) fn run(args: &WhyCommand, daemon: &Daemon) -> Result<ExitCode, Failure> {
     answer(args, daemon).map_err(
         |error| {
             if error.is_closed_pipe() { error } else { error.status(FAILED) }
@@ -63,14 +65,14 @@ pub(crate) fn run(args: &WhyCommand, daemon: &Daemon) -> Result<ExitCode, CliErr
     )
 }
 
-fn answer(args: &WhyCommand, daemon: &Daemon) -> Result<ExitCode, CliError> {
+fn answer(args: &WhyCommand, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let has_ports = matches!(args.proto.as_str(), "tcp" | "udp" | "6" | "17");
     if has_ports && args.port.is_none() {
-        return Err(CliError::new(format!("{} needs a destination port", args.proto))
+        return Err(Failure::new(format!("{} needs a destination port", args.proto))
             .help("add --port, as --port 80"));
     }
     if !has_ports && (args.port.is_some() || args.source_port.is_some()) {
-        return Err(CliError::new(format!("protocol {} has no ports", args.proto)));
+        return Err(Failure::new(format!("protocol {} has no ports", args.proto)));
     }
     let request = Request::Why(WhyArgs {
         source: args.source.clone(),
@@ -103,7 +105,7 @@ mod tests {
         why: WhyCommand,
     }
 
-    fn refusal(line: &str) -> CliError {
+    fn refusal(line: &str) -> Failure {
         let line = Line::try_parse_from(line.split_whitespace()).expect("it parses");
         let folder = tempfile::tempdir().expect("a folder");
         run(&line.why, &Daemon::at(folder.path())).expect_err("refused")

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     admin::{InstanceRow, Reply, Request, Status, WhyArgs},
-    cli::paths,
+    paths,
 };
 
 /// How the daemon shall end, and who asked.

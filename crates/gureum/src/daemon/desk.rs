@@ -23,10 +23,8 @@ use tracing::{debug, warn};
 
 use crate::{
     admin::{Reply, Request},
-    cli::{
-        client::{receive, send},
-        paths::{self, Person},
-    },
+    messages::{receive, send},
+    paths::{self, Person},
 };
 
 /// How long to wait after an accept that failed, as for want of file descriptors.

@@ -26,7 +26,7 @@ use gureum_types::ServiceDoor;
 use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 use tracing::error;
 
-use super::DaemonError;
+use crate::failure::Failure;
 
 /// Connects from inside the simulated internet.
 pub(crate) struct InternetConnector(pub(crate) Arc<Namespace>);
@@ -56,7 +56,7 @@ pub(crate) fn serve_services(
     services: &Namespace,
     shared: &Shared,
     token_key: [u8; 32],
-) -> Result<(), DaemonError> {
+) -> Result<(), Failure> {
     let allowance = Arc::new(Allowance::default());
     let imds = Arc::new(Imds::new(
         Arc::clone(&shared.view),
@@ -87,7 +87,7 @@ pub(crate) fn serve_internet(
     internet: &Namespace,
     shared: &Shared,
     aws_api: Router,
-) -> Result<(), DaemonError> {
+) -> Result<(), Failure> {
     let servers = Arc::new(Internet::new(
         Arc::clone(&shared.hosts),
         Arc::clone(&shared.resolver),
@@ -113,20 +113,20 @@ pub(crate) fn serve_internet(
     Ok(())
 }
 
-fn tcp(services: &Namespace, door: ServiceDoor, port: u16) -> Result<TcpListener, DaemonError> {
+fn tcp(services: &Namespace, door: ServiceDoor, port: u16) -> Result<TcpListener, Failure> {
     let address = SocketAddr::new(IpAddr::V4(door.address()), port);
     let listener = services.tcp_listener(address).and_then(TcpListener::from_std);
     listener.map_err(|error| not_open(address, &error))
 }
 
-fn udp(services: &Namespace, door: ServiceDoor, port: u16) -> Result<UdpSocket, DaemonError> {
+fn udp(services: &Namespace, door: ServiceDoor, port: u16) -> Result<UdpSocket, Failure> {
     let address = SocketAddr::new(IpAddr::V4(door.address()), port);
     let socket = services.udp_socket(address).and_then(UdpSocket::from_std);
     socket.map_err(|error| not_open(address, &error))
 }
 
-fn not_open(address: SocketAddr, error: &io::Error) -> DaemonError {
-    DaemonError::new(format!("cannot listen at {address} inside the cloud: {error}"))
+fn not_open(address: SocketAddr, error: &io::Error) -> Failure {
+    Failure::new(format!("cannot listen at {address} inside the cloud: {error}"))
         .help("does an older daemon of this data directory still run? `gureum down` ends it")
 }
 

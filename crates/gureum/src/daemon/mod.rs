@@ -12,9 +12,9 @@ mod ownership;
 
 use std::{
     fs, io,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     os::fd::OwnedFd,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -40,8 +40,9 @@ use gureum_services::{
     vhost::VirtualHosts,
 };
 use gureum_store::Store;
-use gureum_types::{host::HostEvent, view::ServiceView};
+use gureum_types::{AccountId, host::HostEvent, view::ServiceView};
 use http::HeaderValue;
+use ipnet::Ipv4Net;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -58,7 +59,8 @@ use self::{
 };
 use crate::{
     admin::Health,
-    cli::{paths, up::UpOptions},
+    failure::Failure,
+    paths::{self, Person},
 };
 
 /// The address of whoever runs a client in the simulated internet.
@@ -75,35 +77,25 @@ const IMAGE_BUNDLE: &str = "debian-12/rootfs/etc/ssl/certs/ca-certificates.crt";
 const SYSTEM_BUNDLES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
-/// Why the daemon did not start or stopped: one sentence, and what to do about it.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct DaemonError {
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub help: Option<String>,
-}
-
-impl DaemonError {
-    fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None }
-    }
-
-    fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-
-    fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
-        let message = format!("cannot {doing} {}: {error}", path.display());
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::new(message).help("free some space, or choose a --data-dir on another disk")
-            }
-            _ => Self::new(message),
-        }
-    }
+/// What the daemon is started with.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Where everything is kept; exists, is writable, and belongs to `owner`.
+    pub data_dir: PathBuf,
+    /// Where machine images are.
+    pub images_dir: PathBuf,
+    /// Whether instances really boot; without, timers drive their states and no root is needed.
+    pub instances: bool,
+    /// The account of callers whose access key names no other.
+    pub account: AccountId,
+    /// Where public addresses come from.
+    pub public_pool: Ipv4Net,
+    /// Where SOCKS5 listens, if it shall.
+    pub socks: Option<SocketAddr>,
+    /// Whose the files and the simulated internet are.
+    pub owner: Person,
 }
 
 /// What shall happen when the daemon ends.
@@ -116,7 +108,7 @@ pub(crate) enum End {
 }
 
 /// Runs the daemon until it is told to stop.
-pub(crate) fn run(options: UpOptions) -> Result<(), DaemonError> {
+pub(crate) fn run(options: Options) -> Result<(), Failure> {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("GUREUM_LOG")
@@ -130,14 +122,14 @@ pub(crate) fn run(options: UpOptions) -> Result<(), DaemonError> {
         .thread_name("gureum")
         .enable_all()
         .build()
-        .map_err(|error| DaemonError::new(format!("cannot start: {error}")))?;
+        .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     let outcome = runtime.block_on(serve(options));
     // Threads that wait for the kernel are not waited for.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(options: UpOptions) -> Result<(), DaemonError> {
+async fn serve(options: Options) -> Result<(), Failure> {
     let started = Instant::now();
     let data_dir = options.data_dir.clone();
     let _lock = lock(&data_dir)?;
@@ -145,10 +137,10 @@ async fn serve(options: UpOptions) -> Result<(), DaemonError> {
         .and_then(TcpListener::from_std)
         .map_err(|error| not_listening("--listen", options.listen, &error))?;
     let listen = api.local_addr().unwrap_or(options.listen);
-    let tag = Tag::of(&data_dir).map_err(|error| DaemonError::file("find", &data_dir, &error))?;
+    let tag = Tag::of(&data_dir).map_err(|error| Failure::file("find", &data_dir, &error))?;
 
     let store = Store::open(&data_dir.join("store")).map(Arc::new).map_err(|error| {
-        DaemonError::new(format!("cannot open the records: {error}"))
+        Failure::new(format!("cannot open the records: {error}"))
             .help("free some space if the disk is full; `gureum purge` begins anew")
     })?;
     let ca = open_ca(&options)?;
@@ -160,7 +152,7 @@ async fn serve(options: UpOptions) -> Result<(), DaemonError> {
     let mut open = Open { socks: None, cloud: None, virtual_hosts: None };
     let (control, reconciling);
     if options.instances {
-        let hosts = Hosts::embedded().map_err(|e| DaemonError::new(e.to_string()))?;
+        let hosts = Hosts::embedded().map_err(|e| Failure::new(e.to_string()))?;
         let hosts = Arc::new(hosts);
         let (policy, first_view) = gureum_control::compile(&store.snapshot(), &config.fabric);
         view.store(Arc::new(first_view));
@@ -179,7 +171,7 @@ async fn serve(options: UpOptions) -> Result<(), DaemonError> {
         }
         reconciling = reconcile(&control, events);
         let internet = cloud.namespaces().internet.try_clone();
-        let internet = internet.map_err(|e| DaemonError::new(format!("the internet: {e}")))?;
+        let internet = internet.map_err(|e| Failure::new(format!("the internet: {e}")))?;
         let connector: Arc<dyn Connector> = Arc::new(InternetConnector(Arc::new(internet)));
         let resolver = Arc::new(InternetResolver::new(Arc::clone(&hosts), Arc::clone(&view)));
         if let Some(address) = options.socks {
@@ -209,7 +201,7 @@ async fn serve(options: UpOptions) -> Result<(), DaemonError> {
         Some((cloud, shared)) => {
             let key_file = data_dir.join("state/token-key");
             let key = inside::token_key(&key_file)
-                .map_err(|error| DaemonError::file("write", &key_file, &error))?;
+                .map_err(|error| Failure::file("write", &key_file, &error))?;
             inside::serve_services(&cloud.namespaces().services, &shared, key)?;
             let inner = Arc::clone(&front);
             let aws_api = Router::new().fallback(move |request| {
@@ -223,7 +215,7 @@ async fn serve(options: UpOptions) -> Result<(), DaemonError> {
     };
 
     let socket = desk::open(&data_dir, &options.owner)
-        .map_err(|error| DaemonError::file("open the socket in", &data_dir, &error))?;
+        .map_err(|error| Failure::file("open the socket in", &data_dir, &error))?;
     let clerk = Arc::new(Clerk {
         control,
         cloud: cloud.clone(),
@@ -236,14 +228,14 @@ async fn serve(options: UpOptions) -> Result<(), DaemonError> {
         runtime: tokio::runtime::Handle::current(),
     });
     desk::serve(socket, clerk)
-        .map_err(|error| DaemonError::new(format!("cannot serve the socket: {error}")))?;
+        .map_err(|error| Failure::new(format!("cannot serve the socket: {error}")))?;
     give(&options);
     tokio::spawn(front.serve(api));
     info!(%listen, %tag, took = ?started.elapsed(), "up");
 
     let Stop { end, by } = wait_for_end(&mut stopping).await?;
     let (path, _folder) = paths::socket(&data_dir)
-        .map_err(|error| DaemonError::file("find the socket in", &data_dir, &error))?;
+        .map_err(|error| Failure::file("find the socket in", &data_dir, &error))?;
     if end == End::Everything
         && let Some(cloud) = cloud
     {
@@ -264,7 +256,7 @@ async fn serve(options: UpOptions) -> Result<(), DaemonError> {
 
 /// What is there only with hosts.
 struct Open {
-    socks: Option<std::net::SocketAddr>,
+    socks: Option<SocketAddr>,
     cloud: Option<(Arc<Cloud>, Shared)>,
     virtual_hosts: Option<VirtualHosts>,
 }
@@ -276,7 +268,7 @@ fn reconcile(control: &Arc<Control>, events: mpsc::Receiver<HostEvent>) -> JoinH
 }
 
 /// Gives what root wrote to the owner; what cannot be given is still there to be used.
-fn give(options: &UpOptions) {
+fn give(options: &Options) {
     if let Err(error) = ownership::give_all(&options.data_dir, &options.owner) {
         warn!(%error, "giving files to the person who called sudo");
     }
@@ -287,51 +279,49 @@ fn version() -> String {
 }
 
 /// Takes the data directory for this process alone, for as long as the result lives.
-fn lock(data_dir: &Path) -> Result<OwnedFd, DaemonError> {
+fn lock(data_dir: &Path) -> Result<OwnedFd, Failure> {
     let path = data_dir.join("lock");
     let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file: OwnedFd = file.map_err(|error| DaemonError::file("open", &path, &error))?.into();
+    let file: OwnedFd = file.map_err(|error| Failure::file("open", &path, &error))?.into();
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(_) => Err(DaemonError::new(format!("a daemon already runs on {}", data_dir.display()))
+        Err(_) => Err(Failure::new(format!("a daemon already runs on {}", data_dir.display()))
             .help("`gureum down` stops it; another --data-dir and --listen start a second one")),
     }
 }
 
-fn not_listening(flag: &str, address: std::net::SocketAddr, error: &io::Error) -> DaemonError {
-    DaemonError::new(format!("cannot listen on {address}: {error}"))
+fn not_listening(flag: &str, address: SocketAddr, error: &io::Error) -> Failure {
+    Failure::new(format!("cannot listen on {address}: {error}"))
         .help(format!("choose another address with {flag}"))
 }
 
 /// Opens our CA and writes the bundle that clients on this machine are told of.
-fn open_ca(options: &UpOptions) -> Result<Ca, DaemonError> {
+fn open_ca(options: &Options) -> Result<Ca, Failure> {
     let folder = options.data_dir.join("ca");
     let owner = &options.owner;
-    owner
-        .create_dir(&folder, 0o700)
-        .map_err(|error| DaemonError::file("create", &folder, &error))?;
-    let ca = Ca::open(&folder).map_err(|error| DaemonError::new(error.to_string()))?;
+    owner.create_dir(&folder, 0o700).map_err(|error| Failure::file("create", &folder, &error))?;
+    let ca = Ca::open(&folder).map_err(|error| Failure::new(error.to_string()))?;
     let system = SYSTEM_BUNDLES.iter().find_map(|path| fs::read(path).ok()).unwrap_or_default();
     let bundle = paths::ca_bundle(&options.data_dir);
     fs::write(&bundle, ca.bundle(&system))
-        .map_err(|error| DaemonError::file("write", &bundle, &error))?;
+        .map_err(|error| Failure::file("write", &bundle, &error))?;
     for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        owner.give(&path).map_err(|error| DaemonError::file("give away", &path, &error))?;
+        owner.give(&path).map_err(|error| Failure::file("give away", &path, &error))?;
     }
     Ok(ca)
 }
 
 /// Takes over what is there of the cloud and makes what is missing.
 async fn open_cloud(
-    options: &UpOptions,
+    options: &Options,
     hosts: &Hosts,
     ca: &Ca,
     policy: Arc<gureum_engine::Policy>,
-) -> Result<Arc<Cloud>, DaemonError> {
+) -> Result<Arc<Cloud>, Failure> {
     let image_bundle = options.images_dir.join(IMAGE_BUNDLE);
     let roots = fs::read(&image_bundle).map_err(|error| {
-        DaemonError::file("read the machine image's", &image_bundle, &error)
+        Failure::file("read the machine image's", &image_bundle, &error)
             .help("build the image with `make image`, or name another --images-dir")
     })?;
     let config = CloudConfig {
@@ -360,15 +350,15 @@ async fn open_cloud(
         limits: gureum_engine::Limits::default(),
     };
     let opened = tokio::task::spawn_blocking(|| Cloud::open(config)).await;
-    let opened = opened.map_err(|panic| DaemonError::new(panic.to_string()))?;
+    let opened = opened.map_err(|panic| Failure::new(panic.to_string()))?;
     opened.map(Arc::new).map_err(|error| {
-        DaemonError::new(error.to_string()).help("`gureum doctor` looks at this machine")
+        Failure::new(error.to_string()).help("`gureum doctor` looks at this machine")
     })
 }
 
 /// Waits until somebody says to stop: over the socket, or by a signal, which ends only the daemon.
-async fn wait_for_end(stopping: &mut mpsc::Receiver<Stop>) -> Result<Stop, DaemonError> {
-    let on = |kind| signal(kind).map_err(|e| DaemonError::new(format!("cannot wait: {e}")));
+async fn wait_for_end(stopping: &mut mpsc::Receiver<Stop>) -> Result<Stop, Failure> {
+    let on = |kind| signal(kind).map_err(|e| Failure::new(format!("cannot wait: {e}")));
     let (mut interrupt, mut terminate) =
         (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
     let mut hang_up = on(SignalKind::hangup())?;
@@ -386,7 +376,7 @@ async fn wait_for_end(stopping: &mut mpsc::Receiver<Stop>) -> Result<Stop, Daemo
     }))
 }
 
-async fn take_down(cloud: Arc<Cloud>) -> Result<(), DaemonError> {
+async fn take_down(cloud: Arc<Cloud>) -> Result<(), Failure> {
     info!("taking everything down");
     let done = tokio::task::spawn_blocking(move || {
         cloud.down(DOWN_PATIENCE).map_err(|error| error.to_string())
@@ -395,8 +385,8 @@ async fn take_down(cloud: Arc<Cloud>) -> Result<(), DaemonError> {
         Ok(Ok(())) => Ok(()),
         Ok(Err(sentence)) => {
             error!(%sentence, "taking the cloud down");
-            Err(DaemonError::new(sentence))
+            Err(Failure::new(sentence))
         }
-        Err(panic) => Err(DaemonError::new(panic.to_string())),
+        Err(panic) => Err(Failure::new(panic.to_string())),
     }
 }

@@ -10,7 +10,7 @@ use super::{
     expect::Expect,
     language::{Language, Text},
 };
-use crate::cli::error::CliError;
+use crate::failure::Failure;
 
 /// A lab.
 #[derive(Clone, Debug, Deserialize)]
@@ -103,10 +103,10 @@ pub(super) struct Finish {
 
 impl Lab {
     /// Reads the lab of a folder.
-    pub(super) fn read(folder: &Path) -> Result<Self, CliError> {
+    pub(super) fn read(folder: &Path) -> Result<Self, Failure> {
         let path = folder.join(FILE);
-        let text = fs::read_to_string(&path).map_err(|e| CliError::file("read", &path, &e))?;
-        Self::parse(&text).map_err(|why| CliError::new(format!("{}: {why}", path.display())))
+        let text = fs::read_to_string(&path).map_err(|e| Failure::file("read", &path, &e))?;
+        Self::parse(&text).map_err(|why| Failure::new(format!("{}: {why}", path.display())))
     }
 
     /// Reads a lab's text.
@@ -151,13 +151,13 @@ impl Lab {
     }
 
     /// The tasks to do: all, or the one of that name.
-    pub(super) fn tasks(&self, only: Option<&str>) -> Result<Vec<&Task>, CliError> {
+    pub(super) fn tasks(&self, only: Option<&str>) -> Result<Vec<&Task>, Failure> {
         let Some(only) = only else { return Ok(self.tasks.iter().collect()) };
         let found: Vec<_> = self.tasks.iter().filter(|task| task.id == only).collect();
         if found.is_empty() {
             let known: Vec<_> = self.tasks.iter().map(|task| task.id.as_str()).collect();
             let title = self.title.text(Language::of_caller());
-            return Err(CliError::new(format!("\"{title}\" has no task {only}"))
+            return Err(Failure::new(format!("\"{title}\" has no task {only}"))
                 .help(format!("it has {}", known.join(", ")))
                 .status(super::REFUSED));
         }

@@ -27,9 +27,9 @@ use self::{
 use super::{
     client::{Daemon, health},
     env as aws_env,
-    error::CliError,
     output::{self, Format},
 };
+use crate::failure::Failure;
 
 /// The name of a lab's file in its folder.
 const FILE: &str = "lab.yaml";
@@ -79,14 +79,14 @@ pub(crate) struct RunArgs {
 }
 
 /// Runs `gureum lab …`.
-pub(crate) fn run(command: &LabCommand, daemon: &Daemon) -> Result<ExitCode, CliError> {
+pub(crate) fn run(command: &LabCommand, daemon: &Daemon) -> Result<ExitCode, Failure> {
     match command {
         LabCommand::List => list(),
         LabCommand::Run(args) => run_lab(args, daemon),
     }
 }
 
-fn list() -> Result<ExitCode, CliError> {
+fn list() -> Result<ExitCode, Failure> {
     let mut rows = Vec::new();
     for folder in shelves().iter().filter_map(|shelf| fs::read_dir(shelf).ok()).flatten() {
         let Ok(folder) = folder.map(|entry| entry.path()) else { continue };
@@ -103,7 +103,7 @@ fn list() -> Result<ExitCode, CliError> {
         }
     }
     if rows.is_empty() {
-        return Err(CliError::new("there are no labs here")
+        return Err(Failure::new("there are no labs here")
             .help("name a lab's folder: gureum lab run DIR; or set GUREUM_LABS_DIR"));
     }
     rows.sort();
@@ -126,18 +126,18 @@ fn shelves() -> Vec<PathBuf> {
     shelves
 }
 
-fn find(lab: &Path) -> Result<PathBuf, CliError> {
+fn find(lab: &Path) -> Result<PathBuf, Failure> {
     let named = shelves().into_iter().map(|shelf| shelf.join(lab));
     let mut candidates = std::iter::once(lab.to_owned()).chain(named);
     let found = candidates.find(|folder| folder.join(FILE).is_file()).ok_or_else(|| {
-        CliError::new(format!("there is no lab {} (a folder with a {FILE})", lab.display()))
+        Failure::new(format!("there is no lab {} (a folder with a {FILE})", lab.display()))
             .help("`gureum lab list` lists them")
     })?;
-    fs::canonicalize(&found).map_err(|error| CliError::file("read", &found, &error))
+    fs::canonicalize(&found).map_err(|error| Failure::file("read", &found, &error))
 }
 
-fn run_lab(args: &RunArgs, daemon: &Daemon) -> Result<ExitCode, CliError> {
-    let refused = |error: CliError| error.status(REFUSED);
+fn run_lab(args: &RunArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
+    let refused = |error: Failure| error.status(REFUSED);
     let folder = find(&args.lab).map_err(refused)?;
     let lab = Lab::read(&folder).map_err(refused)?;
     let environment = environment(daemon, &folder).map_err(refused)?;
@@ -152,8 +152,8 @@ fn run_lab(args: &RunArgs, daemon: &Daemon) -> Result<ExitCode, CliError> {
     let outcome = Run::new(&lab, &options, reporter, &mut shell).run()?;
     if let Some(path) = &args.results {
         let text = serde_json::to_string_pretty(&outcome)
-            .map_err(|error| CliError::new(format!("cannot write the results: {error}")))?;
-        fs::write(path, text + "\n").map_err(|error| CliError::file("write", path, &error))?;
+            .map_err(|error| Failure::new(format!("cannot write the results: {error}")))?;
+        fs::write(path, text + "\n").map_err(|error| Failure::file("write", path, &error))?;
     }
     if args.output == Format::Json {
         output::print_json(&outcome)?;
@@ -173,11 +173,11 @@ fn exit_code(outcome: &Outcome) -> ExitCode {
 
 /// The environment of the lab's shell: our own daemon and nothing else. A caller whose
 /// environment points at another endpoint did not mean this cloud.
-fn environment(daemon: &Daemon, folder: &Path) -> Result<aws_env::Changes, CliError> {
+fn environment(daemon: &Daemon, folder: &Path) -> Result<aws_env::Changes, Failure> {
     let status = daemon.status()?;
     let answer = health(&status.endpoint)?;
     if answer.tag != status.tag {
-        return Err(CliError::new(format!(
+        return Err(Failure::new(format!(
             "another daemon than that of {} answers at {}",
             status.data_dir.display(),
             status.endpoint
@@ -187,7 +187,7 @@ fn environment(daemon: &Daemon, folder: &Path) -> Result<aws_env::Changes, CliEr
         let endpoint = endpoint.to_string_lossy().into_owned();
         let theirs = health(&endpoint).map(|answer| answer.tag);
         if theirs.ok().as_ref() != Some(&status.tag) {
-            return Err(CliError::new(format!(
+            return Err(Failure::new(format!(
                 "AWS_ENDPOINT_URL is {endpoint}, which is not the cloud on {}: the lab touches \
                  nothing else",
                 status.data_dir.display()

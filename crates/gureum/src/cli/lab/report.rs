@@ -9,7 +9,7 @@ use super::{
     file::{Lab, Step, Task},
     language::{Language, Word},
 };
-use crate::cli::{error::CliError, output};
+use crate::{cli::output, failure::Failure};
 
 /// How many lines of a step's output are shown; all are kept for programs.
 const SHOWN_LINES: usize = 16;
@@ -159,7 +159,7 @@ impl Reporter {
         self.language
     }
 
-    fn show(&self, text: &str) -> Result<(), CliError> {
+    fn show(&self, text: &str) -> Result<(), Failure> {
         if self.shown { output::print(text) } else { Ok(()) }
     }
 
@@ -172,28 +172,28 @@ impl Reporter {
     }
 
     /// The lab begins.
-    pub(super) fn begin(&mut self, lab: &Lab, total: usize) -> Result<(), CliError> {
+    pub(super) fn begin(&mut self, lab: &Lab, total: usize) -> Result<(), Failure> {
         self.total = total;
         self.show(&format!("{}\n", self.paint("1", lab.title.text(self.language))))
     }
 
     /// What a former run built is being deleted.
-    pub(super) fn clean(&self) -> Result<(), CliError> {
+    pub(super) fn clean(&self) -> Result<(), Failure> {
         self.show(&format!("{} …\n", self.word(Word::Clean)))
     }
 
     /// What earlier tasks built is being found.
-    pub(super) fn resume(&self) -> Result<(), CliError> {
+    pub(super) fn resume(&self) -> Result<(), Failure> {
         self.show(&format!("{} …\n", self.word(Word::Resume)))
     }
 
     /// The lab may not begin.
-    pub(super) fn refused(&self, reason: &str) -> Result<(), CliError> {
+    pub(super) fn refused(&self, reason: &str) -> Result<(), Failure> {
         self.show(&format!("{}: {reason}\n", self.word(Word::NotBegun)))
     }
 
     /// A task begins.
-    pub(super) fn task(&self, task: &Task) -> Result<(), CliError> {
+    pub(super) fn task(&self, task: &Task) -> Result<(), Failure> {
         self.show(&format!(
             "\n{}\n",
             self.paint("1", &format!("== {}", task.title.text(self.language)))
@@ -201,7 +201,7 @@ impl Reporter {
     }
 
     /// A step begins.
-    pub(super) fn step(&self, number: usize, step: &Step) -> Result<(), CliError> {
+    pub(super) fn step(&self, number: usize, step: &Step) -> Result<(), Failure> {
         let anchors = match step.anchors.as_slice() {
             [] => String::new(),
             list => format!("  ({})", list.join(", ")),
@@ -216,7 +216,7 @@ impl Reporter {
     }
 
     /// A step ended.
-    pub(super) fn done(&self, outcome: &StepOutcome) -> Result<(), CliError> {
+    pub(super) fn done(&self, outcome: &StepOutcome) -> Result<(), Failure> {
         let mut text = self.shortened(&outcome.stdout);
         let seconds = format!("{:.1} s", outcome.seconds);
         if outcome.status == Status::Passed {
@@ -244,12 +244,12 @@ impl Reporter {
     }
 
     /// What the lab leaves.
-    pub(super) fn finish(&self, text: &str) -> Result<(), CliError> {
+    pub(super) fn finish(&self, text: &str) -> Result<(), Failure> {
         self.show(&format!("\n{text}"))
     }
 
     /// What to try next.
-    pub(super) fn next(&self, commands: &[String]) -> Result<(), CliError> {
+    pub(super) fn next(&self, commands: &[String]) -> Result<(), Failure> {
         if commands.is_empty() {
             return Ok(());
         }
@@ -258,7 +258,7 @@ impl Reporter {
     }
 
     /// The lab ended.
-    pub(super) fn summary(&self, outcome: &Outcome) -> Result<(), CliError> {
+    pub(super) fn summary(&self, outcome: &Outcome) -> Result<(), Failure> {
         let mut text = format!("\n{} {}", outcome.passed, self.word(Word::Passed));
         if outcome.failed > 0 {
             text += &format!(", {} {}", outcome.failed, self.word(Word::Failed));

@@ -11,7 +11,7 @@ use super::{
     report::{Outcome, Reporter, Status, StepOutcome},
     shell::Shell,
 };
-use crate::cli::error::CliError;
+use crate::failure::Failure;
 
 /// The pause between two tries of a step that waits for a condition.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -51,7 +51,7 @@ impl<'a> Run<'a> {
     }
 
     /// Does the lab.
-    pub(super) fn run(mut self) -> Result<Outcome, CliError> {
+    pub(super) fn run(mut self) -> Result<Outcome, Failure> {
         let start = Instant::now();
         let lab = self.lab;
         let tasks = lab.tasks(self.options.only.as_deref())?;
@@ -87,7 +87,7 @@ impl<'a> Run<'a> {
     }
 
     /// What comes before the first task; the reason where the lab may not begin.
-    fn prepare(&mut self) -> Result<Result<(), String>, CliError> {
+    fn prepare(&mut self) -> Result<Result<(), String>, Failure> {
         let lab = self.lab;
         if self.options.only.is_some() {
             if let Some(text) = &lab.resume {
@@ -128,7 +128,7 @@ impl<'a> Run<'a> {
     }
 
     /// Does a step until it does what is expected, or its time is over.
-    fn step(&mut self, task: &str, step: &Step) -> Result<StepOutcome, CliError> {
+    fn step(&mut self, task: &str, step: &Step) -> Result<StepOutcome, Failure> {
         let start = Instant::now();
         let deadline = start + Duration::from_secs(step.expect.within.into());
         let limit = Duration::from_secs(step.timeout.into());
@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn judge(&mut self, step: &Step, done: &Done) -> Result<Result<(), String>, CliError> {
+    fn judge(&mut self, step: &Step, done: &Done) -> Result<Result<(), String>, Failure> {
         let names = step.expect.variables();
         let variables = if names.is_empty() || done.exit.is_none() {
             Default::default()
@@ -153,7 +153,7 @@ impl<'a> Run<'a> {
     }
 
     /// Shows what the lab leaves, and what to try next.
-    fn finish(&mut self) -> Result<(), CliError> {
+    fn finish(&mut self) -> Result<(), Failure> {
         let finish = &self.lab.finish;
         if let Some(text) = &finish.run {
             let done = self.shell.run(text, SIDE_LIMIT)?;

@@ -18,7 +18,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::expect::{Done, Variables};
-use crate::cli::{env as aws_env, error::CliError};
+use crate::{cli::env as aws_env, failure::Failure};
 
 /// How much of a step's output is kept.
 const OUTPUT_LIMIT: u64 = 1 << 20;
@@ -36,9 +36,9 @@ pub(super) struct Shell {
 
 impl Shell {
     /// Starts it in the caller's folder, with the caller's environment and these changes.
-    pub(super) fn start(environment: &aws_env::Changes) -> Result<Self, CliError> {
+    pub(super) fn start(environment: &aws_env::Changes) -> Result<Self, Failure> {
         let folder = make_folder()
-            .map_err(|error| CliError::new(format!("cannot make a temporary folder: {error}")))?;
+            .map_err(|error| Failure::new(format!("cannot make a temporary folder: {error}")))?;
         let failed = |error: io::Error| aws_env::not_run("bash", &error);
         let log = File::create(folder.join("bash")).map_err(failed)?;
         let mut command = Command::new("bash");
@@ -65,11 +65,11 @@ impl Shell {
     }
 
     /// Runs a step's text to its end, at most for `limit`.
-    pub(super) fn run(&mut self, text: &str, limit: Duration) -> Result<Done, CliError> {
+    pub(super) fn run(&mut self, text: &str, limit: Duration) -> Result<Done, Failure> {
         let path = |name: &str| self.folder.join(name);
         let (step, out, err) = (path("step"), path("out"), path("err"));
         let before = descendants(self.child.id());
-        let broken = |error: io::Error| CliError::new(format!("the lab's shell: {error}"));
+        let broken = |error: io::Error| Failure::new(format!("the lab's shell: {error}"));
         fs::write(&step, text).map_err(broken)?;
         // Background jobs of earlier steps may hold the old files: new ones each time.
         for file in [&out, &err] {
@@ -89,13 +89,13 @@ impl Shell {
     }
 
     /// The texts in some of its variables; nothing for those that are not set.
-    pub(super) fn variables(&mut self, names: &[String]) -> Result<Variables, CliError> {
+    pub(super) fn variables(&mut self, names: &[String]) -> Result<Variables, Failure> {
         let mut text = String::new();
         for name in names {
             let plain =
                 !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
             if !plain {
-                return Err(CliError::new(format!("\"{name}\" is not a variable's name")));
+                return Err(Failure::new(format!("\"{name}\" is not a variable's name")));
             }
             text += &format!("[ -n \"${{{name}+set}}\" ] && printf '{name}=%s\\0' \"${name}\"\n");
         }
@@ -110,7 +110,7 @@ impl Shell {
     }
 
     /// Waits for the word that a step ended; nothing when the time is over.
-    fn wait(&mut self, deadline: Instant) -> Result<Option<i32>, CliError> {
+    fn wait(&mut self, deadline: Instant) -> Result<Option<i32>, Failure> {
         loop {
             let rest = deadline.saturating_duration_since(Instant::now());
             match self.ended.recv_timeout(rest.min(Duration::from_millis(200))) {
@@ -128,7 +128,7 @@ impl Shell {
     }
 
     /// Ends what the present step runs, until bash comes back.
-    fn interrupt(&mut self, before: &[Pid]) -> Result<(), CliError> {
+    fn interrupt(&mut self, before: &[Pid]) -> Result<(), Failure> {
         for signal in [Signal::TERM, Signal::KILL] {
             let deadline = Instant::now() + END_LIMIT;
             // A step that goes on to its next command is told again.
@@ -144,11 +144,11 @@ impl Shell {
                 }
             }
         }
-        Err(CliError::new("a step does not end, and nothing of it can be ended"))
+        Err(Failure::new("a step does not end, and nothing of it can be ended"))
     }
 
-    fn gone(&self) -> CliError {
-        CliError::new("the lab's shell ended: a step of a lab must not `exit`")
+    fn gone(&self) -> Failure {
+        Failure::new("the lab's shell ended: a step of a lab must not `exit`")
     }
 
     fn read(&self, name: &str) -> String {

@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::error::CliError;
+use crate::failure::Failure;
 
 /// A variable of the environment, if set.
 type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -104,7 +104,7 @@ impl Person {
 
 /// The data directory: `--data-dir` or `$GUREUM_DATA_DIR` (both in `flag`), else below the
 /// person's XDG data home. Absolute, since the daemon and its callers differ in where they are.
-pub(crate) fn data_dir(flag: Option<&Path>, person: &Person) -> Result<PathBuf, CliError> {
+pub(crate) fn data_dir(flag: Option<&Path>, person: &Person) -> Result<PathBuf, Failure> {
     let variable = |name: &str| env::var_os(name);
     match flag {
         Some(path) => absolute(path),
@@ -114,7 +114,7 @@ pub(crate) fn data_dir(flag: Option<&Path>, person: &Person) -> Result<PathBuf, 
 
 /// The folder of machine images: `--images-dir` or `$GUREUM_IMAGES_DIR`, else below the person's
 /// XDG cache home, so that all data directories share them.
-pub(crate) fn images_dir(flag: Option<&Path>, person: &Person) -> Result<PathBuf, CliError> {
+pub(crate) fn images_dir(flag: Option<&Path>, person: &Person) -> Result<PathBuf, Failure> {
     let variable = |name: &str| env::var_os(name);
     match flag {
         Some(path) => absolute(path),
@@ -122,8 +122,8 @@ pub(crate) fn images_dir(flag: Option<&Path>, person: &Person) -> Result<PathBuf
     }
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, CliError> {
-    let path = std::path::absolute(path).map_err(|e| CliError::file("use", path, &e))?;
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    let path = std::path::absolute(path).map_err(|e| Failure::file("use", path, &e))?;
     // One folder, one name: the tag of kernel objects is a hash of it.
     Ok(fs::canonicalize(&path).unwrap_or(path))
 }

@@ -1,12 +1,10 @@
-//! What the command line says when something cannot be done: one sentence, what to do, a status.
+//! What is said when something cannot be done: one sentence, what to do about it, a status.
 
 use std::{fmt, io, path::Path};
 
-use crate::daemon::DaemonError;
-
-/// A command failed.
+/// A command, or the daemon, could not do what it should.
 #[derive(Debug)]
-pub(crate) struct CliError {
+pub(crate) struct Failure {
     /// One sentence: what is wrong.
     pub message: String,
     /// What to do about it.
@@ -15,7 +13,7 @@ pub(crate) struct CliError {
     pub status: u8,
 }
 
-impl CliError {
+impl Failure {
     /// An error with status 1.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), help: None, status: 1 }
@@ -57,7 +55,7 @@ impl CliError {
     }
 }
 
-impl fmt::Display for CliError {
+impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.message)?;
         match &self.help {
@@ -67,10 +65,4 @@ impl fmt::Display for CliError {
     }
 }
 
-impl std::error::Error for CliError {}
-
-impl From<DaemonError> for CliError {
-    fn from(error: DaemonError) -> Self {
-        Self { message: error.message, help: error.help, status: 1 }
-    }
-}
+impl std::error::Error for Failure {}
