@@ -10,9 +10,7 @@ mod messages;
 mod paths;
 
 use std::{
-    ffi::OsString,
     io::{self, IsTerminal, Write},
-    path::Path,
     process::ExitCode,
 };
 
@@ -27,7 +25,7 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "shim" => {
             gureum_host::shim::run(rest.iter().cloned()).map(|()| 0)
         }
-        Some((command, rest)) if command == "exec" && is_inside(rest) => {
+        Some((command, rest)) if command == "inside" => {
             take_terminal();
             gureum_host::exec::run(rest.iter().cloned())
         }
@@ -50,17 +48,5 @@ fn take_terminal() {
         // Somebody's own terminal, beside a pipe for output, stays with its session.
         let _ = rustix::process::setsid();
         let _ = rustix::process::ioctl_tiocsctty(io::stdin());
-    }
-}
-
-/// Tells the daemon's `exec FOLDER REQUEST` from a person's `exec NAME CMD`: no instance is named
-/// by the path of a folder.
-fn is_inside(arguments: &[OsString]) -> bool {
-    match arguments {
-        [folder, request] => {
-            let folder = Path::new(folder);
-            folder.is_absolute() && folder.is_dir() && request.as_encoded_bytes().starts_with(b"{")
-        }
-        _ => false,
     }
 }

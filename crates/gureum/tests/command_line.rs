@@ -178,6 +178,18 @@ fn without_a_daemon_every_command_says_so() {
     }
 }
 
+/// What the daemon starts for itself inside an instance has a name of its own.
+#[test]
+fn exec_is_ours_whatever_it_is_given() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gureum"));
+    command.env("GUREUM_DATA_DIR", folder.path()).args(["exec", "/", "{}"]);
+    let output = command.output().expect("it starts");
+    let said = text(&output.stderr);
+    assert!(said.starts_with("error: no daemon runs on "), "{said}");
+    assert_eq!(output.status.code(), Some(125));
+}
+
 #[test]
 fn exec_passes_streams_and_status_on() {
     let daemon = Daemon::start();

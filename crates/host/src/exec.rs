@@ -84,14 +84,14 @@ impl Execution {
     ) -> Result<Self> {
         let request = serde_json::to_string(request).map_err(io::Error::other);
         let child = program
-            .command("exec")
+            .command("inside")
             .arg(folder)
             .arg(request.context(|| "describe a program")?)
             .stdin(Stdio::from(streams.input))
             .stdout(Stdio::from(streams.output))
             .stderr(Stdio::from(streams.error))
             .spawn()
-            .context(|| "start `exec`")?;
+            .context(|| "start `inside`")?;
         Ok(Self { child })
     }
 
@@ -122,11 +122,11 @@ impl Execution {
     }
 }
 
-/// The body of the hidden subcommand `exec`: its arguments are an instance's folder and a request.
+/// The body of the hidden subcommand `inside`: its arguments are an instance's folder and a request.
 /// Returns the exit status. It must be called before the process has a second thread.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<i32> {
     let arguments: Vec<_> = arguments.into_iter().collect();
-    let usage = || HostError::Failed("usage: exec FOLDER REQUEST".into());
+    let usage = || HostError::Failed("usage: inside FOLDER REQUEST".into());
     let [folder, request] = arguments.as_slice() else { return Err(usage()) };
     let request: ExecRequest =
         serde_json::from_slice(request.as_encoded_bytes()).map_err(|_| usage())?;

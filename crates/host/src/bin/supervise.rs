@@ -7,12 +7,12 @@ fn main() -> ExitCode {
     let outcome = match arguments.next().as_deref().and_then(|name| name.to_str()) {
         Some("anchor") => gureum_host::anchor::run(arguments),
         Some("shim") => gureum_host::shim::run(arguments),
-        Some("exec") => match gureum_host::exec::run(arguments) {
+        Some("inside") => match gureum_host::exec::run(arguments) {
             Ok(code) => std::process::exit(code),
             Err(error) => Err(error),
         },
         _ => {
-            eprintln!("usage: gureum-supervise anchor|shim|exec …");
+            eprintln!("usage: gureum-supervise anchor|shim|inside …");
             return ExitCode::from(2);
         }
     };
