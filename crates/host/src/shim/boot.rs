@@ -10,7 +10,7 @@ use std::{
     io::{self, Read},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-        unix::fs::{DirBuilderExt, chown, symlink},
+        unix::fs::{DirBuilderExt, PermissionsExt, chown, symlink},
     },
     path::Path,
 };
@@ -63,8 +63,9 @@ pub(super) fn boot(
     match unsafe { unistd::fork() }.context(|| "fork")? {
         ForkResult::Child => {
             drop((report, number));
-            let outcome =
-                enter_namespaces(config, kept).and_then(|()| become_init(config, &root, &numberer));
+            let outcome = stand_in(folder)
+                .and_then(|()| enter_namespaces(config, kept))
+                .and_then(|()| become_init(config, &numberer));
             if let Err(error) = outcome {
                 let _ = unistd::write(&reporter, error.to_string().as_bytes());
             }
@@ -177,6 +178,14 @@ fn mount_devices(config: &Config, dev: &Path, console: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Makes the instance's folder the working directory. The folders above it may be closed to
+/// whom a process in the instance's user namespace is on the machine: nobody in particular.
+fn stand_in(folder: &Path) -> Result<()> {
+    let what = || format!("enter {}", folder.display());
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o711)).context(what)?;
+    unistd::chdir(folder).context(what)
+}
+
 fn enter_namespaces(config: &Config, kept: Kept<'_>) -> Result<()> {
     for entrance in &config.guest_entrances {
         join_group(entrance)?;
@@ -208,12 +217,12 @@ pub(crate) fn become_root_inside() -> Result<()> {
 }
 
 /// Forks process 1, as a child of the shim, and has it become init.
-fn become_init(config: &Config, root: &Path, numberer: &OwnedFd) -> Result<()> {
+fn become_init(config: &Config, numberer: &OwnedFd) -> Result<()> {
     let flags = libc::CLONE_PARENT | libc::SIGCHLD;
     // SAFETY: a fork without shared memory, of a process with one thread.
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
     match Errno::result(pid).context(|| "fork process 1")? {
-        0 => match run_init(config, root) {
+        0 => match run_init(config) {
             Ok(never) => match never {},
             Err(error) => Err(error),
         },
@@ -226,7 +235,9 @@ fn become_init(config: &Config, root: &Path, numberer: &OwnedFd) -> Result<()> {
     }
 }
 
-fn run_init(config: &Config, root: &Path) -> Result<std::convert::Infallible> {
+/// Becomes init. The working directory is the instance's folder.
+fn run_init(config: &Config) -> Result<std::convert::Infallible> {
+    let root = ROOT_MOUNT;
     let what = || "prepare the instance's root";
     unistd::setsid().context(what)?;
     umask(Mode::empty());
@@ -234,8 +245,6 @@ fn run_init(config: &Config, root: &Path) -> Result<std::convert::Infallible> {
     // What came from the parent namespace is locked and cannot be pivoted to: bind it over itself.
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context(what)?;
     mount(Some(root), root, none, MsFlags::MS_BIND | MsFlags::MS_REC, none).context(what)?;
-    // The way here leads through folders of the machine's root alone, who this process still is.
-    // From here on paths are relative.
     unistd::chdir(root).context(what)?;
     become_root_inside()?;
     let strict = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
