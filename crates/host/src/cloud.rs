@@ -85,7 +85,8 @@ impl Cloud {
         let state = data_dir.join("state");
         fs::create_dir_all(&state).context(|| format!("make {}", state.display()))?;
         let log = state.join("anchor.log");
-        let (namespaces, _) = Namespaces::ensure(&cgroups, &config.program, config.owner, &log)?;
+        let (namespaces, are_new) =
+            Namespaces::ensure(&cgroups, &config.program, config.owner, &log)?;
         fabric::configure(&namespaces, &config.internet)?;
 
         let inbox = Inbox::new()?;
@@ -93,7 +94,12 @@ impl Cloud {
         let datapath = Arc::new(DataPath::start_watched(
             &namespaces.fabric,
             config.policy,
-            datapath::Settings { journal: Some(state.join("flows")), limits: config.limits },
+            datapath::Settings {
+                journal: Some(state.join("flows")),
+                limits: config.limits,
+                // Nothing is connected to a fabric that was just made.
+                takes_over: !are_new,
+            },
             Box::new(move |port| waker.wake(Wake::LinkLost(port))),
         )?);
         let settings = Settings {

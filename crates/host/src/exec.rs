@@ -10,7 +10,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     os::{
-        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
     path::{Path, PathBuf},
@@ -101,19 +101,25 @@ impl Execution {
         self.child.wait()
     }
 
-    /// Whether it ended, without waiting.
-    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.child.try_wait()
-    }
-
-    /// Tells it that the terminal behind its input changed its size.
-    pub fn resized(&self) {
-        self.signal(Signal::SIGWINCH);
-    }
-
-    /// Ends it.
-    pub fn hang_up(&self) {
-        self.signal(Signal::SIGHUP);
+    /// Waits for its end as [`Self::wait`] does, and hangs up on it once whoever has the other end
+    /// of `asker`, a connected socket, goes away.
+    pub fn wait_for(&mut self, asker: BorrowedFd<'_>) -> io::Result<ExitStatus> {
+        let process = process_descriptor(Pid::from_raw(self.child.id().cast_signed()))?;
+        loop {
+            let mut either = [
+                PollFd::new(process.as_fd(), PollFlags::POLLIN),
+                PollFd::new(asker, PollFlags::POLLHUP),
+            ];
+            match poll(&mut either, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                waited => waited?,
+            };
+            let [ended, _] = either.map(|fd| fd.any().unwrap_or_default());
+            if !ended {
+                self.signal(Signal::SIGHUP);
+            }
+            return self.wait();
+        }
     }
 
     fn signal(&self, signal: Signal) {
@@ -159,17 +165,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<i32> {
     }
 }
 
+/// A descriptor that stands for a process; readable once that has ended.
+fn process_descriptor(pid: Pid) -> nix::Result<OwnedFd> {
+    // SAFETY: takes integers; the result is checked before it is owned.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    let fd = Errno::result(fd)?;
+    // SAFETY: a new descriptor that nobody else owns; descriptors fit an int.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
 /// Moves this process into the instance's cgroup and namespaces.
 fn enter(folder: &Path) -> Result<()> {
     let gone = || HostError::Failed("the instance is not running".into());
     let config: Config = config::read(&folder.join(CONFIG)).map_err(|_| gone())?;
     let state: State = config::read(&folder.join(STATE)).map_err(|_| gone())?;
     let pid = init_of(&config, &state).ok_or_else(gone)?;
-    // SAFETY: takes integers; the result is checked before it is owned.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
-    let fd = Errno::result(fd).map_err(|_| gone())?;
-    // SAFETY: a new descriptor that nobody else owns; descriptors fit an int.
-    let process = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let process = process_descriptor(pid).map_err(|_| gone())?;
     // Asked again with the process held, so it cannot have become another one's number.
     init_of(&config, &state).ok_or_else(gone)?;
 

@@ -15,6 +15,7 @@
 //! process has a second thread: [`anchor::run`], [`shim::run`] and [`exec::run`].
 
 pub mod anchor;
+mod boot_id;
 pub mod cgroup;
 pub mod cloud;
 pub mod datapath;

@@ -230,3 +230,76 @@ fn a_panic_loses_no_connection() {
     server.read_exact(&mut [0; 5]).expect("received");
     dial(&a.namespace, (B, 5001)).expect_err("a new connection has no rule");
 }
+
+/// Traps 9: with all connections written down, a new data path takes none up by guessing; with
+/// the journal lost it does, for a while.
+#[test]
+fn connections_are_guessed_only_where_the_journal_is_lost() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let tcp = Traffic::Ports { protocol: IpProtocol::TCP, from: 5001, to: 5001 };
+    let rules = [(true, tcp, "10.1.0.0/16"), (false, tcp, "10.1.0.0/16")];
+    let cloud = data.open(policy(&rules, 1));
+    let (a, b) = (Guest::connect(&cloud, PORT_A, A), Guest::connect(&cloud, PORT_B, B));
+    let listener = b.listen(5001);
+    let mut client = a.dial((B, 5001)).expect("connected");
+    let (mut server, _) = listener.accept().expect("accepted");
+    server.set_read_timeout(Some(10 * SECOND)).expect("set");
+    drop(cloud);
+
+    let journal = data.dir.path().join("state/flows");
+    let restart = |expected_flows| {
+        let cloud = data.open(policy(&rules, 1));
+        let flows = cloud.datapath().run(|_, state| state.tracked_flows()).blocking_recv();
+        assert_eq!(flows, Ok(expected_flows));
+        a.plug(&cloud);
+        b.plug(&cloud);
+        cloud
+    };
+    let drops = |cloud: &gureum_host::Cloud| {
+        let counted = cloud.datapath().run(|_, state| {
+            state.counters().drops_of(PORT_A).any(|(name, _)| name == "tcp-not-tracked")
+        });
+        counted.blocking_recv().expect("an answer")
+    };
+    // Both ends' flows are gone from a journal that is in order: they have ended.
+    let written = std::fs::read(&journal).expect("a journal");
+    let mut emptied = written.clone();
+    emptied[4096..].fill(0);
+    std::fs::write(&journal, emptied).expect("written");
+    let cloud = restart(0);
+    client.write_all(b"lost?").expect("queued");
+    wait_for("the connection to be refused", 10 * SECOND, || drops(&cloud));
+    drop(cloud);
+
+    std::fs::remove_file(&journal).expect("removed");
+    let cloud = restart(0);
+    server.read_exact(&mut [0; 5]).expect("received after all");
+    drop(cloud);
+
+    // Where nothing was before, nothing can be open.
+    let fresh = Data::new();
+    let cloud = fresh.open(policy(&rules, 1));
+    let (c, d) = (Guest::connect(&cloud, PORT_A, A), Guest::connect(&cloud, PORT_B, B));
+    let listener = d.listen(5001);
+    let _client = c.dial((B, 5001)).expect("connected");
+    let _server = listener.accept().expect("accepted");
+}
+
+/// Guests choose addresses and ports, so where these are in tables must not be known to them.
+#[test]
+fn every_data_path_hashes_by_a_seed_of_its_own() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let seed = || {
+        let cloud = data.open(policy(&ANYTHING, 1));
+        let seed = cloud.datapath().run(|_, state| state.limits().hash_seed);
+        seed.blocking_recv().expect("an answer")
+    };
+    let (first, second) = (seed(), seed());
+    assert!(first != second && first != 0 && second != 0);
+}

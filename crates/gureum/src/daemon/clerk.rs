@@ -3,7 +3,10 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    os::{fd::OwnedFd, unix::process::ExitStatusExt as _},
+    os::{
+        fd::{BorrowedFd, OwnedFd},
+        unix::process::ExitStatusExt as _,
+    },
     path::PathBuf,
     sync::Arc,
     time::Instant,
@@ -73,7 +76,12 @@ pub(super) struct Clerk {
 type Answer<T> = Result<T, String>;
 
 impl Desk for Clerk {
-    fn answer(&self, request: Request, descriptors: Vec<OwnedFd>) -> Answered {
+    fn answer(
+        &self,
+        request: Request,
+        descriptors: Vec<OwnedFd>,
+        client: BorrowedFd<'_>,
+    ) -> Answered {
         let reply = match request {
             Request::Internet => return self.internet().unwrap_or_else(|e| Reply::Error(e).into()),
             Request::Down { everything } => return self.down(everything),
@@ -87,7 +95,7 @@ impl Desk for Clerk {
             Request::Exec { id, argv, environment, user, terminal } => {
                 let user = user.unwrap_or_else(|| "root".to_owned());
                 let request = ExecRequest { argv, user, environment, terminal };
-                self.exec(&id, &request, descriptors).map(Reply::Exited)
+                self.exec(&id, &request, descriptors, client).map(Reply::Exited)
             }
             Request::Reset { account } => self.reset(account.as_deref()),
         };
@@ -217,7 +225,13 @@ impl Clerk {
         Ok(Reply::Console { text, next: output.len() as u64 })
     }
 
-    fn exec(&self, id: &str, request: &ExecRequest, descriptors: Vec<OwnedFd>) -> Answer<i32> {
+    fn exec(
+        &self,
+        id: &str,
+        request: &ExecRequest,
+        descriptors: Vec<OwnedFd>,
+        client: BorrowedFd<'_>,
+    ) -> Answer<i32> {
         let id = parse(id)?;
         let [input, output, error]: [OwnedFd; 3] = descriptors
             .try_into()
@@ -225,7 +239,8 @@ impl Clerk {
         let streams = ExecStreams { input, output, error };
         let started = self.cloud()?.instances().exec(&id, request, streams);
         let mut program = started.map_err(|error| error.to_string())?;
-        let status = program.wait().map_err(|error| format!("waiting for it: {error}"))?;
+        let status =
+            program.wait_for(client).map_err(|error| format!("waiting for it: {error}"))?;
         Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
     }
 

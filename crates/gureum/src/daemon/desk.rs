@@ -6,7 +6,7 @@
 use std::{
     fs, io,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{
             fs::PermissionsExt as _,
             net::{UnixListener, UnixStream},
@@ -32,9 +32,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers requests.
 pub(crate) trait Desk: Send + Sync + 'static {
-    /// Answers one request, with the descriptors that came beside it. What cannot be done is
-    /// [`Reply::Error`].
-    fn answer(&self, request: Request, descriptors: Vec<OwnedFd>) -> Answered;
+    /// Answers one request of a client, with the descriptors that came beside it. What cannot be
+    /// done is [`Reply::Error`].
+    fn answer(
+        &self,
+        request: Request,
+        descriptors: Vec<OwnedFd>,
+        client: BorrowedFd<'_>,
+    ) -> Answered;
 }
 
 /// An answer and what goes with it.
@@ -98,7 +103,7 @@ fn converse(stream: &UnixStream, desk: &dyn Desk) {
         Err(error) => return debug!(%error, "a request on the socket"),
     };
     let Answered { reply, descriptors, until_written } = match serde_json::from_str(&line) {
-        Ok(request) => desk.answer(request, descriptors),
+        Ok(request) => desk.answer(request, descriptors, stream.as_fd()),
         Err(error) => Reply::Error(format!("the request is not understood: {error}")).into(),
     };
     let sent = serde_json::to_string(&reply).map_err(io::Error::other).and_then(|line| {

@@ -15,16 +15,18 @@ use std::{
     slice,
 };
 
-use gureum_engine::{RECORD_LEN, Record, StateChange};
+use gureum_engine::{RECORD_LEN, Record, StateChange, record_is_whole};
 use nix::{
     fcntl::{FallocateFlags, fallocate},
     sys::mman::{MapFlags, ProtFlags, mmap, munmap},
 };
 
+use crate::boot_id::boot_id;
+
 const MAGIC: &[u8; 8] = b"gureumF1";
 const HEADER: usize = 4096;
-/// Where the header says whether the last writer closed the file.
-const CLOSED_AT: usize = 16;
+/// Where the header says that a flow could not be written down.
+const INCOMPLETE_AT: usize = 16;
 const FIRST_SLOTS: u32 = 4096;
 
 /// The journal of one data path.
@@ -43,8 +45,8 @@ pub(super) struct Journal {
 pub(super) struct Found {
     pub(super) journal: Journal,
     pub(super) records: Vec<(u32, Record)>,
-    /// Whether flows may be missing: there were some in this boot, and nobody closed the file.
-    pub(super) unclean: bool,
+    /// Whether these are all flows that there were in this boot, however the last writer ended.
+    pub(super) intact: bool,
 }
 
 impl Journal {
@@ -57,12 +59,11 @@ impl Journal {
             .truncate(false)
             .mode(0o600)
             .open(path)?;
-        let expected = header(&std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?);
+        let expected = header(&boot_id()?);
         let mut present = vec![0; expected.len()];
         let whole = file.read_exact_at(&mut present, 0).is_ok();
-        let closed = std::mem::take(&mut present[CLOSED_AT]) != 0;
+        let complete = std::mem::take(&mut present[INCOMPLETE_AT]) == 0;
         let known = whole && present == expected;
-        let unclean = known && !closed;
         if !known {
             file.set_len(0)?;
             file.set_len(HEADER as u64)?;
@@ -74,8 +75,13 @@ impl Journal {
         let map = Mapping::new(&file, bytes_of(slots))?;
         let mut journal = Self { file, map, slots, limit, full: false };
         journal.map.bytes()[..expected.len()].copy_from_slice(&expected);
-        let records = journal.records();
-        Ok(Found { journal, records, unclean })
+        // A writer that was killed between two bytes of a record left one that is torn.
+        let (records, torn): (Vec<_>, Vec<_>) =
+            journal.records().into_iter().partition(|(_, record)| record_is_whole(record));
+        for (slot, _) in &torn {
+            journal.write(StateChange::Remove { slot: *slot });
+        }
+        Ok(Found { journal, records, intact: known && complete && torn.is_empty() })
     }
 
     /// The records that are there, by slot.
@@ -97,17 +103,13 @@ impl Journal {
             StateChange::Remove { slot } => (slot, &[0; RECORD_LEN]),
         };
         if slot >= self.slots && !self.grow(slot) {
+            self.map.bytes()[INCOMPLETE_AT] = 1;
             return;
         }
         let start = bytes_of(slot);
         if let Some(place) = self.map.bytes().get_mut(start..start + RECORD_LEN) {
             place.copy_from_slice(record);
         }
-    }
-
-    /// Says that nothing is missing.
-    pub(super) fn close(&mut self) {
-        self.map.bytes()[CLOSED_AT] = 1;
     }
 
     fn grow(&mut self, slot: u32) -> bool {
@@ -149,8 +151,8 @@ fn reserve(file: &File, slots: u32) -> io::Result<()> {
 fn header(boot_id: &str) -> Vec<u8> {
     let mut header = MAGIC.to_vec();
     header.extend_from_slice(&(RECORD_LEN as u32).to_ne_bytes());
-    header.resize(CLOSED_AT + 8, 0);
-    header.extend_from_slice(boot_id.trim().as_bytes());
+    header.resize(INCOMPLETE_AT + 8, 0);
+    header.extend_from_slice(boot_id.as_bytes());
     header
 }
 
@@ -190,54 +192,94 @@ impl Drop for Mapping {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use gureum_engine::testing::Lab;
+
     use super::*;
 
+    /// Records of flows, each another one.
+    fn records<const N: usize>() -> [Record; N] {
+        let mut lab = Lab::new();
+        let bastion = gureum_engine::testing::lab::BASTION;
+        for n in 0..N as u16 {
+            lab.ping(bastion, Ipv4Addr::new(198, 18, 200, 7), n);
+        }
+        let records: Vec<_> = lab.journal.records.values().copied().collect();
+        records.try_into().expect("one a ping")
+    }
+
     #[test]
-    fn flows_are_found_again_and_an_unclosed_journal_says_so() {
+    fn flows_are_found_again_whole_after_any_end_of_the_writer() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("flows");
-        let Found { mut journal, records, unclean } = Journal::open(&path, 1 << 18).expect("new");
-        assert!(records.is_empty() && !unclean);
-        let record = |byte| [byte; RECORD_LEN];
-        journal.write(StateChange::Insert { slot: 0, record: &record(1) });
-        journal.write(StateChange::Insert { slot: 7, record: &record(2) });
-        journal.write(StateChange::Insert { slot: 5000, record: &record(3) });
-        journal.write(StateChange::Update { slot: 5000, record: &record(4) });
+        let [one, two, three, four] = records();
+        let Found { mut journal, records, intact } = Journal::open(&path, 1 << 18).expect("new");
+        assert!(records.is_empty() && !intact, "nothing is known of what was before");
+        journal.write(StateChange::Insert { slot: 0, record: &one });
+        journal.write(StateChange::Insert { slot: 7, record: &two });
+        journal.write(StateChange::Insert { slot: 5000, record: &three });
+        journal.write(StateChange::Update { slot: 5000, record: &four });
+        let bytes = |path| std::fs::read(path).expect("read")[bytes_of(7)..bytes_of(8)].to_vec();
+        assert_eq!(bytes(&path), two, "what is written is out of the process");
         journal.write(StateChange::Remove { slot: 7 });
-        drop(journal);
+        assert_eq!(bytes(&path), [0; RECORD_LEN], "nothing of a flow stays when it ends");
 
-        let mut found = Journal::open(&path, 1 << 18).expect("opened");
-        assert_eq!(found.records, [(0, record(1)), (5000, record(4))]);
-        assert!(found.unclean);
-        found.journal.close();
-        drop(found);
-
+        // The first writer is not even gone.
+        let found = Journal::open(&path, 1 << 18).expect("opened");
+        assert_eq!(found.records, [(0, one), (5000, four)]);
+        assert!(found.intact);
+        drop((journal, found));
         let found = Journal::open(&path, 1 << 18).expect("opened");
         assert_eq!(found.records.len(), 2);
-        assert!(!found.unclean);
+        assert!(found.intact);
     }
 
     #[test]
     fn flows_of_another_boot_or_another_form_are_void() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("flows");
-        for at in [0, 9, CLOSED_AT + 10] {
+        let [record] = records();
+        for at in [0, 9, INCOMPLETE_AT + 10] {
             let mut journal = Journal::open(&path, 64).expect("opened").journal;
-            journal.write(StateChange::Insert { slot: 3, record: &[1; RECORD_LEN] });
+            journal.write(StateChange::Insert { slot: 3, record: &record });
             journal.map.bytes()[at] ^= 1;
             drop(journal);
             let found = Journal::open(&path, 64).expect("opened");
-            assert!(found.records.is_empty() && !found.unclean, "byte {at}");
+            assert!(found.records.is_empty() && !found.intact, "byte {at}");
         }
     }
 
     #[test]
-    fn a_slot_beyond_the_limit_is_left_out() {
+    fn a_torn_record_counts_as_none_and_is_told_once() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("flows");
+        let [one, two] = records();
+        let mut journal = Journal::open(&path, 64).expect("opened").journal;
+        journal.write(StateChange::Insert { slot: 0, record: &one });
+        let mut torn = two;
+        torn[RECORD_LEN / 2..].fill(0);
+        journal.write(StateChange::Insert { slot: 1, record: &torn });
+        drop(journal);
+        for intact in [false, true] {
+            let found = Journal::open(&path, 64).expect("opened");
+            assert_eq!(found.records, [(0, one)]);
+            assert_eq!(found.intact, intact);
+        }
+    }
+
+    #[test]
+    fn a_slot_beyond_the_limit_is_left_out_and_told_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("flows");
+        let [record] = records();
         let mut journal = Journal::open(&path, 8192).expect("opened").journal;
-        journal.write(StateChange::Insert { slot: 8192, record: &[1; RECORD_LEN] });
-        journal.write(StateChange::Insert { slot: u32::MAX, record: &[1; RECORD_LEN] });
+        journal.write(StateChange::Insert { slot: 8192, record: &record });
+        journal.write(StateChange::Insert { slot: u32::MAX, record: &record });
         assert!(journal.records().is_empty());
+        drop(journal);
+        for intact in [false, true] {
+            assert_eq!(Journal::open(&path, 8192).expect("opened").intact, intact);
+        }
     }
 }

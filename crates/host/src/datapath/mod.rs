@@ -81,8 +81,12 @@ pub struct TraceEvent {
 pub struct Settings {
     /// The file that keeps tracked flows over the death of the process; none in tests of policy.
     pub journal: Option<PathBuf>,
-    /// Bounds of the engine's state.
+    /// Bounds of the engine's state. Its hash tables get a seed that nobody can guess instead of
+    /// the one given here.
     pub limits: Limits,
+    /// Whether connections of an earlier data path may be open. Where the journal does not have
+    /// them all, they are taken up from their packets for a minute (traps 9).
+    pub takes_over: bool,
 }
 
 /// Who is told of a port whose link vanished; called on the data path, so it must not wait.
@@ -100,7 +104,7 @@ enum Command {
     Stop,
 }
 
-/// The running data path. Dropping it stops the thread and closes the journal.
+/// The running data path. Dropping it stops the thread.
 #[derive(Debug)]
 pub struct DataPath {
     commands: Mutex<mpsc::Sender<Command>>,

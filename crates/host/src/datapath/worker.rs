@@ -5,6 +5,7 @@
 //! rebuilt from the journal and the loop goes on.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     os::fd::AsFd,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -116,20 +117,21 @@ impl Worker {
         for (fd, key) in [(timer.as_fd(), TIMER), (links.as_fd(), LINKS), (wake.as_fd(), WAKE)] {
             epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, key)).context(what)?;
         }
-        let limits = settings.limits;
-        let (journal, state) = match settings.journal {
-            None => (None, State::new(limits)),
-            Some(path) => {
-                let found = Journal::open(&path, limits.flows)
-                    .context(|| format!("open the journal of connections {}", path.display()))?;
-                let now = monotonic_now();
-                let mut state = State::restore(limits, found.records, now);
-                if found.unclean {
-                    state.set_loose_until(now + LOOSE);
-                }
-                (Some(found.journal), state)
-            }
+        // Guests choose addresses and ports: they must not choose places in hash tables too.
+        let limits = Limits { hash_seed: RandomState::new().hash_one(0), ..settings.limits };
+        let found = settings.journal.map(|path| {
+            Journal::open(&path, limits.flows)
+                .context(|| format!("open the journal of connections {}", path.display()))
+        });
+        let (journal, records, intact) = match found.transpose()? {
+            Some(found) => (Some(found.journal), found.records, found.intact),
+            None => (None, Vec::new(), false),
         };
+        let now = monotonic_now();
+        let mut state = State::restore(limits, records, now);
+        if settings.takes_over && !intact {
+            state.set_loose_until(now + LOOSE);
+        }
         applied.store(policy.epoch(), Ordering::Release);
         Ok(Self {
             policy,
@@ -154,18 +156,16 @@ impl Worker {
     pub(super) fn run(mut self) {
         loop {
             match catch_unwind(AssertUnwindSafe(|| self.forward_until_stopped())) {
-                Ok(()) => break,
+                Ok(()) => return,
                 Err(_) => {
                     tracing::error!("the engine panicked; its state is rebuilt");
                     let records = self.journal.as_mut().map(Journal::records);
                     let now = monotonic_now();
                     self.state = State::restore(self.limits, records.unwrap_or_default(), now);
+                    // What it was doing when it panicked may be written down by halves.
                     self.state.set_loose_until(now + LOOSE);
                 }
             }
-        }
-        if let Some(journal) = &mut self.journal {
-            journal.close();
         }
     }
 

@@ -29,6 +29,7 @@ pub use self::folder::CloudFile;
 pub(crate) use self::watch::{Inbox, Wake};
 use self::{folder::Folder, watch::Watch};
 use crate::{
+    boot_id::boot_id,
     cgroup::{Cgroups, Group},
     datapath::{DataPath, answered},
     error::{Context, HostError, Result},
@@ -38,7 +39,7 @@ use crate::{
     netlink::{Netlink, VethEnd},
     shim::{
         self, Order,
-        config::{CONFIG, CONTROL, Config, DISK, Phase},
+        config::{CONFIG, CONTROL, Config, DISK, Phase, STATE, State},
         console, disk,
     },
     supervisor::Program,
@@ -63,6 +64,7 @@ pub struct Instances {
     cgroups: Cgroups,
     fabric: Namespace,
     datapath: Arc<DataPath>,
+    boot_id: String,
     /// One call at a time for each instance.
     turns: Mutex<HashMap<InstanceId, Arc<Mutex<()>>>>,
     watch: Watch,
@@ -93,6 +95,7 @@ impl Instances {
             cgroups,
             fabric,
             datapath,
+            boot_id: boot_id().context(|| "ask for the machine's boot")?,
             turns: Mutex::default(),
             watch: Watch::new(&notices),
         });
@@ -116,7 +119,17 @@ impl Instances {
         let folder = Folder::of(&self.folder, &spec.id);
         let found = self.find(&spec.id)?;
         let config: Option<Config> = folder.read(CONFIG);
-        let current = found.shim.is_some() && config.is_some_and(|c| c.start == spec.start);
+        let same = config.is_some_and(|config| config.start == spec.start);
+        // What switched itself off is not started before somebody has acted on that; the watcher
+        // tells it, again if it was told.
+        if same && found.is_off_by_itself(&self.boot_id) {
+            self.watch.expect(&spec.id);
+            return Ok(());
+        }
+        if same && found.init.is_some() && self.is_connected(spec)? {
+            return Ok(());
+        }
+        let current = found.shim.is_some() && same;
         if !current {
             self.cgroups.destroy(spec.id.as_str())?;
             self.launch(spec, &folder).map_err(|error| {
@@ -173,6 +186,18 @@ impl Instances {
             self.connect_interface(&namespace, interface)?;
         }
         Ok(())
+    }
+
+    /// Whether a running instance has all its links.
+    fn is_connected(&self, spec: &InstanceSpec) -> Result<bool> {
+        let namespace = self.network(&spec.id)?;
+        for InterfaceSpec { port, device_index, .. } in &spec.interfaces {
+            let name = format!("eth{device_index}");
+            if !fabric::is_connected(&self.fabric, *port, &name, &namespace)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn connect_interface(&self, instance: &Namespace, interface: &InterfaceSpec) -> Result<()> {
@@ -261,7 +286,13 @@ impl Instances {
         for interface in folder.spec().into_iter().flat_map(|spec| spec.interfaces) {
             self.disconnect(interface.port)?;
         }
-        Ok(())
+        // Its shim is dead, so nobody else writes there: that it is off is known from now on.
+        match self.find(id)?.state {
+            Some(state) if state.phase == Phase::Off && !state.expected => {
+                folder.write(STATE, &State { expected: true, ..state })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Gives a running instance another interface (traps 17).

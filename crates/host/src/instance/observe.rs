@@ -35,6 +35,12 @@ impl Found {
         }
     }
 
+    /// Whether it switched itself off in that boot of the machine, and nobody acted on it.
+    pub(super) fn is_off_by_itself(&self, boot_id: &str) -> bool {
+        let state = self.state.as_ref().filter(|_| self.shim.is_none());
+        state.is_some_and(|state| state.is_off_by_itself(boot_id))
+    }
+
     /// Whether the network is configured and an SSH server listens (EC2-24).
     pub(super) fn ready(&self) -> bool {
         self.init.is_some_and(|init| has_address(init) && listens_for_ssh(init))

@@ -199,9 +199,11 @@ impl Watcher {
                     self.inotify.add_watch(&group, AddWatchFlags::IN_MODIFY),
                 ];
                 let watches = watches.into_iter().flatten().collect();
-                // What is off when the daemon starts ended in an earlier life.
-                let found = instances.find(&id);
-                let ended = found.is_ok_and(|found| found.shim.is_none());
+                // What is off when the daemon starts ended in an earlier life, and whoever wants it
+                // to run starts it; but that it switched itself off nobody could tell then.
+                let ended = instances.find(&id).is_ok_and(|found| {
+                    found.shim.is_none() && !found.is_off_by_itself(&instances.boot_id)
+                });
                 self.expected.insert(id, Expected { watches, ready, ended, settled: ended });
             }
             Wake::Forget(id) => self.stop_watching(&id),

@@ -64,7 +64,7 @@ pub(crate) enum Phase {
     Booting,
     /// Init runs.
     Running,
-    /// The guest switched itself off.
+    /// The guest is switched off, in order.
     Off,
     /// The guest could not be booted or its init died.
     Died,
@@ -81,6 +81,20 @@ pub(crate) struct State {
     pub(crate) boots: u32,
     /// Why it died.
     pub(crate) reason: String,
+    /// Whether that it is off is no news: it was ordered, or noticed and acted on since.
+    #[serde(default)]
+    pub(crate) expected: bool,
+    /// The boot of the machine in which this was written.
+    #[serde(default)]
+    pub(crate) boot_id: String,
+}
+
+impl State {
+    /// Whether the guest switched itself off in that boot of the machine, and nobody acted on it.
+    /// In a later one it is off because the machine was.
+    pub(crate) fn is_off_by_itself(&self, boot_id: &str) -> bool {
+        self.phase == Phase::Off && !self.expected && self.boot_id == boot_id
+    }
 }
 
 /// Reads a JSON file of an instance's folder.

@@ -41,6 +41,7 @@ use self::{
     console::Console,
 };
 use crate::{
+    boot_id::boot_id,
     cgroup::Group,
     error::{Context, HostError, Result},
     supervisor,
@@ -128,6 +129,9 @@ struct Shim {
     asked: Option<Asked>,
     /// Whether the guest is booted again whatever ended it.
     reboot: bool,
+    /// Whether the guest was ordered off.
+    ordered_off: bool,
+    boot_id: String,
 }
 
 impl Shim {
@@ -168,6 +172,8 @@ impl Shim {
             init: None,
             asked: None,
             reboot: false,
+            ordered_off: false,
+            boot_id: boot_id().context(|| "ask for the machine's boot")?,
         };
         shim.say(Phase::Waiting, "")?;
         Ok(shim)
@@ -183,14 +189,19 @@ impl Shim {
                     (Order::Boot, Some(_)) => {}
                     (Order::Reboot, Some(init)) => {
                         self.reboot = true;
+                        self.ordered_off = false;
                         self.ask(init, libc::SIGRTMIN() + 5, REBOOT_PATIENCE);
                     }
                     (Order::Stop(seconds), Some(init)) => {
                         self.reboot = false;
+                        self.ordered_off = true;
                         let patience = Duration::from_secs(seconds.into());
                         self.ask(init, libc::SIGRTMIN() + 4, patience);
                     }
-                    (Order::Stop(_), None) => return self.say(Phase::Off, ""),
+                    (Order::Stop(_), None) => {
+                        self.ordered_off = true;
+                        return self.say(Phase::Off, "");
+                    }
                     (Order::Reboot, None) => {}
                 }
             }
@@ -259,7 +270,8 @@ impl Shim {
         let _ = Group::at(&self.config.guest_group).remove_below();
         let again = std::mem::take(&mut self.reboot) || end == End::Reboot;
         if !again {
-            return Some(if end == End::PowerOff { Phase::Off } else { Phase::Died });
+            let off = end == End::PowerOff || (end == End::Killed && self.ordered_off);
+            return Some(if off { Phase::Off } else { Phase::Died });
         }
         let short = self.booted_at.elapsed() < SHORT_BOOT;
         self.short_boots = if short { self.short_boots + 1 } else { 0 };
@@ -308,6 +320,8 @@ impl Shim {
             init: self.init.map_or(0, Pid::as_raw),
             boots: self.boots,
             reason: reason.into(),
+            expected: phase == Phase::Off && self.ordered_off,
+            boot_id: self.boot_id.clone(),
         };
         config::write(&self.folder.join(STATE), &state).context(|| "write down the state")
     }
@@ -318,8 +332,10 @@ impl Shim {
 enum End {
     /// It asked the kernel to restart.
     Reboot,
-    /// It asked the kernel to switch off, or was switched off by us.
+    /// It asked the kernel to switch off.
     PowerOff,
+    /// It was killed: by us when its patience was at its end, or by who knows whom.
+    Killed,
     /// It ended, which an init does not.
     Death,
 }
@@ -332,9 +348,8 @@ fn next_death() -> Result<Option<(Pid, End)>> {
             Err(errno) => Err(errno).context(|| "wait for init"),
             // The kernel ends a pid namespace's init with the signal that tells what it asked for.
             Ok(WaitStatus::Signaled(pid, Signal::SIGHUP, _)) => Ok(Some((pid, End::Reboot))),
-            Ok(WaitStatus::Signaled(pid, Signal::SIGINT | Signal::SIGKILL, _)) => {
-                Ok(Some((pid, End::PowerOff)))
-            }
+            Ok(WaitStatus::Signaled(pid, Signal::SIGINT, _)) => Ok(Some((pid, End::PowerOff))),
+            Ok(WaitStatus::Signaled(pid, Signal::SIGKILL, _)) => Ok(Some((pid, End::Killed))),
             Ok(status) => match status.pid() {
                 Some(pid) => Ok(Some((pid, End::Death))),
                 None => continue,
