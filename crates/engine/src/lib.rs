@@ -36,7 +36,7 @@ pub use process::{expire, process};
 pub use state::{
     Counters, FlowView, ICMP_TIMEOUT, Limits, OTHER_TIMEOUT, PortCounters, State,
     TCP_ESTABLISHED_TIMEOUT, TCP_RESET_TIMEOUT, TCP_TRANSIENT_TIMEOUT, Traffic, UDP_SINGLE_TIMEOUT,
-    UDP_STREAM_TIMEOUT, UNTRACKED_TIMEOUT,
+    UDP_STREAM_TIMEOUT, UNTRACKED_TIMEOUT, record_is_whole,
 };
 pub use trace::{Direction, NoTrace, Outcome, Stage, Step, Trace};
 pub use verdict::{DropReason, Verdict};

@@ -9,6 +9,7 @@ use std::{
     io::Read,
     net::Ipv4Addr,
     os::fd::OwnedFd,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -101,6 +102,26 @@ fn boot(cloud: &Cloud, spec: &InstanceSpec) -> Duration {
     started.elapsed()
 }
 
+fn state_file(data: &Data, id: &InstanceId) -> PathBuf {
+    data.dir.path().join("instances").join(id.as_str()).join("state.json")
+}
+
+/// What its shim last said of an instance.
+fn state(data: &Data, id: &InstanceId) -> serde_json::Value {
+    let text = std::fs::read(state_file(data, id)).expect("a state");
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+/// Waits until nothing of an instance runs, as far as its supervisor can be seen.
+fn wait_off(data: &Data, id: &InstanceId) {
+    wait_for("its supervisor to end", 60 * SECOND, || {
+        // An ended one has said how; its group is empty a moment later.
+        let left = leftovers(data.dir.path()).expect("leftovers");
+        let shims = left.iter().filter(|thing| thing.starts_with("shim")).count();
+        shims == 0 && state(data, id)["phase"] == "Off"
+    });
+}
+
 /// The whole life of an instance, in one boot where possible: booting costs seconds.
 #[test]
 fn an_instance_lives_and_leaves_nothing() {
@@ -133,16 +154,11 @@ fn an_instance_lives_and_leaves_nothing() {
     let (_, text) = shell(instances, id, "cat /usr/local/share/ca-certificates/gureum.crt");
     assert_eq!(text, "a certificate\n");
 
-    // Asked again, nothing changes.
-    let boots = || {
-        let text = std::fs::read_to_string(
-            data.dir.path().join("instances").join(id.as_str()).join("state.json"),
-        );
-        text.expect("a state")
-    };
-    let before = boots();
-    boot(&cloud, &spec);
-    assert_eq!(boots(), before);
+    // Asked again, nothing changes, and nothing waits.
+    let before = state(&data, id);
+    let times: Vec<_> = (0..20).map(|_| boot(&cloud, &spec)).collect();
+    println!("running already: {:?}", times.iter().min());
+    assert_eq!(state(&data, id), before);
 
     harmless(instances, id);
     bounded(&data, instances, id);
@@ -302,6 +318,67 @@ fn instances_outlive_the_daemon() {
     assert_eq!(leftovers(data.dir.path()).expect("leftovers"), Vec::<String>::new());
     let disk = data.dir.path().join("instances").join(a.id.as_str()).join("disk.img");
     assert!(disk.exists(), "data stays");
+}
+
+/// The daemon is away while an instance switches itself off: it stays off, and that is told as
+/// soon as there is somebody to tell. The machine is away: whoever wants it to run starts it.
+#[test]
+fn an_instance_that_switched_itself_off_unseen_is_told_of() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let cloud = data.open(policy(&ANYTHING, 1));
+    metadata::serve(&cloud);
+    let a = spec(1, PORT_A, A);
+    boot(&cloud, &a);
+    wait_for("it to be ready", 60 * SECOND, || {
+        cloud.instances().observe().expect("observed").iter().all(|seen| seen.ready)
+    });
+    let init = state(&data, &a.id)["init"].as_i64().expect("a number");
+    drop(cloud);
+    // As `systemctl poweroff` does.
+    // SAFETY: takes integers; the instance runs, so the number is its init's.
+    unsafe { libc::kill(init as i32, libc::SIGRTMIN() + 4) };
+    wait_off(&data, &a.id);
+
+    for _ in 0..2 {
+        let cloud = data.open(policy(&ANYTHING, 1));
+        let mut events = cloud.instances().events().expect("events");
+        assert_eq!(next_event(&mut events, 10 * SECOND), HostEvent::PoweredOff(a.id.clone()));
+        // Whoever has not heard it yet wants the same start of it to run.
+        boot(&cloud, &a);
+        assert_eq!(cloud.instances().observe().expect("observed")[0].run, Run::Off);
+        assert_eq!(next_event(&mut events, 10 * SECOND), HostEvent::PoweredOff(a.id.clone()));
+    }
+
+    // In another boot of the machine that is no news: it was on until the machine went off.
+    let mut word = state(&data, &a.id);
+    word["boot_id"] = "another".into();
+    std::fs::write(state_file(&data, &a.id), word.to_string()).expect("written");
+    let cloud = data.open(policy(&ANYTHING, 1));
+    let mut events = cloud.instances().events().expect("events");
+    boot(&cloud, &a);
+    assert_eq!(cloud.instances().observe().expect("observed")[0].run, Run::Running);
+    assert_eq!(next_event(&mut events, 60 * SECOND), HostEvent::Ready(a.id.clone()));
+
+    // What was ordered is no news either, nor what was acted on.
+    cloud.down(20 * SECOND).expect("down");
+    assert_eq!(state(&data, &a.id)["phase"], "Off");
+    drop(cloud);
+    let cloud = data.open(policy(&ANYTHING, 1));
+    metadata::serve(&cloud);
+    let mut events = cloud.instances().events().expect("events");
+    boot(&cloud, &a);
+    assert_eq!(next_event(&mut events, 60 * SECOND), HostEvent::Ready(a.id.clone()));
+    shell(cloud.instances(), &a.id, "systemctl poweroff");
+    assert_eq!(next_event(&mut events, 60 * SECOND), HostEvent::PoweredOff(a.id.clone()));
+    cloud.instances().stop(&a.id, false).expect("stopped");
+    drop(cloud);
+    let cloud = data.open(policy(&ANYTHING, 1));
+    boot(&cloud, &a);
+    assert_eq!(cloud.instances().observe().expect("observed")[0].run, Run::Running);
+    cloud.down(Duration::ZERO).expect("down");
 }
 
 #[test]

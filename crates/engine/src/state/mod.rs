@@ -16,6 +16,7 @@ pub use self::flow::{
     ICMP_TIMEOUT, OTHER_TIMEOUT, TCP_ESTABLISHED_TIMEOUT, TCP_RESET_TIMEOUT, TCP_TRANSIENT_TIMEOUT,
     Traffic, UDP_SINGLE_TIMEOUT, UDP_STREAM_TIMEOUT, UNTRACKED_TIMEOUT,
 };
+pub use self::record::record_is_whole;
 use self::{
     cache::{Cache, FlowUse},
     flow::{Flow, FlowKey, Phase},

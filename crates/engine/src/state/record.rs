@@ -47,13 +47,16 @@ pub(crate) fn encode(flow: &Flow) -> Record {
     record
 }
 
+/// Whether a record was written to its end.
+pub fn record_is_whole(record: &Record) -> bool {
+    record
+        .split_at_checked(CHECKED)
+        .is_some_and(|(checked, sum)| checksum(checked).to_le_bytes() == sum)
+}
+
 /// Reads a flow; `None` where there is none, or one that was not written to its end.
 pub(crate) fn decode(record: &Record, now: u64) -> Option<Flow> {
-    let (checked, sum) = record.split_at_checked(CHECKED)?;
-    if checksum(checked).to_le_bytes() != sum {
-        return None;
-    }
-    let mut rest = checked;
+    let mut rest = record.get(..CHECKED).filter(|_| record_is_whole(record))?;
     let [version, protocol, phase, origin] = take::<4>(&mut rest)?;
     let phase = Phase::from_number(phase)?;
     if version != VERSION || origin > 1 || phase == Phase::Untracked {
@@ -117,6 +120,7 @@ mod tests {
             let mut torn = good;
             torn[at] ^= 0x40;
             assert_eq!(decode(&torn, 2000), None, "byte {at}");
+            assert!(record_is_whole(&good) && !record_is_whole(&torn), "byte {at}");
         }
         assert_eq!(decode(&[0; RECORD_LEN], 2000), None);
     }
