@@ -3,7 +3,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command, time::Duration};
 
-use crate::{Cloud, Done, Ec2, wait};
+use crate::{Answer, Cloud, Done, Ec2, wait};
 
 /// How long an instance may take from launch to passed status checks. Tests run beside others.
 const READY: Duration = Duration::from_secs(120);
@@ -63,8 +63,7 @@ impl<'a> Stage<'a> {
             ("IpPermissions.1.Groups.1.GroupId", &*group),
         ];
         stage.ec2.call("AuthorizeSecurityGroupIngress", &inside);
-        let name = [("Filter.1.Name", "name"), ("Filter.1.Value.1", "amzn2-ami-hvm-*")];
-        stage.image = stage.ec2.call("DescribeImages", &name).text("imageId");
+        stage.image = stage.image_named("amzn2-ami-hvm-*");
         stage
     }
 
@@ -86,23 +85,34 @@ impl<'a> Stage<'a> {
     /// Launches instances, all with this name, without waiting.
     pub fn run_instances(&mut self, name: &str, count: usize) -> Vec<String> {
         let count = count.to_string();
+        let more = [("MinCount", &*count), ("MaxCount", &*count)];
+        self.run_instances_with(name, &more).texts("instanceId")
+    }
+
+    /// Launches instances with parameters of one's own, which win over the usual ones.
+    pub fn run_instances_with(&mut self, name: &str, more: &[(&str, &str)]) -> Answer {
         let (image, group) = (self.image.clone(), self.group.clone());
-        let answer = self.ec2.call(
-            "RunInstances",
-            &[
-                ("ImageId", &image),
-                ("InstanceType", "t2.micro"),
-                ("MinCount", &count),
-                ("MaxCount", &count),
-                ("KeyName", "stage"),
-                ("SecurityGroupId.1", &group),
-                ("Placement.AvailabilityZone", "ap-northeast-2a"),
-                ("TagSpecification.1.ResourceType", "instance"),
-                ("TagSpecification.1.Tag.1.Key", "Name"),
-                ("TagSpecification.1.Tag.1.Value", name),
-            ],
-        );
-        answer.texts("instanceId")
+        let usual = [
+            ("ImageId", &*image),
+            ("InstanceType", "t2.micro"),
+            ("MinCount", "1"),
+            ("MaxCount", "1"),
+            ("KeyName", "stage"),
+            ("SecurityGroupId.1", &group),
+            ("Placement.AvailabilityZone", "ap-northeast-2a"),
+            ("TagSpecification.1.ResourceType", "instance"),
+            ("TagSpecification.1.Tag.1.Key", "Name"),
+            ("TagSpecification.1.Tag.1.Value", name),
+        ];
+        let kept = usual.into_iter().filter(|(key, _)| more.iter().all(|(own, _)| own != key));
+        let parameters: Vec<_> = kept.chain(more.iter().copied()).collect();
+        self.ec2.call("RunInstances", &parameters)
+    }
+
+    /// The newest image whose name matches.
+    pub fn image_named(&mut self, pattern: &str) -> String {
+        let name = [("Filter.1.Name", "name"), ("Filter.1.Value.1", pattern)];
+        self.ec2.call("DescribeImages", &name).text("imageId")
     }
 
     /// Launches an instance and waits until its status checks passed.
@@ -155,6 +165,11 @@ impl<'a> Stage<'a> {
 
     /// OpenSSH from the simulated internet, ready for a command to be added.
     pub fn ssh(&self, address: &str) -> Command {
+        self.ssh_as("ec2-user", address)
+    }
+
+    /// The same as another user.
+    pub fn ssh_as(&self, user: &str, address: &str) -> Command {
         let mut command = self.cloud.command("internet");
         command.args(["--", "ssh", "-i"]).arg(&self.key);
         for option in [
@@ -166,7 +181,7 @@ impl<'a> Stage<'a> {
         ] {
             command.args(["-o", option]);
         }
-        command.arg(format!("ec2-user@{address}"));
+        command.arg(format!("{user}@{address}"));
         command
     }
 
