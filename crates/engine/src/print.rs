@@ -5,8 +5,7 @@ use std::fmt::{self, Write};
 use gureum_types::{IpProtocol, PortIndex, record::RouteTarget};
 
 use crate::{
-    Component, Direction, FlowView, Policy, State, WhyQuery, WhyReport, WhySource, WhyTraffic,
-    why::WhyLeg,
+    Component, Direction, FlowView, Policy, State, WhyReport, WhySource, WhyTraffic, why::WhyLeg,
 };
 
 /// A report of [`crate::why()`], stage by stage.
@@ -18,7 +17,7 @@ pub fn why_report(report: &WhyReport) -> String {
 }
 
 fn write_report(text: &mut String, report: &WhyReport) -> fmt::Result {
-    writeln!(text, "{}", question(&report.query))?;
+    writeln!(text, "{}", question(report))?;
     write_leg(text, "there", &report.forward)?;
     if let Some(reply) = &report.reply {
         write_leg(text, "back", reply)?;
@@ -27,10 +26,10 @@ fn write_report(text: &mut String, report: &WhyReport) -> fmt::Result {
     writeln!(text, "{verdict}")
 }
 
-fn question(query: &WhyQuery) -> String {
+fn question(WhyReport { query, source, .. }: &WhyReport) -> String {
     let source = match &query.source {
-        WhySource::Interface { port, address: None } => format!("port {port}"),
-        WhySource::Interface { port, address: Some(address) } => format!("port {port} ({address})"),
+        WhySource::Interface { address: None, .. } => source.clone(),
+        WhySource::Interface { address: Some(address), .. } => format!("{source} ({address})"),
         WhySource::Internet(address) => format!("{address} in the internet"),
     };
     let what = match query.traffic {

@@ -104,6 +104,8 @@ pub struct WhyLeg {
 pub struct WhyReport {
     /// The question.
     pub query: WhyQuery,
+    /// The interface's id or `internet` where the packet comes from.
+    pub source: String,
     /// Whether the packet arrives and its answer comes back.
     pub reachable: bool,
     /// The packet's way.
@@ -116,11 +118,15 @@ pub struct WhyReport {
 /// takes back every change of it.
 pub fn why(policy: &Policy, state: &mut State, query: &WhyQuery, now: u64) -> WhyReport {
     state.trial(|state| {
+        let source = policy.port_name(match query.source {
+            WhySource::Interface { port, .. } => port,
+            WhySource::Internet(_) => PortIndex::INTERNET,
+        });
         let mut asking = Asking { policy, state, now };
         let (forward, arrived) = asking.forward(query);
         let reply = arrived.map(|arrived| asking.reply(query, &arrived));
         let reachable = reply.as_ref().is_some_and(|leg| leg.drop.is_none());
-        WhyReport { query: query.clone(), reachable, forward, reply }
+        WhyReport { query: query.clone(), source, reachable, forward, reply }
     })
 }
 

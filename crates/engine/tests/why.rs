@@ -143,12 +143,29 @@ fn a_report_prints_and_survives_json() {
     let mut lab = Lab::new();
     let report = ask(&mut lab, from(PUBLIC_01), "10.1.11.21", 22);
     let text = print::why_report(&report);
+    let head = "eni-00000000000000002 to 10.1.11.21, tcp 22\n";
+    assert!(text.starts_with(head), "{text}");
     assert!(text.contains("security-group"), "{text}");
     assert!(text.contains("dropped: security-group-ingress"), "{text}");
     assert!(text.contains("rtb-00000000000000002 10.1.0.0/16 -> local"), "{text}");
     assert!(text.ends_with("not reachable\n"), "{text}");
     let json = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<WhyReport>(&json).unwrap(), report);
+}
+
+#[test]
+fn a_report_begins_with_what_was_asked_by_names_that_people_know() {
+    let mut lab = Lab::new();
+    let address = Some(lab.address(PUBLIC_01));
+    let cases = [
+        (WhySource::Interface { port: PUBLIC_01, address }, "eni-00000000000000002 (10.1.1.11)"),
+        (WhySource::Internet(OUTSIDE), "198.18.200.7 in the internet"),
+        (from(PortIndex(999)), "port 999"),
+    ];
+    for (source, name) in cases {
+        let text = print::why_report(&ask(&mut lab, source, "10.1.11.21", 22));
+        assert_eq!(text.lines().next(), Some(&*format!("{name} to 10.1.11.21, tcp 22")));
+    }
 }
 
 #[test]
