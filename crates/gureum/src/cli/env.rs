@@ -116,8 +116,18 @@ pub(crate) fn exec(
 ) -> Result<ExitCode, Failure> {
     let mut command = Command::new(program);
     command.args(&args.args);
-    apply(&changes(&daemon.status()?, &variables()), &mut command);
+    match daemon.status() {
+        Ok(status) => apply(&changes(&status, &variables()), &mut command),
+        // The program's own help needs no cloud.
+        Err(_) if asks_for_help(&args.args) => {}
+        Err(error) => return Err(error),
+    }
     Err(not_run(program, &command.exec()))
+}
+
+/// Whether only the program's help is wanted, which touches nothing.
+fn asks_for_help(arguments: &[OsString]) -> bool {
+    matches!(arguments, [only] if ["--help", "-h", "-help", "help", "--version"].iter().any(|it| only == it))
 }
 
 /// Why a real program could not be become.

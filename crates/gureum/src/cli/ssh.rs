@@ -54,6 +54,14 @@ fn prepare(args: &SshArgs, daemon: &Daemon) -> Result<Vec<OsString>, Failure> {
     let instance = daemon.resolve(&args.name)?;
     let folder = env::current_dir().map_err(|e| Failure::new(format!("where am I: {e}")))?;
     let key = key(args.identity.as_deref(), instance.key_name.as_deref(), &folder, daemon)?;
+    if key.is_none()
+        && let Some(name) = &instance.key_name
+    {
+        eprintln!(
+            "note: no {name}.pem here or in {}: offering what your ssh agent has (say -i FILE)",
+            paths::keys_dir(daemon.data_dir()).display()
+        );
+    }
     arguments(args, &instance, key.as_deref(), daemon.data_dir())
 }
 

@@ -279,16 +279,11 @@ impl Clerk {
         let (destination, source) = match (destination, source) {
             (Destination::Internet, source) => (CLIENT, source),
             (Destination::Address(address), source) => (address, source),
-            // From outside only the public address leads there; from inside a name means the
-            // private one (DNS-9).
-            (Destination::Interface { public, .. }, WhySource::Internet(client)) => {
-                let public = public.ok_or_else(|| {
-                    format!(
-                        "\"{}\" has no public address, so nothing from the internet can be sent to it",
-                        question.destination
-                    )
-                })?;
-                (public, WhySource::Internet(client))
+            // From outside only the public address leads there; without one the packet is sent to
+            // the private address, and the answer is why that does not arrive. From inside a name
+            // means the private address (DNS-9).
+            (Destination::Interface { public, private }, source @ WhySource::Internet(_)) => {
+                (public.unwrap_or(private), source)
             }
             (Destination::Interface { private, .. }, source) => (private, source),
         };
