@@ -190,7 +190,7 @@ fn enter_namespaces(config: &Config, kept: Kept<'_>) -> Result<()> {
     for entrance in &config.guest_entrances {
         join_group(entrance)?;
     }
-    supervisor::yield_to_memory_pressure();
+    supervisor::be_last_under_memory_pressure();
     setns(kept.user, CloneFlags::CLONE_NEWUSER).context(|| "enter the user namespace")?;
     setns(kept.network, CloneFlags::CLONE_NEWNET).context(|| "enter the network namespace")?;
     let rest = CloneFlags::CLONE_NEWNS
