@@ -12,7 +12,9 @@ use gureum_engine::{
     },
 };
 use gureum_types::{PortIndex, record::Traffic};
-use proptest::{collection::vec, prelude::*, sample::Index};
+use proptest::{
+    collection::vec, prelude::*, sample::Index, test_runner::FileFailurePersistence::WithSource,
+};
 
 /// Checks what the engine makes by itself.
 struct Strict;
@@ -86,7 +88,12 @@ fn send(lab: &mut Lab, port: PortIndex, frame: &mut [u8], offload: Offload) -> (
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 60,
+        // What is found is kept beside this file.
+        failure_persistence: Some(Box::new(WithSource("proptest-regressions"))),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn damaged_packets_do_no_harm(

@@ -1,7 +1,7 @@
 //! Engine, engine with its cache flushed at every packet, and oracle agree on everything, on
 //! generated VPCs whose records change between packets; and asking `why` changes nothing.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{cell::Cell, net::Ipv4Addr, sync::Arc};
 
 use gureum_engine::{
     Discard, DropReason, FABRIC_ROUTER_MAC, Limits, Verdict, WhyQuery, WhySource, WhyTraffic,
@@ -20,7 +20,12 @@ use gureum_types::{
     caller_address,
     record::{Network, RouteTarget, RulePeer, Traffic},
 };
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::select,
+    test_runner::{FileFailurePersistence::WithSource, TestRunner},
+};
 
 /// Interfaces of two VPCs with the same block.
 const PORTS: std::ops::Range<u32> = 2..9;
@@ -520,6 +525,8 @@ struct Trial {
     oracle: Oracle,
     last: Option<(PortIndex, Words, PortIndex, Words)>,
     serial: u64,
+    /// Packets that were judged.
+    packets: u64,
 }
 
 impl Trial {
@@ -531,7 +538,7 @@ impl Trial {
             cached.state.set_loose_until(40 * SECOND);
             oracle.set_loose_until(40 * SECOND);
         }
-        Self { flushed: cached.clone(), cached, oracle, last: None, serial: 0 }
+        Self { flushed: cached.clone(), cached, oracle, last: None, serial: 0, packets: 0 }
     }
 
     fn router_mac(&mut self, port: u32) -> [u8; 6] {
@@ -578,6 +585,7 @@ impl Trial {
         let second = self.flushed.send(at, built);
         prop_assert_eq!(&fate(&first), &expected, "{:?} {:?} {:?}", at, hop, words);
         prop_assert_eq!(&first, &second);
+        self.packets += 1;
         if let Verdict::Forward(to) = first.verdict {
             self.last = Some((at, words, to, self::words(&first.built.frame)));
         }
@@ -706,20 +714,39 @@ impl Trial {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 4000, ..ProptestConfig::default() })]
+/// Histories of a usual run, some 125 events each; `PROPTEST_CASES` asks for more, as at night.
+const HISTORIES: u32 = 400;
+/// Packets that a usual run must judge at least.
+const PACKETS: u64 = 20_000;
 
-    #[test]
-    fn engine_and_oracle_agree_packet_by_packet(
-        loose in prop::bool::weighted(0.2),
-        events in vec(event(), 1..250),
-    ) {
+#[test]
+fn engine_and_oracle_agree_packet_by_packet() {
+    let mut config = ProptestConfig {
+        max_shrink_iters: 4000,
+        source_file: Some(file!()),
+        // What is found is kept beside this file.
+        failure_persistence: Some(Box::new(WithSource("proptest-regressions"))),
+        ..ProptestConfig::default()
+    };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = HISTORIES;
+    }
+    let enough = config.cases >= HISTORIES;
+    let packets = Cell::new(0);
+    let histories = (prop::bool::weighted(0.2), vec(event(), 1..250));
+    let outcome = TestRunner::new(config).run(&histories, |(loose, events)| {
         let mut trial = Trial::new(loose);
         for event in &events {
             trial.step(event)?;
         }
-        trial.finish()?;
+        packets.set(packets.get() + trial.packets);
+        trial.finish()
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
     }
+    println!("{} packets", packets.get());
+    assert!(!enough || packets.get() >= PACKETS, "only {} packets", packets.get());
 }
 
 #[test]
