@@ -238,10 +238,27 @@ async fn launches() {
             ("MinCount", "1".into()),
             ("MaxCount", "1".into()),
         ];
+        parameters.retain(|(known, _)| more.iter().all(|(name, _)| name != known));
         parameters.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         parameters
     };
     let cases = [
+        (
+            with(&[("SubnetId", &subnet), ("PrivateIpAddress", "10.1.1.60"), ("MaxCount", "2")]),
+            "InvalidParameterCombination",
+            "more than one instance",
+        ),
+        (
+            with(&[
+                ("NetworkInterface.1.DeviceIndex", "0"),
+                ("NetworkInterface.1.SubnetId", &subnet),
+                ("NetworkInterface.1.PrivateIpAddresses.1.Primary", "true"),
+                ("NetworkInterface.1.PrivateIpAddresses.1.PrivateIpAddress", "10.1.1.60"),
+                ("MaxCount", "2"),
+            ]),
+            "InvalidParameterCombination",
+            "more than one instance",
+        ),
         (
             with(&[("SubnetId", &in_b)]),
             "Unsupported",
@@ -360,6 +377,12 @@ async fn launches() {
                 "does not exist",
             ),
             ("RunInstances", &launch(&[("ImageId", "ami-x")]), "InvalidAMIID.Malformed", "ami-x"),
+            (
+                "RunInstances",
+                &launch(&[("ImageId", "resolve:ssm:/aws/service/no-such-image")]),
+                "SsmInvalidParameter",
+                "The following aliases are invalid: /aws/service/no-such-image",
+            ),
             ("RunInstances", &launch(&[("MinCount", "2")]), "InvalidParameterValue", "maxCount"),
             ("RunInstances", &launch(&[("MinCount", "0")]), "InvalidParameterValue", "inCount"),
             (

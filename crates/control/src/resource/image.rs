@@ -10,6 +10,7 @@ use crate::{
     catalogue::{IMAGES, Image, ROOT_GIB, image_id, image_with_id},
     filter::{Fields, flag, select, some},
     page::page,
+    resource::ssm,
 };
 
 /// The snapshot that root volumes of an image are made from.
@@ -20,8 +21,16 @@ pub(crate) fn snapshot_id(region: &Region, image: &Image) -> SnapshotId {
     SnapshotId::new(u64::from_be_bytes(bits))
 }
 
-/// The image that a parameter names.
-pub(crate) fn find(call: &Call, id: &str) -> Answer<&'static Image> {
+/// The image that a launch names: an id, or a parameter of Systems Manager that holds one.
+pub(crate) fn for_launch(call: &Call, text: &str) -> Answer<&'static Image> {
+    match text.strip_prefix("resolve:ssm:") {
+        Some(alias) => ssm::aliased_image(call, alias),
+        None => find(call, text),
+    }
+}
+
+/// The image with an id.
+fn find(call: &Call, id: &str) -> Answer<&'static Image> {
     let resource = Resource::Image;
     id.parse::<ImageId>().map_err(|error| ApiError::malformed_id(resource, &error))?;
     image_with_id(call.region(), id).ok_or_else(|| ApiError::not_found(resource, id))

@@ -122,6 +122,16 @@ pub(crate) fn volumes(records: &Snapshot, instance: &Instance) -> Vec<Arc<Volume
     volumes
 }
 
+/// Why an instance is in its state, where AWS says it.
+fn state_reason(instance: &Instance) -> Option<ec2::StateReason> {
+    let (code, message) = match (&instance.state_reason, instance.state) {
+        (Some((code, message)), _) => (code.as_str(), message.as_str()),
+        (None, InstanceState::Pending) => ("pending", "pending"),
+        (None, _) => return None,
+    };
+    Some(ec2::StateReason { code: Some(code.into()), message: Some(message.into()) })
+}
+
 fn shown_volume(volume: &Volume) -> ec2::InstanceBlockDeviceMapping {
     let attachment = volume.attachment.as_ref();
     ec2::InstanceBlockDeviceMapping {
@@ -174,10 +184,7 @@ pub(crate) fn shown(call: &Call, records: &Snapshot, instance: &Instance) -> ec2
         security_groups: primary
             .map_or_else(Vec::new, |it| shown_groups(call, records, &it.groups)),
         source_dest_check: primary.map(|it| it.source_dest_check),
-        state_reason: instance.state_reason.as_ref().map(|(code, message)| ec2::StateReason {
-            code: Some(code.clone()),
-            message: Some(message.clone()),
-        }),
+        state_reason: state_reason(instance),
         tags: tags::shown(&instance.tags),
         virtualization_type: Some("hvm".into()),
         cpu_options: kind.map(|it| ec2::CpuOptions {

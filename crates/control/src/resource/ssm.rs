@@ -6,7 +6,7 @@ use gureum_types::Timestamp;
 
 use crate::{
     call::{Answer, Call, given, text},
-    catalogue::{Image, image_id, public_parameters},
+    catalogue::{Image, image_id, image_with_id, public_parameters},
     page::page,
 };
 
@@ -37,6 +37,15 @@ fn shown(call: &Call, name: &str, image: &Image) -> ssm::Parameter {
 /// Public parameters belong to no account.
 fn arn_prefix(call: &Call) -> String {
     format!("arn:aws:ssm:{}::parameter", call.region())
+}
+
+/// The image that a launch means by `resolve:ssm:` and a parameter. EC2 calls such names aliases.
+pub(crate) fn aliased_image(call: &Call, alias: &str) -> Answer<&'static Image> {
+    let found = named(call, alias).ok().and_then(|it| it.value);
+    found.and_then(|id| image_with_id(call.region(), &id)).ok_or_else(|| {
+        let message = format!("The following aliases are invalid: {alias}");
+        ApiError::new("SsmInvalidParameter", message)
+    })
 }
 
 /// The parameter that a text names: a name or ARN, with a version after a colon or without.
@@ -152,7 +161,7 @@ pub(crate) fn parameters_by_path(
 mod tests {
     use super::*;
     use crate::{
-        catalogue::{image_with_id, newest},
+        catalogue::newest,
         resource::place::fixture::{Cloud, code},
     };
 

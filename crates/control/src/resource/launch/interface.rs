@@ -96,6 +96,7 @@ pub(super) fn chosen<'a>(
     r: &'a ec2::RunInstancesRequest,
     kind: &InstanceType,
 ) -> Answer<Vec<(u32, Interface<'a>)>> {
+    check_single(r)?;
     if !r.network_interfaces.is_empty() {
         return named_interfaces(call, records, r, kind);
     }
@@ -119,6 +120,20 @@ pub(super) fn chosen<'a>(
         delete_on_termination: true,
     };
     Ok(vec![(0, Interface::New(Box::new(new)))])
+}
+
+/// An address can be given to one instance only, so a launch of several names none.
+fn check_single(r: &ec2::RunInstancesRequest) -> Answer<()> {
+    let names_one = given(&r.private_ip_address).is_some()
+        || r.network_interfaces.iter().any(|it| {
+            given(&it.private_ip_address).is_some() || !it.private_ip_addresses.is_empty()
+        });
+    match names_one && r.max_count.is_some_and(|count| count > 1) {
+        true => Err(ApiError::invalid_parameter_combination(
+            "A private IP address cannot be specified when launching more than one instance.",
+        )),
+        false => Ok(()),
+    }
 }
 
 pub(super) fn named_interfaces<'a>(

@@ -61,7 +61,7 @@ fn launch(
     r: &ec2::RunInstancesRequest,
 ) -> Answer<Vec<InstanceId>> {
     let (min, max) = counts(r)?;
-    let image = image::find(call, text(&r.image_id, "ImageId")?)?;
+    let image = image::for_launch(call, text(&r.image_id, "ImageId")?)?;
     // AWS's own default, m1.small, is long gone; T2 is what the lab uses.
     let kind = kind(given(&r.instance_type).unwrap_or("t2.micro"), image)?;
     let key = match given(&r.key_name) {
