@@ -27,6 +27,7 @@ mod recording;
 mod records_only;
 mod resource;
 mod tags;
+mod view;
 
 pub use compile::compile;
 pub use config::{Clock, Config, Random};

@@ -2,14 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gureum_store::{Snapshot, Store};
-use gureum_types::record::{
-    Address, DhcpOptions, Instance, InternetGateway, KeyPair, NetworkAcl, NetworkInterface,
-    RouteTable, SecurityGroup, SecurityGroupRule, Subnet, Volume, Vpc,
-};
+use gureum_store::Store;
 use tokio::sync::Mutex;
 
-use crate::{compile::compile, config::Config, linux::Linux};
+use crate::{compile::Compiled, config::Config, linux::Linux};
 
 /// Keeps the data path at the newest records.
 pub(crate) struct Publisher {
@@ -17,24 +13,7 @@ pub(crate) struct Publisher {
     linux: Arc<dyn Linux>,
     config: Arc<Config>,
     /// What the data path uses; nothing until the first time.
-    published: Mutex<Option<Arc<Snapshot>>>,
-}
-
-/// Whether policy and view would come out the same.
-fn same(a: &Snapshot, b: &Snapshot) -> bool {
-    a.same::<Vpc>(b)
-        && a.same::<Subnet>(b)
-        && a.same::<RouteTable>(b)
-        && a.same::<InternetGateway>(b)
-        && a.same::<SecurityGroup>(b)
-        && a.same::<SecurityGroupRule>(b)
-        && a.same::<NetworkAcl>(b)
-        && a.same::<DhcpOptions>(b)
-        && a.same::<NetworkInterface>(b)
-        && a.same::<Address>(b)
-        && a.same::<Instance>(b)
-        && a.same::<Volume>(b)
-        && a.same::<KeyPair>(b)
+    published: Mutex<Option<Compiled>>,
 }
 
 impl Publisher {
@@ -50,14 +29,25 @@ impl Publisher {
         if published.as_ref().is_some_and(|it| it.revision() >= asked) {
             return;
         }
-        let snapshot = self.store.snapshot();
-        if published.as_ref().is_some_and(|before| same(before, &snapshot)) {
-            *published = Some(snapshot);
-            return;
-        }
-        let (policy, view) = compile(&snapshot, &self.config.fabric);
-        self.linux.apply(Arc::new(policy), Arc::new(view)).await;
-        *published = Some(snapshot);
+        let records = self.store.snapshot();
+        // Taken: whoever is cut short while the data path takes it over leaves nothing behind,
+        // and the next one gives all of it again.
+        let compiled = match published.take() {
+            None => {
+                let compiled = Compiled::new(records, &self.config.fabric);
+                self.linux.apply(compiled.policy.clone(), compiled.view.clone()).await;
+                compiled
+            }
+            Some(before) => {
+                let (policy, view) = (before.policy.clone(), before.view.clone());
+                let compiled = before.next(records, &self.config.fabric);
+                if !Arc::ptr_eq(&policy, &compiled.policy) || !Arc::ptr_eq(&view, &compiled.view) {
+                    self.linux.apply(compiled.policy.clone(), compiled.view.clone()).await;
+                }
+                compiled
+            }
+        };
+        *published = Some(compiled);
     }
 
     /// As [`Self::publish`], but waits no longer than it may; the work goes on without the caller.

@@ -10,6 +10,7 @@ use std::{
 
 use common::{Cloud, Wishes};
 use gureum_store::Store;
+use gureum_types::{InstanceId, view::ServiceView};
 
 #[tokio::test]
 async fn a_rehearsal_says_what_would_be_and_does_nothing() {
@@ -213,4 +214,49 @@ async fn records_outlive_the_daemon() {
     assert_eq!(cloud.ec2("DescribeTags", &[]).await.ok().all("value"), tags);
     let second = cloud.make("CreateVpc", &[("CidrBlock", "10.2.0.0/16")], "vpcId").await;
     assert_ne!(second, vpc);
+}
+
+#[tokio::test]
+async fn what_a_change_does_not_touch_is_not_compiled_again() {
+    let cloud = Cloud::with(Wishes { running: false, ..Wishes::default() });
+    let (_, subnet) = cloud.network().await;
+    let image = cloud.image().await;
+    let mut launch = vec![("ImageId", image.as_str()), ("SubnetId", subnet.as_str())];
+    // "#!/bin/sh"
+    launch.extend([("MinCount", "2"), ("MaxCount", "2"), ("UserData", "IyEvYmluL3No")]);
+    let launched = cloud.ec2("RunInstances", &launch).await.ok();
+    let ids = launched.all("instanceId");
+    let (changed, other) = (ids[0].as_str(), ids[1].as_str());
+    let now = || (cloud.linux.policy().expect("a policy"), cloud.linux.view().expect("a view"));
+    let (policy, view) = now();
+    let of = |view: &ServiceView, id: &str| {
+        view.instances[&id.parse::<InstanceId>().expect("an id")].clone()
+    };
+    // Services see tags, packets don't.
+    let tag = [("ResourceId.1", changed), ("Tag.1.Key", "Name"), ("Tag.1.Value", "a")];
+    cloud.ec2("CreateTags", &tag).await.ok();
+    let (policy_then, view_then) = now();
+    assert!(Arc::ptr_eq(&policy, &policy_then));
+    assert_eq!(of(&view_then, changed).tags.get("Name").map(String::as_str), Some("a"));
+    assert!(Arc::ptr_eq(&of(&view, other), &of(&view_then, other)), "with its user data");
+    assert!(view_then.vpcs.iter().all(|(id, vpc)| Arc::ptr_eq(vpc, &view.vpcs[id])));
+    let same = |(port, it): (_, &Arc<_>)| Arc::ptr_eq(it, &view.interfaces[port]);
+    assert!(view_then.interfaces.iter().all(same));
+    // Packets go by rules, services don't.
+    let group = launched.text("groupId");
+    let rule = [
+        ("GroupId", group.as_str()),
+        ("IpPermissions.1.IpProtocol", "tcp"),
+        ("IpPermissions.1.FromPort", "22"),
+        ("IpPermissions.1.ToPort", "22"),
+        ("IpPermissions.1.IpRanges.1.CidrIp", "0.0.0.0/0"),
+    ];
+    cloud.ec2("AuthorizeSecurityGroupIngress", &rule).await.ok();
+    let (policy, view) = now();
+    assert!(policy.epoch() > policy_then.epoch());
+    assert!(Arc::ptr_eq(&view, &view_then));
+    // Keys that no instance has are neither's business.
+    cloud.ec2("CreateKeyPair", &[("KeyName", "k"), ("KeyType", "ed25519")]).await.ok();
+    let (policy_then, view_then) = now();
+    assert!(Arc::ptr_eq(&policy, &policy_then) && Arc::ptr_eq(&view, &view_then));
 }

@@ -6,10 +6,15 @@ mod common;
 use std::collections::{BTreeMap, HashSet};
 
 use common::{Cloud, Wishes};
+use gureum_engine::{FabricConfig, Policy};
 use gureum_store::Snapshot;
-use gureum_types::record::{
-    Address, Instance, InstanceState, InternetGateway, NetworkAcl, NetworkInterface, PublicAddress,
-    RouteTable, Scope, SecurityGroup, SecurityGroupRule, Subnet, Volume, Vpc, is_reserved,
+use gureum_types::{
+    record::{
+        Address, Instance, InstanceState, InternetGateway, NetworkAcl, NetworkInterface,
+        PublicAddress, RouteTable, Scope, SecurityGroup, SecurityGroupRule, Subnet, Volume, Vpc,
+        is_reserved,
+    },
+    view::ServiceView,
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 
@@ -249,6 +254,20 @@ async fn make(cloud: &Cloud, step: &Step, alone: bool) {
     }
 }
 
+/// What was published by and by is what the records say when they are compiled as a whole.
+fn check_published(cloud: &Cloud) {
+    let fabric = FabricConfig { internet_mac: [2; 6], services_mac: [6; 6] };
+    let (policy, view) = gureum_control::compile(&cloud.control.snapshot(), &fabric);
+    let content = |policy: &Policy| {
+        let text = format!("{policy:?}");
+        text.split_once("fabric: ").expect("all but the epoch").1.to_owned()
+    };
+    let published = cloud.linux.policy().expect("a policy");
+    assert_eq!(content(&published), content(&policy));
+    let published = cloud.linux.view().expect("a view");
+    assert_eq!(*published, ServiceView { epoch: published.epoch, ..view });
+}
+
 /// Makes calls in every order of `cases` sequences, with the reconciler at work or without.
 fn run_sequences(cases: u32, reconciled: bool) {
     let step = (0..ACTIONS, [0_usize..50, 0..50, 0..50])
@@ -264,6 +283,9 @@ fn run_sequences(cases: u32, reconciled: bool) {
                 for step in &steps {
                     make(&cloud, step, !reconciled).await;
                     check(&cloud.control.snapshot());
+                    if !reconciled {
+                        check_published(&cloud);
+                    }
                 }
                 assert!(cloud.linux.policy().is_some());
             });

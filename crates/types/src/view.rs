@@ -14,9 +14,10 @@ use ipnet::Ipv4Net;
 use crate::{AccountId, InstanceId, PortIndex, Region, Timestamp, VpcId, record::MetadataOptions};
 
 /// All that services know, at one epoch.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServiceView {
-    /// The epoch of the records it was compiled from, the same number as the policy's.
+    /// The revision of the records that it was compiled from. A change that says nothing new to
+    /// services makes no new view, so it may be older than the policy's epoch, or newer.
     pub epoch: u64,
     /// The interface behind each port.
     pub interfaces: HashMap<PortIndex, Arc<InterfaceView>>,
@@ -29,7 +30,7 @@ pub struct ServiceView {
 }
 
 /// A VPC as its resolver knows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct VpcView {
     /// Its id.
     pub id: VpcId,
@@ -58,7 +59,7 @@ pub struct PublicAddressView {
 }
 
 /// An interface as the metadata service shows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InterfaceView {
     /// The instance that it is attached to.
     pub instance_id: Option<InstanceId>,
@@ -85,7 +86,7 @@ pub struct InterfaceView {
 }
 
 /// An instance as the metadata service shows it (IMDS-20 to IMDS-33).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InstanceView {
     /// Its id.
     pub instance_id: InstanceId,
