@@ -27,6 +27,8 @@ pub struct Config {
     pub acknowledge_within: Duration,
     /// How long a terminated instance is shown (EC2-3).
     pub show_terminated: Duration,
+    /// How many instances are launched at once; others wait for their turn.
+    pub launches_at_once: usize,
     /// How often reconcilers look, without being asked.
     pub reconcile_every: Duration,
     /// The time.
@@ -45,6 +47,7 @@ impl Config {
             host: "localhost".to_owned(),
             acknowledge_within: Duration::from_millis(50),
             show_terminated: Duration::from_secs(3600),
+            launches_at_once: 8,
             reconcile_every: Duration::from_secs(5),
             clock: Arc::new(|| {
                 let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();

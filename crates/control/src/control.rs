@@ -229,7 +229,8 @@ impl Control {
             Ok(done) => done?,
             Err(error) => return Err(StoreError::Io(error.to_string())),
         }
-        self.publisher.publish().await;
+        // What is behind the records goes by itself; nobody need wait for it.
+        self.publisher.publish_within(self.config.acknowledge_within).await;
         Ok(())
     }
 

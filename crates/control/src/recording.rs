@@ -1,4 +1,4 @@
-//! A Linux for tests: it remembers what it was asked and does at once what it is told to.
+//! A Linux for tests: it remembers what it was asked, and does it at once or as slowly as told.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -39,6 +39,9 @@ struct State {
     instances: BTreeMap<InstanceId, ObservedInstance>,
     failures: VecDeque<LinuxError>,
     delay: Duration,
+    pace: Duration,
+    under_way: usize,
+    most_at_once: usize,
     policy: Option<Arc<Policy>>,
     view: Option<Arc<ServiceView>>,
 }
@@ -75,6 +78,17 @@ impl RecordingLinux {
         self.state().delay = delay;
     }
 
+    /// Makes everything that is asked of an instance take so long, and a look at all of them, which
+    /// tells how it was at its beginning.
+    pub fn delay_instances(&self, pace: Duration) {
+        self.state().pace = pace;
+    }
+
+    /// How many things were asked of instances at the same time, at most.
+    pub fn most_at_once(&self) -> usize {
+        self.state().most_at_once
+    }
+
     /// The policy in use.
     pub fn policy(&self) -> Option<Arc<Policy>> {
         self.state().policy.clone()
@@ -99,18 +113,27 @@ impl RecordingLinux {
     fn ask(
         &self,
         asked: Asked,
-        work: impl FnOnce(&mut BTreeMap<InstanceId, ObservedInstance>),
+        work: impl FnOnce(&mut BTreeMap<InstanceId, ObservedInstance>) + Send + 'static,
     ) -> BoxFuture<'_, Result<(), LinuxError>> {
         let mut state = self.state();
         state.asked.push(asked);
-        let result = match state.failures.pop_front() {
-            Some(error) => Err(error),
-            None => {
-                work(&mut state.instances);
-                Ok(())
+        state.under_way += 1;
+        state.most_at_once = state.most_at_once.max(state.under_way);
+        let (failure, pace) = (state.failures.pop_front(), state.pace);
+        Box::pin(async move {
+            if !pace.is_zero() {
+                tokio::time::sleep(pace).await;
             }
-        };
-        Box::pin(async move { result })
+            let mut state = self.state();
+            state.under_way -= 1;
+            match failure {
+                Some(error) => Err(error),
+                None => {
+                    work(&mut state.instances);
+                    Ok(())
+                }
+            }
+        })
     }
 }
 
@@ -133,7 +156,7 @@ impl Linux for RecordingLinux {
 
     fn ensure_running(&self, spec: InstanceSpec) -> BoxFuture<'_, Result<(), LinuxError>> {
         let (id, start) = (spec.id.clone(), spec.start);
-        self.ask(Asked::EnsureRunning(spec), |instances| {
+        self.ask(Asked::EnsureRunning(spec), move |instances| {
             let seen = ObservedInstance { id: id.clone(), start, run: Run::Running, ready: false };
             instances.insert(id, seen);
         })
@@ -144,7 +167,7 @@ impl Linux for RecordingLinux {
     }
 
     fn stop(&self, id: InstanceId, force: bool) -> BoxFuture<'_, Result<(), LinuxError>> {
-        self.ask(Asked::Stop(id.clone(), force), |instances| {
+        self.ask(Asked::Stop(id.clone(), force), move |instances| {
             if let Some(seen) = instances.get_mut(&id) {
                 seen.run = Run::Off;
             }
@@ -152,14 +175,21 @@ impl Linux for RecordingLinux {
     }
 
     fn terminate(&self, id: InstanceId) -> BoxFuture<'_, Result<(), LinuxError>> {
-        self.ask(Asked::Terminate(id.clone()), |instances| {
+        self.ask(Asked::Terminate(id.clone()), move |instances| {
             instances.remove(&id);
         })
     }
 
     fn observe(&self) -> BoxFuture<'_, Result<Vec<ObservedInstance>, LinuxError>> {
-        let observed = self.state().instances.values().cloned().collect();
-        Box::pin(async move { Ok(observed) })
+        let state = self.state();
+        let (observed, pace) = (state.instances.values().cloned().collect(), state.pace);
+        drop(state);
+        Box::pin(async move {
+            if !pace.is_zero() {
+                tokio::time::sleep(pace).await;
+            }
+            Ok(observed)
+        })
     }
 
     fn console(&self, id: InstanceId) -> BoxFuture<'_, Result<Vec<u8>, LinuxError>> {

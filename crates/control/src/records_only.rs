@@ -41,6 +41,23 @@ impl RecordsOnly {
         let (events, receiver) = mpsc::channel(256);
         (Self { instances: Instances::default(), events }, receiver)
     }
+
+    /// Reports an instance ready after a while, unless it was switched off meanwhile.
+    fn become_ready(&self, id: InstanceId, start: u32) {
+        let (instances, events) = (self.instances.clone(), self.events.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(READY).await;
+            let is_same = locked(&instances)
+                .get_mut(&id)
+                .filter(|seen| seen.start == start && seen.run == Run::Running)
+                .map(|seen| seen.ready = true)
+                .is_some();
+            if is_same {
+                // Nobody listens any more when the daemon is on its way out.
+                let _ = events.send(HostEvent::Ready(id)).await;
+            }
+        });
+    }
 }
 
 impl Linux for RecordsOnly {
@@ -65,25 +82,22 @@ impl Linux for RecordsOnly {
                 ready: false,
             };
             locked(&self.instances).insert(id.clone(), seen);
-            let (instances, events) = (self.instances.clone(), self.events.clone());
-            tokio::spawn(async move {
-                tokio::time::sleep(READY).await;
-                let is_same = locked(&instances)
-                    .get_mut(&id)
-                    .filter(|seen| seen.start == spec.start && seen.run == Run::Running)
-                    .map(|seen| seen.ready = true)
-                    .is_some();
-                if is_same {
-                    // Nobody listens any more when the daemon is on its way out.
-                    let _ = events.send(HostEvent::Ready(id)).await;
-                }
-            });
+            self.become_ready(id, spec.start);
             Ok(())
         })
     }
 
-    fn reboot(&self, _: InstanceId) -> BoxFuture<'_, Result<(), LinuxError>> {
-        Box::pin(async { Ok(()) })
+    fn reboot(&self, id: InstanceId) -> BoxFuture<'_, Result<(), LinuxError>> {
+        Box::pin(async move {
+            let start = locked(&self.instances).get_mut(&id).map(|seen| {
+                seen.ready = false;
+                seen.start
+            });
+            if let Some(start) = start {
+                self.become_ready(id, start);
+            }
+            Ok(())
+        })
     }
 
     fn stop(&self, id: InstanceId, force: bool) -> BoxFuture<'_, Result<(), LinuxError>> {

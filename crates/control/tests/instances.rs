@@ -37,12 +37,21 @@ async fn a_stop_takes_the_public_address_and_a_start_gives_another() {
     let before = cloud.until_state(&id, "running").await;
     let stopped = cloud.ec2("StopInstances", &[("InstanceId.1", &id)]).await.ok();
     assert!(stopped.body.contains("<name>stopping</name>"), "EC2-2");
+    let stopping = cloud.ec2("DescribeInstances", &[("InstanceId.1", &id)]).await.ok();
+    let reason = "<reason>User initiated (2021-09-03 01:02:03 GMT)</reason>";
+    assert!(stopping.body.contains(reason), "{}", stopping.body);
     let off = cloud.until_state(&id, "stopped").await;
     assert_eq!(off.get("ipAddress"), None, "PUB-3");
     assert_eq!(off.text("privateIpAddress"), before.text("privateIpAddress"), "ENI-10");
-    assert!(off.body.contains("<code>Client.UserInitiatedShutdown</code>"), "{}", off.body);
+    assert!(off.body.contains(reason), "{}", off.body);
+    let why = "<stateReason><code>Client.UserInitiatedShutdown</code><message>\
+               Client.UserInitiatedShutdown: User initiated shutdown</message></stateReason>";
+    assert!(off.body.contains(why), "{}", off.body);
+    assert_eq!(off.get("dnsName").unwrap_or_default(), "");
+    assert!(off.body.contains("<dnsName"), "empty, not absent: {}", off.body);
     cloud.ec2("StartInstances", &[("InstanceId.1", &id)]).await.ok();
     let on = cloud.until_state(&id, "running").await;
+    assert!(on.get("stateReason").is_none() && !on.body.contains("User initiated"), "{}", on.body);
     assert_ne!(on.text("ipAddress"), before.text("ipAddress"), "PUB-3");
     assert_eq!(on.text("networkInterfaceId"), before.text("networkInterfaceId"));
     let starts: Vec<_> = cloud
@@ -82,8 +91,117 @@ async fn status_checks_pass_when_the_instance_is_ready() {
     let status = cloud.ec2("DescribeInstanceStatus", &[("InstanceId.1", &id)]).await.ok();
     assert!(status.body.contains("<status>initializing</status>"), "EC2-24: {}", status.body);
     cloud.events.send(HostEvent::Ready(parsed(&id))).await.expect("a listener");
-    let passed = |reply: &common::Reply| reply.body.matches("<status>ok</status>").count() == 2;
-    cloud.until("DescribeInstanceStatus", &[("InstanceId.1", &id)], passed).await;
+    cloud.until("DescribeInstanceStatus", &[("InstanceId.1", &id)], passes).await;
+    // They begin anew with every boot.
+    cloud.ec2("RebootInstances", &[("InstanceId.1", &id)]).await.ok();
+    cloud.until("DescribeInstanceStatus", &[("InstanceId.1", &id)], begins).await;
+    cloud.events.send(HostEvent::Ready(parsed(&id))).await.expect("a listener");
+    cloud.until("DescribeInstanceStatus", &[("InstanceId.1", &id)], passes).await;
+    cloud.ec2("StopInstances", &[("InstanceId.1", &id)]).await.ok();
+    cloud.until_state(&id, "stopped").await;
+    cloud.ec2("StartInstances", &[("InstanceId.1", &id)]).await.ok();
+    cloud.until("DescribeInstanceStatus", &[("InstanceId.1", &id)], begins).await;
+    cloud.events.send(HostEvent::Ready(parsed(&id))).await.expect("a listener");
+    cloud.until("DescribeInstanceStatus", &[("InstanceId.1", &id)], passes).await;
+}
+
+/// Whether both status checks of one instance have passed.
+fn passes(reply: &common::Reply) -> bool {
+    reply.body.matches("<status>ok</status>").count() == 2
+}
+
+/// Whether both status checks of one instance are on their way, and their details say so too.
+fn begins(reply: &common::Reply) -> bool {
+    reply.body.matches("<status>initializing</status>").count() == 4
+}
+
+#[tokio::test]
+async fn status_checks_begin_anew_with_the_machine_but_not_with_the_daemon() {
+    let store = Arc::new(Store::in_memory());
+    let again = || Cloud::with(Wishes { store: store.clone(), ..Wishes::default() });
+    let id = {
+        let cloud = again();
+        let (_, subnet) = cloud.network().await;
+        let id = cloud.instance(&subnet, &[]).await;
+        cloud.events.send(HostEvent::Ready(parsed(&id))).await.expect("a listener");
+        cloud.until("DescribeInstanceStatus", &[("InstanceId.1", &id)], passes).await;
+        id
+    };
+    {
+        let cloud = again();
+        let runs = ObservedInstance { id: parsed(&id), start: 1, run: Run::Running, ready: true };
+        cloud.linux.set_observed(vec![runs]);
+        while cloud.linux.asked().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let status = cloud.ec2("DescribeInstanceStatus", &[("InstanceId.1", &id)]).await.ok();
+        assert!(passes(&status), "it outlived the daemon: {}", status.body);
+    }
+    let cloud = again();
+    cloud.until("DescribeInstanceStatus", &[("InstanceId.1", &id)], begins).await;
+    cloud.events.send(HostEvent::Ready(parsed(&id))).await.expect("a listener");
+    cloud.until("DescribeInstanceStatus", &[("InstanceId.1", &id)], passes).await;
+}
+
+fn launches(cloud: &Cloud) -> usize {
+    cloud.linux.asked().iter().filter(|it| matches!(it, Asked::EnsureRunning(_))).count()
+}
+
+/// Launches that many instances in one call, and waits until all run.
+async fn crowd(cloud: &Cloud, subnet: &str, count: &str) -> Vec<String> {
+    let image = cloud.image().await;
+    let launch = [
+        ("ImageId", image.as_str()),
+        ("InstanceType", "t2.micro"),
+        ("MinCount", count),
+        ("MaxCount", count),
+        ("SubnetId", subnet),
+    ];
+    let launched = cloud.ec2("RunInstances", &launch).await.ok();
+    assert!(launched.body.contains("<stateReason><code>pending</code>"), "{}", launched.body);
+    let ids = launched.all("instanceId");
+    let all = |it: &common::Reply| it.all("name").iter().filter(|it| *it == "running").count();
+    let all_run = |it: &common::Reply| all(it).to_string() == count;
+    cloud.until("DescribeInstances", &[], all_run).await;
+    ids
+}
+
+#[tokio::test]
+async fn instances_of_one_call_are_launched_at_once_and_side_by_side() {
+    tokio::time::pause();
+    // Nothing but the call itself can be what wakes the reconciler.
+    let reconcile_every = Duration::from_secs(3600);
+    let cloud = Cloud::with(Wishes { reconcile_every, ..Wishes::default() });
+    let (_, subnet) = cloud.network().await;
+    cloud.linux.delay_instances(Duration::from_millis(100));
+    let begin = tokio::time::Instant::now();
+    crowd(&cloud, &subnet, "20").await;
+    let took = begin.elapsed();
+    assert!(took < Duration::from_millis(400), "three rounds of at most eight: {took:?}");
+    assert_eq!((launches(&cloud), cloud.linux.most_at_once()), (20, 8));
+}
+
+#[tokio::test]
+async fn a_look_that_takes_long_holds_nobody_up_and_tells_nothing_of_what_happened_meanwhile() {
+    tokio::time::pause();
+    let cloud = Cloud::new();
+    let (_, subnet) = cloud.network().await;
+    cloud.linux.delay_instances(Duration::from_millis(120));
+    let begin = tokio::time::Instant::now();
+    // Looks begin all the time and end when what they saw is no longer so.
+    let ids = crowd(&cloud, &subnet, "5").await;
+    assert!(begin.elapsed() < Duration::from_millis(240), "{:?}", begin.elapsed());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(launches(&cloud), 5, "none was taken for dead");
+    for id in &ids {
+        cloud.ec2("TerminateInstances", &[("InstanceId.1", id)]).await.ok();
+    }
+    for id in &ids {
+        cloud.until_state(id, "terminated").await;
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let ends = cloud.linux.asked().iter().filter(|it| matches!(it, Asked::Terminate(_))).count();
+    assert_eq!(ends, 5, "none is removed twice");
 }
 
 #[tokio::test]
@@ -148,20 +266,21 @@ async fn what_died_is_run_again_and_what_keeps_dying_is_stopped() {
     let cloud = Cloud::new();
     let (_, subnet) = cloud.network().await;
     let id = cloud.instance(&subnet, &[]).await;
-    let runs = |cloud: &Cloud| {
-        cloud.linux.asked().iter().filter(|it| matches!(it, Asked::EnsureRunning(_))).count()
-    };
     for death in 1..=5 {
-        let before = runs(&cloud);
+        let before = launches(&cloud);
         cloud.events.send(HostEvent::Died(parsed(&id))).await.expect("a listener");
         if death < 5 {
-            while runs(&cloud) == before {
+            while launches(&cloud) == before {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
     let off = cloud.until_state(&id, "stopped").await;
-    assert!(off.body.contains("Server.InternalError"));
+    assert!(off.body.contains("<code>Server.InternalError</code>"));
+    let before = launches(&cloud);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(launches(&cloud), before, "it stays stopped");
+    cloud.until_state(&id, "stopped").await;
 }
 
 #[tokio::test]
@@ -331,4 +450,40 @@ async fn a_reset_leaves_nothing_of_an_account() {
     tokio::time::timeout(Duration::from_secs(10), removed).await.expect("it is removed");
     let vpcs = cloud.ec2("DescribeVpcs", &[]).await.ok();
     assert_eq!(vpcs.all("vpcId").len(), 1, "a new default VPC");
+}
+
+#[tokio::test]
+async fn a_reset_does_not_wait_for_instances_to_go() {
+    tokio::time::pause();
+    let cloud = Cloud::new();
+    let (_, subnet) = cloud.network().await;
+    let ids = crowd(&cloud, &subnet, "50").await;
+    let off = ids.first().expect("an id");
+    cloud.ec2("StopInstances", &[("InstanceId.1", off)]).await.ok();
+    cloud.until_state(off, "stopped").await;
+    let patience = Duration::from_secs(8);
+    cloud.linux.delay_instances(patience);
+    let begin = tokio::time::Instant::now();
+    let account = gureum_types::AccountId::parse(&cloud.account);
+    cloud.control.reset(account.as_ref()).await.expect("a reset");
+    assert_eq!(cloud.ec2("DescribeInstances", &[]).await.ok().all("instanceId").len(), 0);
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    let ended = || {
+        let asked = cloud.linux.asked();
+        let ended = asked.into_iter().filter_map(|asked| match asked {
+            Asked::Terminate(id) => Some(id.to_string()),
+            _ => None,
+        });
+        ended.collect::<std::collections::BTreeSet<_>>()
+    };
+    while ended().len() < 49 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(begin.elapsed() < Duration::from_secs(1), "those that ran go side by side, at once");
+    // What was off is found by the next look.
+    while ended().len() < 50 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(begin.elapsed() < 2 * patience, "{:?}", begin.elapsed());
+    assert_eq!(ended(), ids.into_iter().collect());
 }

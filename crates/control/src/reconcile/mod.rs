@@ -1,15 +1,16 @@
 //! Brings instances to what their records say: observe, plan, apply.
 //!
 //! The loop remembers only what is under way; everything else it reads from the records and from
-//! the machine, so it may start from any state. One thing at a time is done for an instance, and
-//! what fails is tried again later and later, or ends as it does on AWS.
+//! the machine, so it may start from any state. It acts at every change, and waits for nothing
+//! but news: instances are worked on side by side, one thing at a time for each. What fails is
+//! tried again later and later, or ends as it does on AWS.
 
 mod outcome;
 mod plan;
 mod purge;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -36,12 +37,21 @@ pub(crate) use plan::{Action, plan};
 
 /// The longest pause between two trials.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How many instances are stopped, removed or otherwise changed at once. Each holds a thread.
+const CHANGES_AT_ONCE: usize = 128;
+
+/// The kinds of work that have bounds of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    Launch,
+    Change,
+}
 
 /// What the loop remembers of one instance.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     /// Something is being done for it.
-    pub(crate) busy: bool,
+    pub(crate) busy: Option<Work>,
     /// The interfaces that Linux was given; nothing until it was asked to run the instance.
     pub(crate) plugged: Option<Vec<InterfaceSpec>>,
     /// How often in a row something failed.
@@ -97,50 +107,98 @@ impl Reconciler {
     }
 
     /// Runs until the task is dropped.
-    pub(crate) async fn run(self, mut events: mpsc::Receiver<HostEvent>) {
-        let (done, mut finished) = mpsc::channel(64);
+    pub(crate) async fn run(self, events: mpsc::Receiver<HostEvent>) {
+        tokio::select! {
+            () = self.follow() => {}
+            () = self.work(events) => {}
+        }
+    }
+
+    /// Gives every change to the data path.
+    async fn follow(&self) {
         let mut watch = self.store.watch();
+        while watch.changed().await.is_ok() {
+            self.publisher.publish().await;
+        }
+    }
+
+    async fn work(&self, mut events: mpsc::Receiver<HostEvent>) {
+        let (done, mut finished) = mpsc::channel(64);
+        let (look, mut looked) = mpsc::channel(1);
+        let mut watch = self.store.watch();
+        // Before anything is asked for: what is booted now looks like what ran all the time.
+        if let Some(observed) = observe(self.linux.as_ref()).await {
+            self.find_lost(&observed);
+        }
         let mut tick = tokio::time::interval(self.config.reconcile_every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // While somebody looks: of whom that will not tell how it is by then.
+        let mut overtaken: Option<HashSet<InstanceId>> = None;
         let mut listening = true;
         loop {
-            // The first tick comes at once, so the first pass knows what is there.
             tokio::select! {
                 _ = tick.tick() => {
                     self.purge();
-                    match self.linux.observe().await {
-                        Ok(observed) => self.look(&observed, &done),
-                        Err(error) => tracing::warn!(%error, "the machine cannot be observed"),
+                    if overtaken.is_none() {
+                        overtaken = Some(HashSet::new());
+                        let (linux, look) = (self.linux.clone(), look.clone());
+                        tokio::spawn(async move {
+                            // Without a receiver there is no loop any more.
+                            let _ = look.send(observe(linux.as_ref()).await).await;
+                        });
+                    }
+                }
+                Some(found) = looked.recv() => {
+                    let overtaken = overtaken.take().unwrap_or_default();
+                    if let Some(mut observed) = found {
+                        observed.retain(|it| !overtaken.contains(&it.id));
+                        self.take_over(&observed, &overtaken);
+                        self.act(&observed, &done);
                     }
                 }
                 changed = watch.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    self.publisher.publish().await;
                 }
                 event = events.recv(), if listening => match event {
                     Some(event) => self.take_in(&event),
                     None => listening = false,
                 },
-                Some(ended) = finished.recv() => self.conclude(ended),
+                Some(ended) = finished.recv() => {
+                    if let Some(overtaken) = &mut overtaken {
+                        overtaken.insert(ended.id.clone());
+                    }
+                    self.conclude(ended);
+                }
             }
             self.act(&[], &done);
         }
     }
 
-    /// A pass that knows what is on the machine.
-    fn look(&self, observed: &[ObservedInstance], done: &mpsc::Sender<Done>) {
-        self.take_over(observed);
-        self.act(observed, done);
-    }
-
-    /// Starts what there is to do.
+    /// Starts what there is to do and room for.
     fn act(&self, observed: &[ObservedInstance], done: &mpsc::Sender<Done>) {
         let records = self.store.snapshot();
-        let actions = self.remember(|memories| plan(&records, observed, memories, Instant::now()));
+        let actions = self.remember(|memories| {
+            let mut actions = plan(&records, observed, memories, Instant::now());
+            let busy = |work| memories.values().filter(|it| it.busy == Some(work)).count();
+            let mut launches = self.config.launches_at_once.saturating_sub(busy(Work::Launch));
+            let mut changes = CHANGES_AT_ONCE.saturating_sub(busy(Work::Change));
+            actions.retain(|(id, action)| {
+                let (work, room) = match action {
+                    Action::Run(_) => (Work::Launch, &mut launches),
+                    _ => (Work::Change, &mut changes),
+                };
+                let fits = *room > 0;
+                if fits {
+                    *room -= 1;
+                    memories.entry(id.clone()).or_default().busy = Some(work);
+                }
+                fits
+            });
+            actions
+        });
         for (id, action) in actions {
-            self.remember(|memories| memories.entry(id.clone()).or_default().busy = true);
             let (linux, publisher, done) =
                 (self.linux.clone(), self.publisher.clone(), done.clone());
             tokio::spawn(async move {
@@ -174,6 +232,12 @@ pub(crate) fn instance<'a>(
 ) -> Option<(&'a Scope, &'a Arc<Instance>)> {
     let (key, instance) = records.referrers_with_keys::<Instance>(id.as_str()).next()?;
     Some((key.scope.as_ref()?, instance))
+}
+
+/// What is on the machine, if it can be told.
+async fn observe(linux: &dyn Linux) -> Option<Vec<ObservedInstance>> {
+    let observed = linux.observe().await;
+    observed.inspect_err(|error| tracing::warn!(%error, "the machine cannot be observed")).ok()
 }
 
 async fn apply(linux: &dyn Linux, id: &InstanceId, action: &Action) -> Result<(), LinuxError> {

@@ -1,6 +1,6 @@
 //! What becomes of instances by what happened: actions that ended, events, observations.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use gureum_store::Transaction;
 use gureum_types::{
@@ -62,7 +62,7 @@ impl Reconciler {
     /// Takes in how an action ended.
     pub(super) fn conclude(&self, done: Done) {
         let Done { id, action, result } = done;
-        self.memory(&id, |it| it.busy = false);
+        self.memory(&id, |it| it.busy = None);
         if let Err(error) = &result {
             tracing::warn!(%id, ?action, %error, "not done");
         }
@@ -83,7 +83,7 @@ impl Reconciler {
             (Action::Impossible(_), Ok(())) => {}
             (Action::Reboot { upto }, Ok(())) => {
                 self.memory(&id, Memory::done);
-                self.rebooted(&id, upto);
+                self.rebooted(&id, upto, true);
             }
             (Action::Reboot { upto }, Err(_)) => {
                 let failures = self.memory(&id, |it| {
@@ -93,7 +93,7 @@ impl Reconciler {
                 // The caller was answered long ago: nobody waits for it for ever.
                 if failures >= GIVE_UP_AFTER {
                     self.memory(&id, Memory::done);
-                    self.rebooted(&id, upto);
+                    self.rebooted(&id, upto, false);
                 }
             }
             (Action::Stop { .. }, Ok(())) => self.stopped(&id),
@@ -125,7 +125,7 @@ impl Reconciler {
             it.failures
         });
         let records = self.store.snapshot();
-        let Some((_, found)) = instance(&records, id) else { return };
+        let Some((_, found)) = instance(&records, id) else { return self.forget(id) };
         let give_up = match found.state {
             InstanceState::Pending => true,
             InstanceState::Running => failures >= GIVE_UP_AFTER,
@@ -146,9 +146,11 @@ impl Reconciler {
         }
     }
 
-    fn rebooted(&self, id: &InstanceId, upto: u32) {
+    /// Reboots were done or given up. What boots is not well until it says so (EC2-24).
+    fn rebooted(&self, id: &InstanceId, upto: u32, boots: bool) {
         self.update(id, &[InstanceState::Running], |it, _| {
             it.reboots_done = it.reboots_done.max(upto);
+            it.status_ok &= !boots;
         });
     }
 
@@ -226,7 +228,8 @@ impl Reconciler {
         });
     }
 
-    /// What ran and runs no longer is run again, later each time, and at last not at all.
+    /// What ran and runs no longer is run again, later each time, as by AWS's automatic recovery,
+    /// which instances have by default; what cannot be recovered is stopped.
     fn died(&self, id: &InstanceId) {
         let records = self.store.snapshot();
         let running = InstanceState::Running;
@@ -254,12 +257,40 @@ impl Reconciler {
         }
     }
 
-    /// Takes in what was found on the machine, where nothing is under way.
-    pub(super) fn take_over(&self, observed: &[ObservedInstance]) {
+    /// Instances that ran when the machine went down will be booted: their status checks begin
+    /// anew. Those that outlived the daemon are as well as they were.
+    pub(super) fn find_lost(&self, observed: &[ObservedInstance]) {
+        let runs = |it: &Instance| {
+            let seen = observed.iter().find(|seen| seen.id == it.id);
+            seen.is_some_and(|seen| seen.run != Run::Off && seen.start == it.starts)
+        };
         let records = self.store.snapshot();
-        let running = records.everywhere::<Instance>().map(|(_, it)| it);
-        for it in running.filter(|it| it.state == InstanceState::Running) {
-            let (busy, adopted) = self.memory(&it.id, |it| (it.busy, it.plugged.is_some()));
+        let lost: Vec<_> = records
+            .everywhere::<Instance>()
+            .filter(|(_, it)| it.state == InstanceState::Running && it.status_ok && !runs(it))
+            .filter_map(|(key, it)| Some((key.scope.as_ref()?, it)))
+            .collect();
+        if lost.is_empty() {
+            return;
+        }
+        self.change(|tx| {
+            for (scope, it) in &lost {
+                tx.update::<Instance>(scope, it.id.as_str(), |it| it.status_ok = false);
+            }
+            Ok(())
+        });
+    }
+
+    /// Takes in what was found on the machine, where nothing is or was under way meanwhile.
+    pub(super) fn take_over(&self, observed: &[ObservedInstance], overtaken: &HashSet<InstanceId>) {
+        let records = self.store.snapshot();
+        let running = records
+            .everywhere::<Instance>()
+            .map(|(_, it)| it)
+            .filter(|it| it.state == InstanceState::Running && !overtaken.contains(&it.id));
+        for it in running {
+            let (busy, adopted) =
+                self.memory(&it.id, |it| (it.busy.is_some(), it.plugged.is_some()));
             let seen = observed.iter().find(|seen| seen.id == it.id);
             let up = seen.is_some_and(|seen| seen.run != Run::Off);
             match (busy, adopted, up) {

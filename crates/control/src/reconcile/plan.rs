@@ -52,7 +52,7 @@ pub(crate) fn plan(
     let may_act = |id: &InstanceId| {
         memories
             .get(id)
-            .is_none_or(|it| !it.busy && it.not_before.is_none_or(|moment| moment <= now))
+            .is_none_or(|it| it.busy.is_none() && it.not_before.is_none_or(|moment| moment <= now))
     };
     let mut actions = Vec::new();
     let mut known = HashSet::new();
@@ -68,7 +68,9 @@ pub(crate) fn plan(
         }
     }
     // What no record knows was reset away, or its purging was cut short.
-    for id in observed.into_keys().filter(|id| !known.contains(id) && may_act(id)) {
+    let here = memories.iter().filter(|(_, it)| it.plugged.is_some()).map(|(id, _)| id);
+    let there: HashSet<&InstanceId> = here.chain(observed.into_keys()).collect();
+    for id in there.into_iter().filter(|id| !known.contains(id) && may_act(id)) {
         actions.push((id.clone(), Action::Terminate));
     }
     actions

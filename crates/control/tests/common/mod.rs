@@ -102,6 +102,7 @@ pub(crate) struct Wishes {
     pub(crate) quotas: bool,
     pub(crate) running: bool,
     pub(crate) acknowledge_within: Duration,
+    pub(crate) reconcile_every: Duration,
 }
 
 impl Default for Wishes {
@@ -111,6 +112,7 @@ impl Default for Wishes {
             quotas: false,
             running: true,
             acknowledge_within: Duration::from_secs(10),
+            reconcile_every: Duration::from_millis(50),
         }
     }
 }
@@ -126,7 +128,7 @@ impl Cloud {
         let mut config = Config::new(FabricConfig { internet_mac: [2; 6], services_mac: [6; 6] });
         config.aws_quotas = wishes.quotas;
         config.acknowledge_within = wishes.acknowledge_within;
-        config.reconcile_every = Duration::from_millis(50);
+        config.reconcile_every = wishes.reconcile_every;
         let time = clock.clone();
         config.clock = Arc::new(move || Timestamp(time.load(Ordering::SeqCst)));
         let count = AtomicU64::new(wishes.store.snapshot().revision() << 32);
