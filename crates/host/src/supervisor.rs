@@ -136,11 +136,6 @@ pub(crate) fn survive_memory_pressure() {
     let _ = std::fs::write("/proc/self/oom_score_adj", "-900");
 }
 
-/// Takes [`survive_memory_pressure`] back, for what a supervisor starts.
-pub(crate) fn yield_to_memory_pressure() {
-    let _ = std::fs::write("/proc/self/oom_score_adj", "0");
-}
-
 /// Makes this process, and process 1 of an instance that it becomes, the last that the kernel
 /// kills for the instance's memory: an instance lives while anything else can go. The image has
 /// its init start everything else at zero (`DefaultOOMScoreAdjust=`).
