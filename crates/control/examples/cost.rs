@@ -47,7 +47,11 @@ async fn main() {
     let begin = Instant::now();
     let store = Arc::new(Store::open(&directory).expect("a store"));
     let (linux, _events) = RecordsOnly::new();
-    let config = Config::new(FabricConfig { internet_mac: [2; 6], services_mac: [6; 6] });
+    let config = Config::new(FabricConfig {
+        internet_mac: [2; 6],
+        services_mac: [6; 6],
+        public_pool: "198.18.0.0/16".parse().expect("a block"),
+    });
     let control = Control::open(store, Arc::new(linux), config);
     call(&control, "DescribeVpcs", "").await;
     report("open and first DescribeVpcs", vec![begin.elapsed()]);

@@ -256,7 +256,11 @@ async fn make(cloud: &Cloud, step: &Step, alone: bool) {
 
 /// What was published by and by is what the records say when they are compiled as a whole.
 fn check_published(cloud: &Cloud) {
-    let fabric = FabricConfig { internet_mac: [2; 6], services_mac: [6; 6] };
+    let fabric = FabricConfig {
+        internet_mac: [2; 6],
+        services_mac: [6; 6],
+        public_pool: "198.18.0.0/16".parse().expect("a block"),
+    };
     let (policy, view) = gureum_control::compile(&cloud.control.snapshot(), &fabric);
     let content = |policy: &Policy| {
         let text = format!("{policy:?}");

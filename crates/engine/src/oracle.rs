@@ -87,6 +87,8 @@ pub struct Oracle {
     loose_until: u64,
 }
 
+/// Where public addresses come from, as [`crate::testing`] tells the engine.
+const PUBLIC_POOL: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 20);
 const SECOND: u64 = 1_000_000_000;
 const FIN: u8 = 1;
 const SYN: u8 = 2;
@@ -439,6 +441,7 @@ impl Oracle {
                         let outside = Ipv4Net::default();
                         self.arrive_from(network, other, Some(outside), translated, now)
                     }
+                    None if PUBLIC_POOL.contains(&to) => Err("unknown-public-address"),
                     None => Ok((PortIndex::INTERNET, translated)),
                 }
             }

@@ -259,3 +259,12 @@ fn only_frames_for_the_router_are_taken_from_the_internet() {
         assert_eq!(sent.dropped(), Some(reason));
     }
 }
+
+#[test]
+fn a_public_address_that_nobody_has_is_nowhere_on_the_internet() {
+    let mut lab = Lab::new();
+    let sent = lab.tcp(PUBLIC_01, ip("198.18.0.99"), (40_000, 80), SYN);
+    assert_eq!(sent.dropped().map(|reason| reason.name()), Some("unknown-public-address"));
+    let sent = lab.tcp(PUBLIC_01, OUTSIDE, (40_000, 80), SYN);
+    assert_eq!(sent.seen().destination, OUTSIDE, "others may be anybody's");
+}

@@ -22,6 +22,22 @@ type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 /// Marks a folder as a data directory, so that `purge` never deletes anything else.
 pub(crate) const MARKER: &str = ".gureum";
 
+/// What a data directory holds besides its marker: all that `purge` deletes.
+pub(crate) const CONTENTS: [&str; 12] = [
+    "ca",
+    ".gureum.probe",
+    "gureum.log",
+    "gureum.log.1",
+    "gureum.sock",
+    "instances",
+    "keys",
+    "known_hosts",
+    "layers",
+    "lock",
+    "state",
+    "store",
+];
+
 /// Who files belong to: the person who called sudo, else whoever we are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Person {

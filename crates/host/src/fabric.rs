@@ -20,10 +20,12 @@ use crate::{
 };
 
 /// What the engine must know of the links to the internet and the services.
-pub const CONFIG: FabricConfig = FabricConfig {
-    internet_mac: [0x02, 0x47, 0x55, 0x00, 0x00, 0x00],
-    services_mac: [0x02, 0x47, 0x55, 0x00, 0x00, 0x01],
-};
+pub const fn config(public_pool: Ipv4Net) -> FabricConfig {
+    FabricConfig { internet_mac: INTERNET_MAC, services_mac: SERVICES_MAC, public_pool }
+}
+
+const INTERNET_MAC: [u8; 6] = [0x02, 0x47, 0x55, 0x00, 0x00, 0x00];
+const SERVICES_MAC: [u8; 6] = [0x02, 0x47, 0x55, 0x00, 0x00, 0x01];
 
 /// The MTU of ports: what a VPC carries (MTU-1). The engine judges what a flow's path carries.
 pub const PORT_MTU: u32 = 9001;
@@ -105,7 +107,7 @@ fn configure_internet(
             ("net/ipv4/ip_unprivileged_port_start", "0"),
         ],
     )?;
-    let far = VethEnd { name: INTERNET_LINK, mac: Some(CONFIG.internet_mac), mtu: INTERNET_MTU };
+    let far = VethEnd { name: INTERNET_LINK, mac: Some(INTERNET_MAC), mtu: INTERNET_MTU };
     let mut there = Netlink::open_in(namespace).context(|| "speak to the internet")?;
     let link = pair(fabric, PortIndex::INTERNET, &mut there, &far, namespace)?;
     let what = || "give the internet its addresses";
@@ -166,7 +168,7 @@ fn configure_services(fabric: &mut Netlink, namespace: &Namespace) -> Result<()>
             ("net/ipv4/ip_nonlocal_bind", "1"),
         ],
     )?;
-    let far = VethEnd { name: SERVICES_LINK, mac: Some(CONFIG.services_mac), mtu: PORT_MTU };
+    let far = VethEnd { name: SERVICES_LINK, mac: Some(SERVICES_MAC), mtu: PORT_MTU };
     let mut there = Netlink::open_in(namespace).context(|| "speak to the services")?;
     let link = pair(fabric, PortIndex::SERVICES, &mut there, &far, namespace)?;
     let what = || "give the services their addresses";

@@ -191,6 +191,7 @@ pub(crate) mod fixture {
     impl Cloud {
         pub(crate) fn new() -> Self {
             let mut config = Config::new(FabricConfig {
+                public_pool: ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(198, 18, 0, 0), 16),
                 internet_mac: [2, 0, 0, 0, 0, 1],
                 services_mac: [2, 0, 0, 0, 0, 2],
             });

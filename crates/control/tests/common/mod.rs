@@ -125,7 +125,11 @@ impl Cloud {
     pub(crate) fn with(wishes: Wishes) -> Self {
         let linux = Arc::new(RecordingLinux::default());
         let clock = Arc::new(AtomicI64::new(BEGIN));
-        let mut config = Config::new(FabricConfig { internet_mac: [2; 6], services_mac: [6; 6] });
+        let mut config = Config::new(FabricConfig {
+            internet_mac: [2; 6],
+            services_mac: [6; 6],
+            public_pool: "198.18.0.0/16".parse().expect("a block"),
+        });
         config.aws_quotas = wishes.quotas;
         config.acknowledge_within = wishes.acknowledge_within;
         config.reconcile_every = wishes.reconcile_every;

@@ -28,6 +28,8 @@ pub struct FabricConfig {
     pub internet_mac: [u8; 6],
     /// The MAC address of the services namespace behind [`PortIndex::SERVICES`].
     pub services_mac: [u8; 6],
+    /// Where public addresses of VPCs come from: nobody of the internet has one of these.
+    pub public_pool: Ipv4Net,
 }
 
 /// The MAC address of the engine's router towards the internet and the services. Locally

@@ -3,6 +3,8 @@
 //! It does not decrement TTL: what is behind it is one simulated hop, and traceroute from an
 //! instance shows the host it asks for first.
 
+use std::net::Ipv4Addr;
+
 use gureum_types::IpProtocol;
 
 use super::{Place, Stop, Walk, show};
@@ -75,6 +77,17 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
                 let to = self.place_of(interface)?;
                 self.make_private(to, private);
                 Ok(Some(to))
+            }
+            None if self
+                .policy
+                .fabric()
+                .public_pool
+                .contains(&Ipv4Addr::from(tuple.destination)) =>
+            {
+                let reason = DropReason::UnknownPublicAddress;
+                Err(self.dropped(stage, at, reason, |_| {
+                    format!("no interface has the public address {}", show(tuple.destination))
+                }))
             }
             None => Ok(None),
         }

@@ -31,10 +31,11 @@ pub const BASTION: PortIndex = PortIndex(6);
 /// A host of the simulated internet.
 pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(198, 18, 200, 7);
 
-/// The fabric's MAC addresses.
+/// The fabric's MAC addresses and the public addresses of VPCs.
 pub const FABRIC: FabricConfig = FabricConfig {
     internet_mac: [0x02, 0x11, 0x11, 0x11, 0x11, 0x11],
     services_mac: [0x02, 0x22, 0x22, 0x22, 0x22, 0x22],
+    public_pool: ipnet::Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 20),
 };
 
 /// A second, in nanoseconds.

@@ -127,7 +127,7 @@ pub(crate) fn exec(
 
 /// Whether only the program's help is wanted, which touches nothing.
 fn asks_for_help(arguments: &[OsString]) -> bool {
-    matches!(arguments, [only] if ["--help", "-h", "-help", "help", "--version"].iter().any(|it| only == it))
+    matches!(arguments, [only] if ["--help", "-h", "-help", "help"].iter().any(|it| only == it))
 }
 
 /// Why a real program could not be become.

@@ -32,8 +32,13 @@ pub(crate) fn run(args: &PurgeArgs, daemon: &Daemon) -> Result<ExitCode, Failure
     if !down::stop(daemon, true)? {
         down::clean_up(folder)?;
     }
-    delete(folder)?;
-    output::print(&format!("deleted {}\n", folder.display()))?;
+    let others = delete(folder)?;
+    if others.is_empty() {
+        output::print(&format!("deleted {}\n", folder.display()))?;
+    } else {
+        let (folder, others) = (folder.display(), others.join(", "));
+        output::print(&format!("deleted the cloud in {folder}; not ours and kept: {others}\n"))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -46,14 +51,38 @@ fn check(folder: &Path) -> Result<(), Failure> {
         .help(format!("it would have a file {}; check --data-dir", paths::MARKER)))
 }
 
-fn delete(folder: &Path) -> Result<(), Failure> {
-    fs::remove_dir_all(folder).map_err(|error| match error.kind() {
+/// Deletes what is ours in the folder, and the folder if nothing else is in it. Returns what else
+/// is.
+fn delete(folder: &Path) -> Result<Vec<String>, Failure> {
+    let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::PermissionDenied => {
             Failure::new(format!("may not delete all of {}", folder.display()))
                 .help("the disks of instances belong to other users: run `sudo gureum purge`")
         }
         _ => Failure::file("delete", folder, &error),
-    })
+    };
+    // The marker goes last: what is cut short can be done again.
+    for name in paths::CONTENTS.iter().chain([&paths::MARKER]) {
+        let path = folder.join(name);
+        let removed = match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_dir() => fs::remove_dir_all(&path),
+            Ok(_) => fs::remove_file(&path),
+            Err(error) => Err(error),
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+    }
+    let mut others = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        others.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+    }
+    if others.is_empty() {
+        fs::remove_dir(folder).map_err(failed)?;
+    }
+    others.sort();
+    Ok(others)
 }
 
 #[cfg(test)]
@@ -77,7 +106,27 @@ mod tests {
         fs::create_dir(&data).expect("a folder");
         fs::write(data.join(paths::MARKER), "").expect("a file");
         check(&data).expect("it is marked");
-        delete(&data).expect("it goes");
+        assert_eq!(delete(&data).expect("it goes"), [""; 0]);
         assert!(!data.exists());
+    }
+
+    #[test]
+    fn what_is_not_ours_stays_whatever_the_marker_says() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path();
+        for ours in ["store", "instances"] {
+            fs::create_dir(data.join(ours)).expect("a folder");
+        }
+        for file in [paths::MARKER, "passwd", "store/records.redb", "gureum.log"] {
+            fs::write(data.join(file), "").expect("a file");
+        }
+        fs::create_dir(data.join("ssl")).expect("a folder");
+        assert_eq!(delete(data).expect("ours goes"), ["passwd", "ssl"]);
+        let mut left: Vec<_> = fs::read_dir(data)
+            .expect("it is there")
+            .map(|it| it.expect("read").file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["passwd", "ssl"]);
     }
 }

@@ -187,11 +187,33 @@ fn check(options: &Options) -> Result<(), Failure> {
 /// Makes the data directory and finds out whether it can be written.
 fn check_data_dir(options: &Options) -> Result<(), Failure> {
     let folder = &options.data_dir;
+    refuse_foreign(folder)?;
     // What lies there is for the owner alone: keys, records, the socket that may do everything.
     options.owner.create_dir(folder, 0o700).map_err(|e| Failure::file("create", folder, &e))?;
     let marker = folder.join(paths::MARKER);
     write_probe(&marker).map_err(|e| Failure::file("write to", folder, &e))?;
     options.owner.give(&marker).map_err(|e| Failure::file("give away", &marker, &e))
+}
+
+/// A folder with something in it that we did not put there is somebody's, and nothing is done to
+/// it: not even its mode is changed.
+fn refuse_foreign(folder: &Path) -> Result<(), Failure> {
+    if folder.join(paths::MARKER).is_file() {
+        return Ok(());
+    }
+    let mut entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Failure::file("use", folder, &error)),
+    };
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => Err(Failure::new(format!(
+            "{} is not empty and no data directory of Gureum",
+            folder.display()
+        ))
+        .help("name a new or empty folder with --data-dir")),
+    }
 }
 
 /// Leaves a one-line file, after room for a bit more than that was found.

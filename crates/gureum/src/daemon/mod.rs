@@ -145,7 +145,7 @@ async fn serve(options: Options) -> Result<(), Failure> {
     })?;
     let ca = open_ca(&options)?;
     let view: View = Arc::new(ArcSwap::from_pointee(ServiceView::default()));
-    let mut config = Config::new(fabric::CONFIG);
+    let mut config = Config::new(fabric::config(options.public_pool));
     config.public_pool = options.public_pool;
 
     let (stop, mut stopping) = mpsc::channel(1);
