@@ -201,12 +201,9 @@ fn refuse_foreign(folder: &Path) -> Result<(), Failure> {
     if folder.join(paths::MARKER).is_file() {
         return Ok(());
     }
-    let mut entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Failure::file("use", folder, &error)),
-    };
-    match entries.next() {
+    // Whether it can be used at all, making it tells.
+    let foreign = fs::read_dir(folder).ok().and_then(|mut entries| entries.next());
+    match foreign {
         None => Ok(()),
         Some(_) => Err(Failure::new(format!(
             "{} is not empty and no data directory of Gureum",
