@@ -38,7 +38,7 @@ use crate::{
         boot::{become_root_inside, fresh_process},
         config::{self, CONFIG, Config, STATE, State},
     },
-    supervisor::{Program, join_group},
+    supervisor::{self, Program, join_group},
 };
 
 /// The group of such programs, below the guest's. The guest's own group may hold no process
@@ -177,6 +177,7 @@ fn process_descriptor(pid: Pid) -> nix::Result<OwnedFd> {
 /// Moves this process into the instance's cgroup and namespaces.
 fn enter(folder: &Path) -> Result<()> {
     let gone = || HostError::Failed("the instance is not running".into());
+    supervisor::go_before_init_under_memory_pressure();
     let config: Config = config::read(&folder.join(CONFIG)).map_err(|_| gone())?;
     let state: State = config::read(&folder.join(STATE)).map_err(|_| gone())?;
     let pid = init_of(&config, &state).ok_or_else(gone)?;

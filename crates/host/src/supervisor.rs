@@ -137,8 +137,21 @@ pub(crate) fn survive_memory_pressure() {
 }
 
 /// Makes this process, and process 1 of an instance that it becomes, the last that the kernel
-/// kills for the instance's memory: an instance lives while anything else can go. The image has
-/// its init start everything else at zero (`DefaultOOMScoreAdjust=`).
+/// kills for the instance's memory: an instance lives while anything else can go. Where root may
+/// not do so (without CAP_SYS_RESOURCE), it is enough that all others go first
+/// ([`INIT_SETTINGS`]).
 pub(crate) fn be_last_under_memory_pressure() {
+    // Refused where root may not.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-999");
 }
+
+/// Makes this process, which goes into an instance, one that the kernel kills before its init.
+pub(crate) fn go_before_init_under_memory_pressure() {
+    // Raising it is always allowed.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "100");
+}
+
+/// What an instance's init is told: to start everything with a higher score than its own, so that
+/// the kernel kills anything but it for the instance's memory. A file of systemd's settings.
+pub const INIT_SETTINGS: (&str, &str) =
+    ("/etc/systemd/system.conf.d/launcher.conf", "[Manager]\nDefaultOOMScoreAdjust=100\n");

@@ -27,7 +27,7 @@ use gureum_host::{
     cloud::{Cloud, CloudConfig},
     fabric::{self, InternetSettings},
     instance::CloudFile,
-    supervisor::Program,
+    supervisor::{INIT_SETTINGS, Program},
     tag::Tag,
 };
 use gureum_services::{
@@ -344,6 +344,11 @@ async fn open_cloud(
                 path: "/etc/ssl/certs/ca-certificates.crt".into(),
                 mode: 0o644,
                 contents: ca.bundle(&roots),
+            },
+            CloudFile {
+                path: INIT_SETTINGS.0.into(),
+                mode: 0o644,
+                contents: INIT_SETTINGS.1.into(),
             },
         ],
         policy,
