@@ -5,7 +5,7 @@ use std::{
     env,
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
-    net::{IpAddr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
@@ -99,8 +99,40 @@ fn pool(text: &str) -> Result<Ipv4Net, String> {
     if !(8..=28).contains(&net.prefix_len()) {
         return Err("must be between /8 and /28 large".to_owned());
     }
+    let taken = |other: &Ipv4Net| net.contains(other) || other.contains(&net);
+    if let Some((other, what)) = NOT_PUBLIC.iter().find(|(other, _)| taken(other)) {
+        return Err(format!("overlaps {other}, {what}"));
+    }
     Ok(net)
 }
+
+/// Blocks that public addresses cannot come from, with who has them.
+const NOT_PUBLIC: [(Ipv4Net, &str); 17] = {
+    const fn block(a: u8, b: u8, c: u8, length: u8) -> Ipv4Net {
+        Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, 0), length)
+    }
+    let (private, hosts) = ("which VPCs use", "where hosts of the simulated internet are");
+    let special = "which is not for hosts";
+    [
+        (block(0, 0, 0, 8), special),
+        (block(1, 0, 0, 24), hosts),
+        (block(1, 1, 1, 24), hosts),
+        (block(8, 8, 4, 24), hosts),
+        (block(8, 8, 8, 24), hosts),
+        (block(10, 0, 0, 8), private),
+        (block(100, 64, 0, 10), private),
+        (block(127, 0, 0, 8), special),
+        (block(169, 254, 0, 16), special),
+        (block(172, 16, 0, 12), private),
+        (block(192, 0, 2, 24), hosts),
+        (block(192, 168, 0, 16), private),
+        (block(198, 19, 0, 16), private),
+        (block(198, 51, 100, 24), special),
+        (block(203, 0, 113, 24), hosts),
+        (block(224, 0, 0, 4), special),
+        (block(240, 0, 0, 4), special),
+    ]
+};
 
 /// Runs `gureum up`.
 pub(crate) fn run(args: &UpArgs, data_dir: Option<&Path>) -> Result<ExitCode, Failure> {
@@ -419,6 +451,11 @@ mod tests {
         assert!(pool("198.18.0.1/16").is_err());
         assert!(pool("198.18.0.0/30").is_err());
         assert!(pool("198.18.0.0").is_err());
+        assert!(pool("203.0.112.0/24").is_ok());
+        for taken in ["10.0.0.0/8", "8.8.8.0/24", "203.0.0.0/16", "192.168.7.0/24", "198.18.0.0/15"]
+        {
+            assert!(pool(taken).is_err_and(|error| error.starts_with("overlaps ")), "{taken}");
+        }
     }
 
     #[test]
