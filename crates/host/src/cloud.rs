@@ -24,6 +24,9 @@ use crate::{
     tag::Tag,
 };
 
+/// The file below the data directory that keeps tracked flows over the death of a daemon.
+const JOURNAL: &str = "state/flows";
+
 /// What a cloud is opened with.
 #[derive(Debug)]
 pub struct CloudConfig {
@@ -95,7 +98,7 @@ impl Cloud {
             &namespaces.fabric,
             config.policy,
             datapath::Settings {
-                journal: Some(state.join("flows")),
+                journal: Some(data_dir.join(JOURNAL)),
                 limits: config.limits,
                 // Nothing is connected to a fabric that was just made.
                 takes_over: !are_new,
@@ -162,6 +165,14 @@ pub fn down(data_dir: &Path) -> Result<()> {
 
 fn remove(tag: Tag, data_dir: &Path, cgroups: &Cgroups) -> Result<()> {
     cgroups.destroy_all()?;
+    // The flows were those of hosts that are off now; their next boot begins with none.
+    let journal = data_dir.join(JOURNAL);
+    match fs::remove_file(&journal) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).context(|| format!("remove {}", journal.display()));
+        }
+        _ => {}
+    }
     // The kernel takes mounts and loop devices of dead namespaces away on its own time.
     let until = Instant::now() + Duration::from_secs(10);
     loop {
