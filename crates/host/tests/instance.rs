@@ -293,7 +293,8 @@ fn instances_outlive_the_daemon() {
     let mut pinger = Pinger::new(&network, B, 7);
     pinger.ping(5 * SECOND).expect("an answer");
     drop(cloud);
-    assert_eq!(pinger.ping(SECOND / 2), None, "nobody forwards");
+    // Its watcher may hold the data path for as long as a look takes.
+    wait_for("nobody to forward", 10 * SECOND, || pinger.ping(SECOND / 2).is_none());
 
     let cloud = data.open(policy(&ANYTHING, 1));
     pinger.ping(5 * SECOND).expect("an answer");
