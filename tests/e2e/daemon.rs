@@ -505,4 +505,15 @@ fn hosts_internet_is_entered_without_root_and_is_the_same_from_every_terminal() 
     curl.args(["-sS", "--max-time", "10", "--socks5-hostname", &socks]);
     let through = Done::run(curl.arg("http://checkip.amazonaws.com")).ok();
     assert_eq!(through, address, "SOCKS5 with remote DNS comes from the same place");
+
+    // Their data directory is closed to others, which an instance's own users are.
+    let parameter = "/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2";
+    let run = format!(
+        "ec2 run-instances --image-id resolve:ssm:{parameter} --instance-type t2.micro \
+         --query Instances[0].InstanceId --output text"
+    );
+    let id = cloud.aws(&run).ok();
+    let query = "--query Reservations[0].Instances[0].State.Name --output text";
+    let ask = format!("ec2 describe-instances --instance-ids {} {query}", id.trim());
+    wait("an instance of theirs boots", PATIENCE, || cloud.aws(&ask).ok().trim() == "running");
 }
