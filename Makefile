@@ -72,12 +72,13 @@ fmt-check:
 clippy-check:
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
+# Always the whole workspace: a part of it has other features, and would be compiled anew.
 unit:
-	@scripts/nextest --workspace --exclude gureum-e2e
+	@scripts/nextest --workspace --no-fail-fast -E 'not package(gureum-e2e)'
 
 e2e: ## the end-to-end tests: real clients, real namespaces, real packets
-	$(CARGO) build --locked -p gureum
-	@scripts/nextest -p gureum-e2e
+	$(CARGO) build --locked --workspace --bins
+	@scripts/nextest --workspace --no-fail-fast -E 'package(gureum-e2e)'
 
 bench: build image ## measure, print a table, write bench/results/latest.json
 	@$(AS_ROOT) env GUREUM_IMAGES_DIR="$(IMAGES)" bench/run $(GUREUM)
