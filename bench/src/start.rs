@@ -2,12 +2,14 @@
 
 use std::{
     fs,
-    process::{Command, Stdio},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use gureum_e2e::{Cloud, Done, Ec2, Host, Stage, free_port, gureum, images, wait};
+use tempfile::TempDir;
 
 use crate::report::{Report, Target, median, millis};
 
@@ -38,16 +40,38 @@ pub(crate) fn measure(report: &mut Report) {
     }
 }
 
+/// A daemon in the foreground, taken down with the value: also when a measurement fails.
+struct Daemon {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let mut down = Command::new(gureum());
+        let done = Done::run(down.arg("--data-dir").arg(data(&self.folder)).arg("down"));
+        if done.status != 0 {
+            eprintln!("{done}");
+        }
+        if let Err(error) = self.child.wait() {
+            eprintln!("the daemon: {error}");
+        }
+    }
+}
+
+fn data(folder: &TempDir) -> PathBuf {
+    folder.path().join("data")
+}
+
 /// One start in a new data directory.
 fn cold(options: &[String]) -> (Duration, f64) {
     let folder = tempfile::tempdir().expect("a scratch directory");
-    let data = folder.path().join("data");
     let port = free_port();
     let log = fs::File::create(folder.path().join("log")).expect("a log");
     let start = Instant::now();
-    let mut daemon = Command::new(gureum())
+    let child = Command::new(gureum())
         .arg("--data-dir")
-        .arg(&data)
+        .arg(data(&folder))
         .args(["up", "--socks", "off", "--listen", &format!("127.0.0.1:{port}")])
         .args(options)
         .stdin(Stdio::null())
@@ -55,6 +79,7 @@ fn cold(options: &[String]) -> (Duration, f64) {
         .stderr(log)
         .spawn()
         .expect("it starts");
+    let daemon = Daemon { child, folder };
     let mut ec2 = loop {
         match Ec2::try_connect(port) {
             Ok(ec2) => break ec2,
@@ -67,10 +92,7 @@ fn cold(options: &[String]) -> (Duration, f64) {
     ec2.call("DescribeVpcs", &[]);
     let time = start.elapsed();
     thread::sleep(SETTLE);
-    let size = resident(daemon.id());
-    Done::run(Command::new(gureum()).arg("--data-dir").arg(&data).arg("down")).ok();
-    daemon.wait().expect("it ended");
-    (time, size)
+    (time, resident(daemon.child.id()))
 }
 
 /// Resident memory of a process in MB.

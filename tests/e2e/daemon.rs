@@ -310,8 +310,9 @@ fn a_full_disk_refuses_changes_and_loses_nothing() {
     cloud.start().ok();
     assert_eq!(groups(&mut Ec2::connect(cloud.port())), made + 1, "and again");
     cloud.down();
-    drop(cloud);
+    // The scratch directory goes with the cloud, and can only when nothing is mounted in it.
     drop(disk);
+    drop(cloud);
 }
 
 #[test]
