@@ -14,6 +14,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
+
 use crate::failure::Failure;
 
 /// A variable of the environment, if set.
@@ -118,11 +120,20 @@ impl Person {
     }
 }
 
+/// Reads a path from the command line or a variable, where empty means not given.
+pub(crate) fn parser() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+fn given(flag: Option<&Path>) -> Option<&Path> {
+    flag.filter(|path| !path.as_os_str().is_empty())
+}
+
 /// The data directory: `--data-dir` or `$GUREUM_DATA_DIR` (both in `flag`), else below the
 /// person's XDG data home. Absolute, since the daemon and its callers differ in where they are.
 pub(crate) fn data_dir(flag: Option<&Path>, person: &Person) -> Result<PathBuf, Failure> {
     let variable = |name: &str| env::var_os(name);
-    match flag {
+    match given(flag) {
         Some(path) => absolute(path),
         None => Ok(person.base(&variable, "XDG_DATA_HOME", ".local/share").join("gureum")),
     }
@@ -132,7 +143,7 @@ pub(crate) fn data_dir(flag: Option<&Path>, person: &Person) -> Result<PathBuf, 
 /// XDG cache home, so that all data directories share them.
 pub(crate) fn images_dir(flag: Option<&Path>, person: &Person) -> Result<PathBuf, Failure> {
     let variable = |name: &str| env::var_os(name);
-    match flag {
+    match given(flag) {
         Some(path) => absolute(path),
         None => Ok(person.base(&variable, "XDG_CACHE_HOME", ".cache").join("gureum/images")),
     }
@@ -206,6 +217,13 @@ mod tests {
         let forged = [("HOME", "/home/mina"), ("SUDO_UID", "0"), ("SUDO_GID", "0")];
         let expected = Person { uid: 1000, gid: 1000, home: "/home/mina".into() };
         assert_eq!(person(&forged, 1000), expected);
+    }
+
+    #[test]
+    fn an_empty_variable_is_none() {
+        let person = person(&[], 1000);
+        let given = data_dir(Some(Path::new("")), &person).expect("a path");
+        assert_eq!(given, data_dir(None, &person).expect("a path"));
     }
 
     #[test]

@@ -41,7 +41,13 @@ use crate::{
   aws ec2 describe-vpcs")]
 struct Cli {
     /// The data directory, which says which daemon is meant [default: in your home]
-    #[arg(long, global = true, value_name = "DIR", env = "GUREUM_DATA_DIR")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "GUREUM_DATA_DIR",
+        value_parser = paths::parser()
+    )]
     data_dir: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,

@@ -62,7 +62,12 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "ADDRESS:PORT|off")]
     socks: Option<Socks>,
     /// The folder of machine images [default: in the cache folder of your home]
-    #[arg(long, value_name = "DIR", env = "GUREUM_IMAGES_DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "GUREUM_IMAGES_DIR",
+        value_parser = paths::parser()
+    )]
     images_dir: Option<PathBuf>,
     /// This process was started by --detach
     #[arg(long, hide = true)]
