@@ -102,7 +102,8 @@ pub(crate) fn held_addresses(records: &Snapshot, subnet: &Subnet) -> HashSet<Ipv
 
 /// How many addresses of a subnet are free (SUB-2).
 pub(crate) fn free_addresses(records: &Snapshot, subnet: &Subnet) -> u32 {
-    let size = pool_size(subnet.cidr_block);
+    let Some(block) = subnet.cidr_block else { return 0 };
+    let size = pool_size(block);
     let held = held_addresses(records, subnet).len();
     size.saturating_sub(5).saturating_sub(u32::try_from(held).unwrap_or(u32::MAX))
 }
@@ -121,12 +122,13 @@ pub(crate) fn wanted_address(
             "This is not a valid IPv4 address.",
         ));
     };
-    if !subnet.cidr_block.contains(&address) {
+    let block = subnet.cidr_block.filter(|block| block.contains(&address));
+    let Some(block) = block else {
         return Err(ApiError::invalid_parameter_value(format!(
             "Address {address} does not fall within the subnet's address range"
         )));
-    }
-    if is_reserved(subnet.cidr_block, address) {
+    };
+    if is_reserved(block, address) {
         return Err(ApiError::reserved_address(address));
     }
     if taken.contains(&address) || records.interface_at(&subnet.vpc_id, address).is_some() {
@@ -143,16 +145,14 @@ pub(crate) fn private_addresses(
     count: usize,
     taken: &[Ipv4Addr],
 ) -> Answer<Vec<Ipv4Addr>> {
-    if count == 0 {
-        return Ok(Vec::new());
-    }
+    let Some(block) = subnet.cidr_block.filter(|_| count > 0) else { return Ok(Vec::new()) };
     let mut held = held_addresses(records, subnet);
     held.extend(taken);
-    let (base, size) = (u32::from(subnet.cidr_block.network()), pool_size(subnet.cidr_block));
+    let (base, size) = (u32::from(block.network()), pool_size(block));
     let start = u32::try_from(call.random() % u64::from(size)).unwrap_or(0);
     let found: Vec<_> = (0..size)
         .map(|step| Ipv4Addr::from(base + (start + step) % size))
-        .filter(|address| !is_reserved(subnet.cidr_block, *address) && !held.contains(address))
+        .filter(|address| !is_reserved(block, *address) && !held.contains(address))
         .take(count)
         .collect();
     match found.len() == count {

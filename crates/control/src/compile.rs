@@ -1,11 +1,12 @@
 //! Records of all accounts, as the engine's policy and the services' view.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use gureum_engine::{FabricConfig, Policy};
 use gureum_store::{Key, Snapshot, Stored};
 use gureum_types::{
-    record::{Instance, InstanceState, Network, NetworkInterface, Scope, Vpc},
+    NetworkInterfaceId,
+    record::{Instance, InstanceState, NatGateway, Network, NetworkInterface, Scope, Vpc},
     view::ServiceView,
 };
 
@@ -104,15 +105,31 @@ fn update_network(network: &mut Network, before: Option<&Snapshot>, records: &Sn
     changed |= take(&mut network.subnets, before, records);
     changed |= take(&mut network.route_tables, before, records);
     changed |= take(&mut network.internet_gateways, before, records);
+    changed |= take(&mut network.egress_only_internet_gateways, before, records);
+    changed |= take(&mut network.nat_gateways, before, records);
+    changed |= take(&mut network.vpc_peering_connections, before, records);
+    changed |= take(&mut network.prefix_lists, before, records);
     changed |= take(&mut network.security_groups, before, records);
     changed |= take(&mut network.security_group_rules, before, records);
     changed |= take(&mut network.network_acls, before, records);
     changed |= take(&mut network.dhcp_options, before, records);
     changed |= take(&mut network.addresses, before, records);
     // Of instances a policy knows only whether their ports are in use.
-    if differs::<NetworkInterface>(before, records) || differs::<Instance>(before, records) {
+    if differs::<NetworkInterface>(before, records)
+        || differs::<Instance>(before, records)
+        || differs::<NatGateway>(before, records)
+    {
+        let gateways: HashSet<&NetworkInterfaceId> = network
+            .nat_gateways
+            .iter()
+            .filter(|gateway| gateway.state.translates())
+            .filter_map(|gateway| gateway.network_interface_id.as_ref())
+            .collect();
         let interfaces: Vec<_> = scoped::<NetworkInterface>(records)
-            .filter(|(scope, it)| attached(records, scope, it).is_some_and(|it| is_on(it.state)))
+            .filter(|(scope, it)| {
+                attached(records, scope, it).is_some_and(|it| is_on(it.state))
+                    || gateways.contains(&it.id)
+            })
             .map(|(_, it)| it.clone())
             .collect();
         let known = &network.interfaces;

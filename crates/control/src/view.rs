@@ -207,7 +207,7 @@ fn interface_view(
         interface_id: interface.id.to_string(),
         vpc_id: interface.vpc_id.clone(),
         subnet_id: interface.subnet_id.to_string(),
-        subnet_cidr_block: subnet.cidr_block,
+        subnet_cidr_block: subnet.cidr_block.unwrap_or_default(),
         mac: network_interface::shown_mac(interface.mac),
         device_number: interface.attachment.as_ref().map_or(0, |it| it.device_index),
         private_addresses: interface.private_addresses.clone(),

@@ -383,7 +383,7 @@ impl Oracle {
         let subnet = subnet_of(network, interface).ok_or("broken-interface")?;
         let vpc = vpc_of(network, subnet).ok_or("broken-interface")?;
         let to = packet.destination;
-        if to.is_broadcast() || to == subnet.cidr_block.broadcast() {
+        if to.is_broadcast() || subnet.cidr_block.is_some_and(|block| to == block.broadcast()) {
             return Err("broadcast");
         }
         if to.is_multicast() {
@@ -406,13 +406,13 @@ impl Oracle {
             }
             Hop::Interface(_) | Hop::Nobody => return Err("unknown-destination-mac"),
         }
-        if !subnet.cidr_block.contains(&to) {
+        if !subnet.cidr_block.is_some_and(|block| block.contains(&to)) {
             network_acl(network, subnet, true, &packet)?;
         }
         match route(network, vpc, subnet, to)? {
             RouteTarget::Local => {
                 let Some(other) = by_private(network, vpc, to) else {
-                    let router = to == router_address(subnet.cidr_block);
+                    let router = subnet.cidr_block.is_some_and(|block| to == router_address(block));
                     return Err(if router { "router-address" } else { "no-such-address" });
                 };
                 self.arrive(network, other, Some(subnet), packet, now)
@@ -422,6 +422,9 @@ impl Oracle {
                 let other = other.ok_or("route-blackhole")?;
                 self.arrive(network, other, Some(subnet), packet, now)
             }
+            RouteTarget::NatGateway(_)
+            | RouteTarget::EgressOnlyInternetGateway(_)
+            | RouteTarget::VpcPeeringConnection(_) => Err("route-blackhole"),
             RouteTarget::InternetGateway(_) => {
                 if !own {
                     return Err("gateway-spoofed");
@@ -472,7 +475,7 @@ impl Oracle {
         now: u64,
     ) -> Answer<(PortIndex, Words)> {
         let other = left.filter(|left| left.id != interface.subnet_id);
-        self.arrive_from(network, interface, other.map(|left| left.cidr_block), packet, now)
+        self.arrive_from(network, interface, other.and_then(|left| left.cidr_block), packet, now)
     }
 
     /// PIPE-2. `outside` is some other place than the receiver's subnet.
@@ -665,6 +668,9 @@ fn route(network: &Network, vpc: &Vpc, subnet: &Subnet, to: Ipv4Addr) -> Answer<
             .interfaces
             .iter()
             .any(|i| i.id == *id && subnet_of(network, i).is_some_and(|s| s.vpc_id == vpc.id)),
+        RouteTarget::NatGateway(_)
+        | RouteTarget::EgressOnlyInternetGateway(_)
+        | RouteTarget::VpcPeeringConnection(_) => false,
     };
     if alive { Ok(target) } else { Err("route-blackhole") }
 }

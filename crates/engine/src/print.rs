@@ -79,6 +79,9 @@ pub fn component(component: &Component) -> String {
                 RouteTarget::Local => "local".to_owned(),
                 RouteTarget::InternetGateway(id) => id.to_string(),
                 RouteTarget::NetworkInterface(id) => id.to_string(),
+                RouteTarget::NatGateway(id) => id.to_string(),
+                RouteTarget::EgressOnlyInternetGateway(id) => id.to_string(),
+                RouteTarget::VpcPeeringConnection(id) => id.to_string(),
             };
             format!("{table} {destination} -> {target}")
         }

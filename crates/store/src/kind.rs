@@ -4,14 +4,16 @@
 //! group, which interface has this address of this VPC. Dependency checks and lookups by
 //! anything but the id go through it, so none of them reads a whole table.
 
-use std::{borrow::Cow, net::Ipv4Addr};
+use std::{borrow::Cow, net::IpAddr};
 
 use gureum_types::{
     PortIndex, VpcId,
     record::{
-        Address, ClientToken, Cursors, DhcpOptions, Instance, InstanceState, InternetGateway,
-        KeyPair, NetworkAcl, NetworkInterface, PublicAddress, RegionState, Route, RouteDestination,
-        RouteTable, RouteTarget, RulePeer, SecurityGroup, SecurityGroupRule, Subnet, Volume, Vpc,
+        Address, ClientToken, Cursors, DhcpOptions, EgressOnlyInternetGateway, Instance,
+        InstanceState, InternetGateway, KeyPair, NatGateway, NatGatewayState, NetworkAcl,
+        NetworkInterface, PeeringStatus, PrefixList, PublicAddress, RegionState, Route,
+        RouteDestination, RouteTable, RouteTarget, RulePeer, SecurityGroup, SecurityGroupRule,
+        Subnet, Volume, Vpc, VpcPeeringConnection,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -58,7 +60,7 @@ pub(crate) fn port_reference(port: PortIndex) -> String {
 }
 
 /// The reference by which the interface with a private address is found.
-pub(crate) fn private_reference(vpc: &VpcId, address: Ipv4Addr) -> String {
+pub(crate) fn private_reference(vpc: &VpcId, address: IpAddr) -> String {
     format!("{vpc}/{address}")
 }
 
@@ -68,7 +70,7 @@ pub(crate) fn key_name_reference(name: &str) -> String {
 }
 
 /// The reference by which the holder of a public address is found.
-pub(crate) fn public_reference(address: Ipv4Addr) -> String {
+pub(crate) fn public_reference(address: std::net::Ipv4Addr) -> String {
     format!("public/{address}")
 }
 
@@ -152,6 +154,9 @@ fn route_references(route: &Route, refer: &mut dyn FnMut(&str)) {
         RouteTarget::Local => {}
         RouteTarget::InternetGateway(id) => refer(id.as_str()),
         RouteTarget::NetworkInterface(id) => refer(id.as_str()),
+        RouteTarget::NatGateway(id) => refer(id.as_str()),
+        RouteTarget::EgressOnlyInternetGateway(id) => refer(id.as_str()),
+        RouteTarget::VpcPeeringConnection(id) => refer(id.as_str()),
     }
     if let RouteDestination::PrefixList(id) = &route.destination {
         refer(id.as_str());
@@ -173,6 +178,10 @@ kinds! {
         Cow::Borrowed("cursors")
     }, |refer| {};
     DhcpOptions dhcp_options "dhcp-options" Scope |options| of(&options.id), |refer| {};
+    EgressOnlyInternetGateway egress_only_internet_gateways "egress-only-internet-gateway" Scope
+        |gateway| of(&gateway.id), |refer| {
+        refer(gateway.vpc_id.as_str());
+    };
     Instance instances "instance" Scope |instance| of(&instance.id), |refer| {
         // A terminated instance is only shown: nothing hangs on it any more.
         if instance.state != InstanceState::Terminated {
@@ -191,6 +200,21 @@ kinds! {
     KeyPair key_pairs "key-pair" Scope |key| of(&key.id), |refer| {
         refer(&key_name_reference(&key.name));
     };
+    NatGateway nat_gateways "nat-gateway" Scope |gateway| of(&gateway.id), |refer| {
+        // What failed or was deleted is only shown: nothing hangs on it any more.
+        if !matches!(gateway.state, NatGatewayState::Failed | NatGatewayState::Deleted) {
+            refer(gateway.vpc_id.as_str());
+            refer(gateway.subnet_id.as_str());
+            if let Some(interface) = &gateway.network_interface_id {
+                refer(interface.as_str());
+            }
+            for address in &gateway.addresses {
+                if let Some(allocation) = &address.allocation_id {
+                    refer(allocation.as_str());
+                }
+            }
+        }
+    };
     NetworkAcl network_acls "network-acl" Scope |acl| of(&acl.id), |refer| {
         refer(acl.vpc_id.as_str());
         for association in &acl.associations {
@@ -203,7 +227,10 @@ kinds! {
         refer(eni.subnet_id.as_str());
         refer(&port_reference(eni.port));
         for address in &eni.private_addresses {
-            refer(&private_reference(&eni.vpc_id, *address));
+            refer(&private_reference(&eni.vpc_id, (*address).into()));
+        }
+        for address in &eni.ipv6_addresses {
+            refer(&private_reference(&eni.vpc_id, (*address).into()));
         }
         for group in &eni.groups {
             refer(group.as_str());
@@ -216,6 +243,7 @@ kinds! {
             refer(&public_reference(address));
         }
     };
+    PrefixList prefix_lists "prefix-list" Scope |list| of(&list.id), |refer| {};
     PublicAddress public_addresses "public-address" Machine
         |held| Cow::Owned(held.address.to_string()), |refer| {};
     RegionState region_states "region-state" Scope |state| {
@@ -230,6 +258,9 @@ kinds! {
             refer(association.id.as_str());
             if let Some(subnet) = &association.subnet_id {
                 refer(subnet.as_str());
+            }
+            if let Some(gateway) = &association.gateway_id {
+                refer(gateway.as_str());
             }
         }
         for route in &table.routes {
@@ -250,6 +281,9 @@ kinds! {
     };
     Subnet subnets "subnet" Scope |subnet| of(&subnet.id), |refer| {
         refer(subnet.vpc_id.as_str());
+        if let Some(association) = &subnet.ipv6_cidr_association {
+            refer(association.id.as_str());
+        }
     };
     Volume volumes "volume" Scope |volume| of(&volume.id), |refer| {
         if let Some(attachment) = &volume.attachment {
@@ -262,6 +296,16 @@ kinds! {
         }
         for association in &vpc.cidr_associations {
             refer(association.id.as_str());
+        }
+        for association in &vpc.ipv6_cidr_associations {
+            refer(association.id.as_str());
+        }
+    };
+    VpcPeeringConnection vpc_peering_connections "vpc-peering-connection" Machine
+        |peering| of(&peering.id), |refer| {
+        if matches!(peering.status, PeeringStatus::PendingAcceptance | PeeringStatus::Active) {
+            refer(peering.requester.vpc_id.as_str());
+            refer(peering.accepter.vpc_id.as_str());
         }
     };
 }

@@ -134,7 +134,7 @@ impl Snapshot {
 
     /// The interface that has a private address of a VPC.
     pub fn interface_at(&self, vpc: &VpcId, address: Ipv4Addr) -> Option<&Arc<NetworkInterface>> {
-        self.referrers(&private_reference(vpc, address)).next()
+        self.referrers(&private_reference(vpc, address.into())).next()
     }
 
     /// The interface behind a port of the fabric.

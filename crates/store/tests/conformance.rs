@@ -39,7 +39,8 @@ fn subnet(number: u64, vpc: u64) -> Subnet {
     Subnet {
         id: SubnetId::new(number),
         vpc_id: VpcId::new(vpc),
-        cidr_block: "10.0.0.0/24".parse().expect("a block"),
+        cidr_block: Some("10.0.0.0/24".parse().expect("a block")),
+        ipv6_cidr_association: None,
         availability_zone: "ap-northeast-2a".into(),
         default_for_az: false,
         map_public_ip_on_launch: false,

@@ -100,6 +100,8 @@ ids! {
     AttachmentId = "eni-attach";
     /// A set of DHCP options.
     DhcpOptionsId = "dopt";
+    /// An egress-only internet gateway.
+    EgressOnlyInternetGatewayId = "eigw";
     /// A machine image.
     ImageId = "ami";
     /// An instance.
@@ -108,6 +110,8 @@ ids! {
     InternetGatewayId = "igw";
     /// A key pair.
     KeyPairId = "key";
+    /// A NAT gateway.
+    NatGatewayId = "nat";
     /// The tie of a network ACL to a subnet.
     NetworkAclAssociationId = "aclassoc";
     /// A network ACL.
@@ -128,12 +132,16 @@ ids! {
     SecurityGroupRuleId = "sgr";
     /// A snapshot of a volume.
     SnapshotId = "snap";
+    /// The tie of an IPv6 block to a subnet.
+    SubnetCidrAssociationId = "subnet-cidr-assoc";
     /// A subnet.
     SubnetId = "subnet";
     /// A volume.
     VolumeId = "vol";
     /// The tie of an address block to a VPC.
     VpcCidrAssociationId = "vpc-cidr-assoc";
+    /// A peering connection between two VPCs.
+    VpcPeeringConnectionId = "pcx";
     /// A VPC.
     VpcId = "vpc";
 }

@@ -1,8 +1,8 @@
 //! Records: what the store keeps, one struct a resource.
 //!
 //! A record holds facts that somebody asked for or that happened, never what can be derived (the
-//! state of a route, free addresses in a subnet). Enums are closed; what later issues add
-//! (NAT gateways, endpoints, peering, IPv6) becomes new variants and optional fields.
+//! state of a route, free addresses in a subnet). Enums are closed; what comes later
+//! (endpoints, flow logs) becomes new variants and optional fields.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -13,11 +13,12 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, AddressAssociationId, AllocationId, AttachmentId, DhcpOptionsId, ImageId,
-    InstanceId, InternetGatewayId, IpProtocol, KeyPairId, NetworkAclAssociationId, NetworkAclId,
-    NetworkInterfaceId, PortIndex, PrefixListId, Region, ReservationId, RouteTableAssociationId,
-    RouteTableId, SecurityGroupId, SecurityGroupRuleId, SnapshotId, SubnetId, Tags, Timestamp,
-    VolumeId, VpcCidrAssociationId, VpcId,
+    AccountId, AddressAssociationId, AllocationId, AttachmentId, DhcpOptionsId,
+    EgressOnlyInternetGatewayId, ImageId, InstanceId, InternetGatewayId, IpProtocol, KeyPairId,
+    NatGatewayId, NetworkAclAssociationId, NetworkAclId, NetworkInterfaceId, PortIndex,
+    PrefixListId, Region, ReservationId, RouteTableAssociationId, RouteTableId, SecurityGroupId,
+    SecurityGroupRuleId, SnapshotId, SubnetCidrAssociationId, SubnetId, Tags, Timestamp, VolumeId,
+    VpcCidrAssociationId, VpcId, VpcPeeringConnectionId,
 };
 
 /// Where a record belongs: every key of the store begins with it.
@@ -82,6 +83,9 @@ pub struct Vpc {
     pub cidr_block: Ipv4Net,
     /// All IPv4 blocks, the primary one first.
     pub cidr_associations: Vec<VpcCidrAssociation>,
+    /// Its IPv6 blocks (CIDR-12).
+    #[serde(default)]
+    pub ipv6_cidr_associations: Vec<VpcIpv6CidrAssociation>,
     /// Its DHCP options; `None` is the set named `default`, which has none (DHCP-2).
     pub dhcp_options: Option<DhcpOptionsId>,
     /// `default` or `dedicated`.
@@ -109,6 +113,24 @@ pub struct VpcCidrAssociation {
     pub cidr_block: Ipv4Net,
 }
 
+/// An IPv6 block of a VPC.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VpcIpv6CidrAssociation {
+    /// Its id.
+    pub id: VpcCidrAssociationId,
+    /// The block, a /56 of the machine's pool of IPv6 addresses (CIDR-12).
+    pub cidr_block: Ipv6Net,
+}
+
+/// The IPv6 block of a subnet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SubnetIpv6CidrAssociation {
+    /// Its id.
+    pub id: SubnetCidrAssociationId,
+    /// The block, a /64 of one of the VPC's blocks (CIDR-12).
+    pub cidr_block: Ipv6Net,
+}
+
 /// A subnet (SUB-*).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Subnet {
@@ -116,17 +138,20 @@ pub struct Subnet {
     pub id: SubnetId,
     /// Its VPC.
     pub vpc_id: VpcId,
-    /// Its IPv4 block.
-    pub cidr_block: Ipv4Net,
+    /// Its IPv4 block; `None` where it has IPv6 only (CIDR-12, `Ipv6Native`).
+    pub cidr_block: Option<Ipv4Net>,
+    /// Its IPv6 block.
+    #[serde(default)]
+    pub ipv6_cidr_association: Option<SubnetIpv6CidrAssociation>,
     /// Its zone.
     pub availability_zone: String,
     /// Whether it is the zone's default subnet.
     pub default_for_az: bool,
     /// Whether instances get a public address when they don't say (PUB-1).
     pub map_public_ip_on_launch: bool,
-    /// Recorded only.
+    /// Whether interfaces get an IPv6 address when they are made (SUB-7).
     pub assign_ipv6_address_on_creation: bool,
-    /// Recorded only.
+    /// Whether the resolver makes up IPv6 addresses of what has IPv4 only (DNS-19).
     pub enable_dns64: bool,
     /// `ip-name` or `resource-name`.
     pub private_dns_hostname_type: String,
@@ -140,6 +165,13 @@ pub struct Subnet {
     pub tags: Tags,
 }
 
+impl Subnet {
+    /// Its IPv6 block.
+    pub fn ipv6_block(&self) -> Option<Ipv6Net> {
+        self.ipv6_cidr_association.as_ref().map(|association| association.cidr_block)
+    }
+}
+
 /// The router's address of a subnet: the first after the network's own (SUB-2).
 pub fn router_address(cidr: Ipv4Net) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(cidr.network()).wrapping_add(1))
@@ -148,6 +180,13 @@ pub fn router_address(cidr: Ipv4Net) -> Ipv4Addr {
 /// Whether AWS keeps an address of a subnet for itself: the first four and the last (SUB-2).
 pub fn is_reserved(cidr: Ipv4Net, address: Ipv4Addr) -> bool {
     u32::from(address).wrapping_sub(u32::from(cidr.network())) < 4 || address == cidr.broadcast()
+}
+
+/// Whether AWS keeps an address of a subnet's IPv6 block for itself: the first four and the last
+/// (SUB-5).
+pub fn is_reserved_ipv6(cidr: Ipv6Net, address: Ipv6Addr) -> bool {
+    u128::from(address).wrapping_sub(u128::from(cidr.network())) < 4
+        || u128::from(address) == u128::from(cidr.network()) | (u128::MAX >> cidr.prefix_len())
 }
 
 /// A route table (RT-*).
@@ -196,15 +235,24 @@ pub enum RouteTarget {
     InternetGateway(InternetGatewayId),
     /// A network interface; an instance as target is stored as its interface (RT-11).
     NetworkInterface(NetworkInterfaceId),
+    /// A NAT gateway (NAT-*).
+    NatGateway(NatGatewayId),
+    /// An egress-only internet gateway, for IPv6 (EIGW-1).
+    EgressOnlyInternetGateway(EgressOnlyInternetGatewayId),
+    /// A peering connection (RT-21).
+    VpcPeeringConnection(VpcPeeringConnectionId),
 }
 
-/// The tie of a route table to a subnet, or to the VPC as its main table.
+/// The tie of a route table to a subnet, to a gateway, or to the VPC as its main table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouteTableAssociation {
     /// Its id.
     pub id: RouteTableAssociationId,
-    /// The subnet; `None` for the main association.
+    /// The subnet.
     pub subnet_id: Option<SubnetId>,
+    /// The internet gateway whose arriving packets the table routes (RT-18).
+    #[serde(default)]
+    pub gateway_id: Option<InternetGatewayId>,
     /// Whether this makes the table the VPC's main one (RT-3).
     pub main: bool,
 }
@@ -220,6 +268,199 @@ pub struct InternetGateway {
     pub created: Timestamp,
     /// Tags.
     pub tags: Tags,
+}
+
+/// An egress-only internet gateway: IPv6 outward with its answers, nothing inward (EIGW-1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EgressOnlyInternetGateway {
+    /// Its id.
+    pub id: EgressOnlyInternetGatewayId,
+    /// The VPC that it is attached to, for its whole life.
+    pub vpc_id: VpcId,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// The state of a NAT gateway (NAT-3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NatGatewayState {
+    /// Being made.
+    Pending,
+    /// It translates.
+    Available,
+    /// It could not be made; shown for an hour.
+    Failed,
+    /// On its way out; it may still translate.
+    Deleting,
+    /// Gone; shown for an hour.
+    Deleted,
+}
+
+impl NatGatewayState {
+    /// The name in answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Available => "available",
+            Self::Failed => "failed",
+            Self::Deleting => "deleting",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// Whether packets pass it.
+    pub const fn translates(self) -> bool {
+        matches!(self, Self::Available | Self::Deleting)
+    }
+}
+
+/// A NAT gateway (NAT-*): many private sources behind its own addresses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NatGateway {
+    /// Its id.
+    pub id: NatGatewayId,
+    /// Its VPC.
+    pub vpc_id: VpcId,
+    /// Its subnet, whose route table and network ACL it lives under (NAT-15, NACL-20).
+    pub subnet_id: SubnetId,
+    /// Public (it has Elastic IP addresses) or private (NAT-1).
+    pub public: bool,
+    /// Its state.
+    pub state: NatGatewayState,
+    /// Code and message of what went wrong (NAT-4).
+    pub failure: Option<(String, String)>,
+    /// Its interface, requester-managed (ENI-7); `None` where it failed and once it is deleted.
+    pub network_interface_id: Option<NetworkInterfaceId>,
+    /// Its addresses, the primary one first (NAT-20).
+    pub addresses: Vec<NatGatewayAddress>,
+    /// The client token of the call that made it.
+    pub client_token: Option<String>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was deleted, or failed.
+    pub deleted: Option<Timestamp>,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// An address of a NAT gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NatGatewayAddress {
+    /// The private address, one of its interface's; `None` where the gateway failed before it
+    /// had one.
+    pub private_ip: Option<Ipv4Addr>,
+    /// The Elastic IP address, where the gateway is public.
+    pub allocation_id: Option<AllocationId>,
+    /// The association of that address with the interface.
+    pub association_id: Option<AddressAssociationId>,
+    /// The public address, as shown also after the gateway was deleted.
+    pub public_ip: Option<Ipv4Addr>,
+}
+
+/// Where a peering connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeeringStatus {
+    /// Waits for the accepter, seven days at most.
+    PendingAcceptance,
+    /// Packets pass.
+    Active,
+    /// The accepter said no.
+    Rejected,
+    /// Nobody said anything.
+    Expired,
+    /// It could not be made.
+    Failed,
+    /// Gone; shown for an hour.
+    Deleted,
+}
+
+impl PeeringStatus {
+    /// The code in answers.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::PendingAcceptance => "pending-acceptance",
+            Self::Active => "active",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::Failed => "failed",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// One side of a peering connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeeringVpc {
+    /// Whose VPC, and where.
+    pub scope: Scope,
+    /// The VPC.
+    pub vpc_id: VpcId,
+    /// Whether public names of this side resolve to private addresses on the other (DNS-10).
+    pub allow_dns_resolution_from_remote_vpc: bool,
+}
+
+/// A peering connection between two VPCs. It belongs to the machine: both sides see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VpcPeeringConnection {
+    /// Its id.
+    pub id: VpcPeeringConnectionId,
+    /// Who asked.
+    pub requester: PeeringVpc,
+    /// Who was asked.
+    pub accepter: PeeringVpc,
+    /// Where it is in its life.
+    pub status: PeeringStatus,
+    /// In words, as AWS says it.
+    pub status_message: String,
+    /// When a request that nobody answers expires.
+    pub expiration: Option<Timestamp>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When its status last changed.
+    pub changed: Timestamp,
+    /// The requester's tags.
+    pub tags: Tags,
+    /// The accepter's tags.
+    pub accepter_tags: Tags,
+}
+
+/// A customer-managed prefix list: blocks under one id (SG-22, RT-16).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PrefixList {
+    /// Its id.
+    pub id: PrefixListId,
+    /// Its name.
+    pub name: String,
+    /// Whether it holds IPv6 blocks (or IPv4 ones).
+    pub ipv6: bool,
+    /// As many entries count against quotas, however many there are (SG-22).
+    pub max_entries: u32,
+    /// Its entries, in the order they were added.
+    pub entries: Vec<PrefixListEntry>,
+    /// Begins at 1 and grows with each change of the entries.
+    pub version: i64,
+    /// Entries of earlier versions, by version, for GetManagedPrefixListEntries and
+    /// RestoreManagedPrefixListVersion.
+    pub earlier: Vec<(i64, Vec<PrefixListEntry>)>,
+    /// As `create-complete`.
+    pub state: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// A block of a prefix list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefixListEntry {
+    /// The block.
+    pub cidr: ipnet::IpNet,
+    /// What it is.
+    pub description: Option<String>,
 }
 
 /// A security group (SG-*). Its rules are records of their own.
@@ -534,8 +775,8 @@ pub struct NetworkInterface {
     pub requester_managed: bool,
     /// Its address on the wire, for its whole life (ENI-12).
     pub mac: [u8; 6],
-    /// Its private addresses, the primary one first. Their place is the address index that
-    /// services see ([`crate::caller_address`]).
+    /// Its private addresses, the primary one first; none where its subnet has IPv6 only. Their
+    /// place is the address index that services see ([`crate::caller_address`]).
     pub private_addresses: Vec<Ipv4Addr>,
     /// Its IPv6 addresses.
     pub ipv6_addresses: Vec<Ipv6Addr>,
@@ -543,6 +784,9 @@ pub struct NetworkInterface {
     pub groups: Vec<SecurityGroupId>,
     /// Whether source and destination of its packets are checked (SDC-1).
     pub source_dest_check: bool,
+    /// Idle timeouts of tracked flows, where they are not the default ones (SGT-9).
+    #[serde(default)]
+    pub connection_tracking: ConnectionTracking,
     /// What it is attached to.
     pub attachment: Option<Attachment>,
     /// Whether its instance gets a public address at every start (PUB-6).
@@ -556,10 +800,22 @@ pub struct NetworkInterface {
 }
 
 impl NetworkInterface {
-    /// The primary private address. Every interface has one (ENI-1).
+    /// The primary private address. Every interface has one (ENI-1) but those of subnets with
+    /// IPv6 only.
     pub fn primary_address(&self) -> Ipv4Addr {
         self.private_addresses.first().copied().unwrap_or(Ipv4Addr::UNSPECIFIED)
     }
+}
+
+/// Idle timeouts of the tracked flows of an interface, in seconds; `None` is the default (SGT-9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ConnectionTracking {
+    /// TCP, established: 60 to 432000.
+    pub tcp_established: Option<u32>,
+    /// UDP with one direction or one exchange: 30 to 60.
+    pub udp: Option<u32>,
+    /// UDP with more than one exchange: 60 to 180.
+    pub udp_stream: Option<u32>,
 }
 
 /// The tie of a network interface to an instance.
@@ -656,6 +912,14 @@ pub struct Network {
     pub route_tables: Vec<Arc<RouteTable>>,
     /// Internet gateways.
     pub internet_gateways: Vec<Arc<InternetGateway>>,
+    /// Egress-only internet gateways.
+    pub egress_only_internet_gateways: Vec<Arc<EgressOnlyInternetGateway>>,
+    /// NAT gateways.
+    pub nat_gateways: Vec<Arc<NatGateway>>,
+    /// Peering connections.
+    pub vpc_peering_connections: Vec<Arc<VpcPeeringConnection>>,
+    /// Prefix lists.
+    pub prefix_lists: Vec<Arc<PrefixList>>,
     /// Security groups.
     pub security_groups: Vec<Arc<SecurityGroup>>,
     /// Their rules.

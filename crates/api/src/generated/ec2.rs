@@ -18,9 +18,14 @@ pub const INFO: ServiceInfo = ServiceInfo {
 };
 
 operations! {
+    AcceptVpcPeeringConnection(AcceptVpcPeeringConnectionRequest) -> AcceptVpcPeeringConnectionResult;
     AllocateAddress(AllocateAddressRequest) -> AllocateAddressResult;
+    AssignIpv6Addresses(AssignIpv6AddressesRequest) -> AssignIpv6AddressesResult;
+    AssignPrivateIpAddresses(AssignPrivateIpAddressesRequest) -> AssignPrivateIpAddressesResult;
+    AssignPrivateNatGatewayAddress(AssignPrivateNatGatewayAddressRequest) -> AssignPrivateNatGatewayAddressResult;
     AssociateAddress(AssociateAddressRequest) -> AssociateAddressResult;
     AssociateDhcpOptions(AssociateDhcpOptionsRequest) -> ();
+    AssociateNatGatewayAddress(AssociateNatGatewayAddressRequest) -> AssociateNatGatewayAddressResult;
     AssociateRouteTable(AssociateRouteTableRequest) -> AssociateRouteTableResult;
     AssociateSubnetCidrBlock(AssociateSubnetCidrBlockRequest) -> AssociateSubnetCidrBlockResult;
     AssociateVpcCidrBlock(AssociateVpcCidrBlockRequest) -> AssociateVpcCidrBlockResult;
@@ -31,8 +36,11 @@ operations! {
     CreateDefaultSubnet(CreateDefaultSubnetRequest) -> CreateDefaultSubnetResult;
     CreateDefaultVpc(CreateDefaultVpcRequest) -> CreateDefaultVpcResult;
     CreateDhcpOptions(CreateDhcpOptionsRequest) -> CreateDhcpOptionsResult;
+    CreateEgressOnlyInternetGateway(CreateEgressOnlyInternetGatewayRequest) -> CreateEgressOnlyInternetGatewayResult;
     CreateInternetGateway(CreateInternetGatewayRequest) -> CreateInternetGatewayResult;
     CreateKeyPair(CreateKeyPairRequest) -> KeyPair;
+    CreateManagedPrefixList(CreateManagedPrefixListRequest) -> CreateManagedPrefixListResult;
+    CreateNatGateway(CreateNatGatewayRequest) -> CreateNatGatewayResult;
     CreateNetworkAcl(CreateNetworkAclRequest) -> CreateNetworkAclResult;
     CreateNetworkAclEntry(CreateNetworkAclEntryRequest) -> ();
     CreateNetworkInterface(CreateNetworkInterfaceRequest) -> CreateNetworkInterfaceResult;
@@ -42,9 +50,13 @@ operations! {
     CreateSubnet(CreateSubnetRequest) -> CreateSubnetResult;
     CreateTags(CreateTagsRequest) -> ();
     CreateVpc(CreateVpcRequest) -> CreateVpcResult;
+    CreateVpcPeeringConnection(CreateVpcPeeringConnectionRequest) -> CreateVpcPeeringConnectionResult;
     DeleteDhcpOptions(DeleteDhcpOptionsRequest) -> ();
+    DeleteEgressOnlyInternetGateway(DeleteEgressOnlyInternetGatewayRequest) -> DeleteEgressOnlyInternetGatewayResult;
     DeleteInternetGateway(DeleteInternetGatewayRequest) -> ();
     DeleteKeyPair(DeleteKeyPairRequest) -> DeleteKeyPairResult;
+    DeleteManagedPrefixList(DeleteManagedPrefixListRequest) -> DeleteManagedPrefixListResult;
+    DeleteNatGateway(DeleteNatGatewayRequest) -> DeleteNatGatewayResult;
     DeleteNetworkAcl(DeleteNetworkAclRequest) -> ();
     DeleteNetworkAclEntry(DeleteNetworkAclEntryRequest) -> ();
     DeleteNetworkInterface(DeleteNetworkInterfaceRequest) -> ();
@@ -54,11 +66,13 @@ operations! {
     DeleteSubnet(DeleteSubnetRequest) -> ();
     DeleteTags(DeleteTagsRequest) -> ();
     DeleteVpc(DeleteVpcRequest) -> ();
+    DeleteVpcPeeringConnection(DeleteVpcPeeringConnectionRequest) -> DeleteVpcPeeringConnectionResult;
     DescribeAccountAttributes(DescribeAccountAttributesRequest) -> DescribeAccountAttributesResult;
     DescribeAddresses(DescribeAddressesRequest) -> DescribeAddressesResult;
     DescribeAddressesAttribute(DescribeAddressesAttributeRequest) -> DescribeAddressesAttributeResult;
     DescribeAvailabilityZones(DescribeAvailabilityZonesRequest) -> DescribeAvailabilityZonesResult;
     DescribeDhcpOptions(DescribeDhcpOptionsRequest) -> DescribeDhcpOptionsResult;
+    DescribeEgressOnlyInternetGateways(DescribeEgressOnlyInternetGatewaysRequest) -> DescribeEgressOnlyInternetGatewaysResult;
     DescribeImages(DescribeImagesRequest) -> DescribeImagesResult;
     DescribeInstanceAttribute(DescribeInstanceAttributeRequest) -> InstanceAttribute;
     DescribeInstanceCreditSpecifications(DescribeInstanceCreditSpecificationsRequest) -> DescribeInstanceCreditSpecificationsResult;
@@ -68,46 +82,63 @@ operations! {
     DescribeInstances(DescribeInstancesRequest) -> DescribeInstancesResult;
     DescribeInternetGateways(DescribeInternetGatewaysRequest) -> DescribeInternetGatewaysResult;
     DescribeKeyPairs(DescribeKeyPairsRequest) -> DescribeKeyPairsResult;
+    DescribeManagedPrefixLists(DescribeManagedPrefixListsRequest) -> DescribeManagedPrefixListsResult;
+    DescribeNatGateways(DescribeNatGatewaysRequest) -> DescribeNatGatewaysResult;
     DescribeNetworkAcls(DescribeNetworkAclsRequest) -> DescribeNetworkAclsResult;
+    DescribeNetworkInterfaceAttribute(DescribeNetworkInterfaceAttributeRequest) -> DescribeNetworkInterfaceAttributeResult;
     DescribeNetworkInterfaces(DescribeNetworkInterfacesRequest) -> DescribeNetworkInterfacesResult;
     DescribePrefixLists(DescribePrefixListsRequest) -> DescribePrefixListsResult;
     DescribeRegions(DescribeRegionsRequest) -> DescribeRegionsResult;
     DescribeRouteTables(DescribeRouteTablesRequest) -> DescribeRouteTablesResult;
+    DescribeSecurityGroupReferences(DescribeSecurityGroupReferencesRequest) -> DescribeSecurityGroupReferencesResult;
     DescribeSecurityGroupRules(DescribeSecurityGroupRulesRequest) -> DescribeSecurityGroupRulesResult;
     DescribeSecurityGroups(DescribeSecurityGroupsRequest) -> DescribeSecurityGroupsResult;
+    DescribeStaleSecurityGroups(DescribeStaleSecurityGroupsRequest) -> DescribeStaleSecurityGroupsResult;
     DescribeSubnets(DescribeSubnetsRequest) -> DescribeSubnetsResult;
     DescribeTags(DescribeTagsRequest) -> DescribeTagsResult;
     DescribeVolumes(DescribeVolumesRequest) -> DescribeVolumesResult;
     DescribeVpcAttribute(DescribeVpcAttributeRequest) -> DescribeVpcAttributeResult;
+    DescribeVpcPeeringConnections(DescribeVpcPeeringConnectionsRequest) -> DescribeVpcPeeringConnectionsResult;
     DescribeVpcs(DescribeVpcsRequest) -> DescribeVpcsResult;
     DetachInternetGateway(DetachInternetGatewayRequest) -> ();
     DetachNetworkInterface(DetachNetworkInterfaceRequest) -> ();
     DisassociateAddress(DisassociateAddressRequest) -> ();
+    DisassociateNatGatewayAddress(DisassociateNatGatewayAddressRequest) -> DisassociateNatGatewayAddressResult;
     DisassociateRouteTable(DisassociateRouteTableRequest) -> ();
     DisassociateSubnetCidrBlock(DisassociateSubnetCidrBlockRequest) -> DisassociateSubnetCidrBlockResult;
     DisassociateVpcCidrBlock(DisassociateVpcCidrBlockRequest) -> DisassociateVpcCidrBlockResult;
     GetConsoleOutput(GetConsoleOutputRequest) -> GetConsoleOutputResult;
     GetInstanceUefiData(GetInstanceUefiDataRequest) -> GetInstanceUefiDataResult;
+    GetManagedPrefixListAssociations(GetManagedPrefixListAssociationsRequest) -> GetManagedPrefixListAssociationsResult;
+    GetManagedPrefixListEntries(GetManagedPrefixListEntriesRequest) -> GetManagedPrefixListEntriesResult;
     ImportKeyPair(ImportKeyPairRequest) -> ImportKeyPairResult;
     ModifyInstanceAttribute(ModifyInstanceAttributeRequest) -> ();
     ModifyInstanceCreditSpecification(ModifyInstanceCreditSpecificationRequest) -> ModifyInstanceCreditSpecificationResult;
     ModifyInstanceMetadataOptions(ModifyInstanceMetadataOptionsRequest) -> ModifyInstanceMetadataOptionsResult;
+    ModifyManagedPrefixList(ModifyManagedPrefixListRequest) -> ModifyManagedPrefixListResult;
     ModifyNetworkInterfaceAttribute(ModifyNetworkInterfaceAttributeRequest) -> ();
     ModifySecurityGroupRules(ModifySecurityGroupRulesRequest) -> ModifySecurityGroupRulesResult;
     ModifySubnetAttribute(ModifySubnetAttributeRequest) -> ();
     ModifyVpcAttribute(ModifyVpcAttributeRequest) -> ();
+    ModifyVpcPeeringConnectionOptions(ModifyVpcPeeringConnectionOptionsRequest) -> ModifyVpcPeeringConnectionOptionsResult;
     RebootInstances(RebootInstancesRequest) -> ();
+    RejectVpcPeeringConnection(RejectVpcPeeringConnectionRequest) -> RejectVpcPeeringConnectionResult;
     ReleaseAddress(ReleaseAddressRequest) -> ();
     ReplaceNetworkAclAssociation(ReplaceNetworkAclAssociationRequest) -> ReplaceNetworkAclAssociationResult;
     ReplaceNetworkAclEntry(ReplaceNetworkAclEntryRequest) -> ();
     ReplaceRoute(ReplaceRouteRequest) -> ();
     ReplaceRouteTableAssociation(ReplaceRouteTableAssociationRequest) -> ReplaceRouteTableAssociationResult;
+    ResetNetworkInterfaceAttribute(ResetNetworkInterfaceAttributeRequest) -> ();
+    RestoreManagedPrefixListVersion(RestoreManagedPrefixListVersionRequest) -> RestoreManagedPrefixListVersionResult;
     RevokeSecurityGroupEgress(RevokeSecurityGroupEgressRequest) -> RevokeSecurityGroupEgressResult;
     RevokeSecurityGroupIngress(RevokeSecurityGroupIngressRequest) -> RevokeSecurityGroupIngressResult;
     RunInstances(RunInstancesRequest) -> Reservation;
     StartInstances(StartInstancesRequest) -> StartInstancesResult;
     StopInstances(StopInstancesRequest) -> StopInstancesResult;
     TerminateInstances(TerminateInstancesRequest) -> TerminateInstancesResult;
+    UnassignIpv6Addresses(UnassignIpv6AddressesRequest) -> UnassignIpv6AddressesResult;
+    UnassignPrivateIpAddresses(UnassignPrivateIpAddressesRequest) -> ();
+    UnassignPrivateNatGatewayAddress(UnassignPrivateNatGatewayAddressRequest) -> UnassignPrivateNatGatewayAddressResult;
     UpdateSecurityGroupRuleDescriptionsEgress(UpdateSecurityGroupRuleDescriptionsEgressRequest) -> UpdateSecurityGroupRuleDescriptionsEgressResult;
     UpdateSecurityGroupRuleDescriptionsIngress(UpdateSecurityGroupRuleDescriptionsIngressRequest) -> UpdateSecurityGroupRuleDescriptionsIngressResult;
 }
@@ -116,8 +147,21 @@ operations! {
 #[macro_export]
 macro_rules! for_each_ec2_operation {
     ($then:ident) => {
-        $then! { AllocateAddress AssociateAddress AssociateDhcpOptions AssociateRouteTable AssociateSubnetCidrBlock AssociateVpcCidrBlock AttachInternetGateway AttachNetworkInterface AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress CreateDefaultSubnet CreateDefaultVpc CreateDhcpOptions CreateInternetGateway CreateKeyPair CreateNetworkAcl CreateNetworkAclEntry CreateNetworkInterface CreateRoute CreateRouteTable CreateSecurityGroup CreateSubnet CreateTags CreateVpc DeleteDhcpOptions DeleteInternetGateway DeleteKeyPair DeleteNetworkAcl DeleteNetworkAclEntry DeleteNetworkInterface DeleteRoute DeleteRouteTable DeleteSecurityGroup DeleteSubnet DeleteTags DeleteVpc DescribeAccountAttributes DescribeAddresses DescribeAddressesAttribute DescribeAvailabilityZones DescribeDhcpOptions DescribeImages DescribeInstanceAttribute DescribeInstanceCreditSpecifications DescribeInstanceStatus DescribeInstanceTypeOfferings DescribeInstanceTypes DescribeInstances DescribeInternetGateways DescribeKeyPairs DescribeNetworkAcls DescribeNetworkInterfaces DescribePrefixLists DescribeRegions DescribeRouteTables DescribeSecurityGroupRules DescribeSecurityGroups DescribeSubnets DescribeTags DescribeVolumes DescribeVpcAttribute DescribeVpcs DetachInternetGateway DetachNetworkInterface DisassociateAddress DisassociateRouteTable DisassociateSubnetCidrBlock DisassociateVpcCidrBlock GetConsoleOutput GetInstanceUefiData ImportKeyPair ModifyInstanceAttribute ModifyInstanceCreditSpecification ModifyInstanceMetadataOptions ModifyNetworkInterfaceAttribute ModifySecurityGroupRules ModifySubnetAttribute ModifyVpcAttribute RebootInstances ReleaseAddress ReplaceNetworkAclAssociation ReplaceNetworkAclEntry ReplaceRoute ReplaceRouteTableAssociation RevokeSecurityGroupEgress RevokeSecurityGroupIngress RunInstances StartInstances StopInstances TerminateInstances UpdateSecurityGroupRuleDescriptionsEgress UpdateSecurityGroupRuleDescriptionsIngress }
+        $then! { AcceptVpcPeeringConnection AllocateAddress AssignIpv6Addresses AssignPrivateIpAddresses AssignPrivateNatGatewayAddress AssociateAddress AssociateDhcpOptions AssociateNatGatewayAddress AssociateRouteTable AssociateSubnetCidrBlock AssociateVpcCidrBlock AttachInternetGateway AttachNetworkInterface AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress CreateDefaultSubnet CreateDefaultVpc CreateDhcpOptions CreateEgressOnlyInternetGateway CreateInternetGateway CreateKeyPair CreateManagedPrefixList CreateNatGateway CreateNetworkAcl CreateNetworkAclEntry CreateNetworkInterface CreateRoute CreateRouteTable CreateSecurityGroup CreateSubnet CreateTags CreateVpc CreateVpcPeeringConnection DeleteDhcpOptions DeleteEgressOnlyInternetGateway DeleteInternetGateway DeleteKeyPair DeleteManagedPrefixList DeleteNatGateway DeleteNetworkAcl DeleteNetworkAclEntry DeleteNetworkInterface DeleteRoute DeleteRouteTable DeleteSecurityGroup DeleteSubnet DeleteTags DeleteVpc DeleteVpcPeeringConnection DescribeAccountAttributes DescribeAddresses DescribeAddressesAttribute DescribeAvailabilityZones DescribeDhcpOptions DescribeEgressOnlyInternetGateways DescribeImages DescribeInstanceAttribute DescribeInstanceCreditSpecifications DescribeInstanceStatus DescribeInstanceTypeOfferings DescribeInstanceTypes DescribeInstances DescribeInternetGateways DescribeKeyPairs DescribeManagedPrefixLists DescribeNatGateways DescribeNetworkAcls DescribeNetworkInterfaceAttribute DescribeNetworkInterfaces DescribePrefixLists DescribeRegions DescribeRouteTables DescribeSecurityGroupReferences DescribeSecurityGroupRules DescribeSecurityGroups DescribeStaleSecurityGroups DescribeSubnets DescribeTags DescribeVolumes DescribeVpcAttribute DescribeVpcPeeringConnections DescribeVpcs DetachInternetGateway DetachNetworkInterface DisassociateAddress DisassociateNatGatewayAddress DisassociateRouteTable DisassociateSubnetCidrBlock DisassociateVpcCidrBlock GetConsoleOutput GetInstanceUefiData GetManagedPrefixListAssociations GetManagedPrefixListEntries ImportKeyPair ModifyInstanceAttribute ModifyInstanceCreditSpecification ModifyInstanceMetadataOptions ModifyManagedPrefixList ModifyNetworkInterfaceAttribute ModifySecurityGroupRules ModifySubnetAttribute ModifyVpcAttribute ModifyVpcPeeringConnectionOptions RebootInstances RejectVpcPeeringConnection ReleaseAddress ReplaceNetworkAclAssociation ReplaceNetworkAclEntry ReplaceRoute ReplaceRouteTableAssociation ResetNetworkInterfaceAttribute RestoreManagedPrefixListVersion RevokeSecurityGroupEgress RevokeSecurityGroupIngress RunInstances StartInstances StopInstances TerminateInstances UnassignIpv6Addresses UnassignPrivateIpAddresses UnassignPrivateNatGatewayAddress UpdateSecurityGroupRuleDescriptionsEgress UpdateSecurityGroupRuleDescriptionsIngress }
     };
+}
+
+shape! {
+    pub struct AcceptVpcPeeringConnectionRequest {
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub vpc_peering_connection_id: Option<String> = m("VpcPeeringConnectionId").wire("vpcPeeringConnectionId").required(),
+    }
+}
+
+shape! {
+    pub struct AcceptVpcPeeringConnectionResult {
+        pub vpc_peering_connection: Option<VpcPeeringConnection> = m("VpcPeeringConnection").wire("vpcPeeringConnection"),
+    }
 }
 
 shape! {
@@ -130,6 +174,13 @@ shape! {
 shape! {
     pub struct AccountAttributeValue {
         pub attribute_value: Option<String> = m("AttributeValue").wire("attributeValue"),
+    }
+}
+
+shape! {
+    pub struct AddPrefixListEntry {
+        pub cidr: Option<String> = m("Cidr").required(),
+        pub description: Option<String> = m("Description"),
     }
 }
 
@@ -190,6 +241,65 @@ shape! {
 }
 
 shape! {
+    pub struct AssignIpv6AddressesRequest {
+        pub ipv6_prefix_count: Option<i32> = m("Ipv6PrefixCount"),
+        pub ipv6_prefixes: Vec<String> = m("Ipv6Prefixes").query("Ipv6Prefix").wire("Ipv6Prefix").item("item").flattened(),
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId").required(),
+        pub ipv6_addresses: Vec<String> = m("Ipv6Addresses").wire("ipv6Addresses").item("item").flattened(),
+        pub ipv6_address_count: Option<i32> = m("Ipv6AddressCount").wire("ipv6AddressCount"),
+    }
+}
+
+shape! {
+    pub struct AssignIpv6AddressesResult {
+        pub assigned_ipv6_addresses: Vec<String> = m("AssignedIpv6Addresses").wire("assignedIpv6Addresses").item("item").flattened(),
+        pub assigned_ipv6_prefixes: Vec<String> = m("AssignedIpv6Prefixes").query("AssignedIpv6PrefixSet").wire("assignedIpv6PrefixSet").item("item").flattened(),
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId"),
+    }
+}
+
+shape! {
+    pub struct AssignPrivateIpAddressesRequest {
+        pub ipv4_prefixes: Vec<String> = m("Ipv4Prefixes").query("Ipv4Prefix").wire("Ipv4Prefix").item("item").flattened(),
+        pub ipv4_prefix_count: Option<i32> = m("Ipv4PrefixCount"),
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId").required(),
+        pub private_ip_addresses: Vec<String> = m("PrivateIpAddresses").query("PrivateIpAddress").wire("privateIpAddress").item("PrivateIpAddress").flattened(),
+        pub secondary_private_ip_address_count: Option<i32> = m("SecondaryPrivateIpAddressCount").wire("secondaryPrivateIpAddressCount"),
+        pub allow_reassignment: Option<bool> = m("AllowReassignment").wire("allowReassignment"),
+    }
+}
+
+shape! {
+    pub struct AssignPrivateIpAddressesResult {
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId"),
+        pub assigned_private_ip_addresses: Vec<AssignedPrivateIpAddress> = m("AssignedPrivateIpAddresses").query("AssignedPrivateIpAddressesSet").wire("assignedPrivateIpAddressesSet").item("item").flattened(),
+        pub assigned_ipv4_prefixes: Vec<Ipv4PrefixSpecification> = m("AssignedIpv4Prefixes").query("AssignedIpv4PrefixSet").wire("assignedIpv4PrefixSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct AssignPrivateNatGatewayAddressRequest {
+        pub nat_gateway_id: Option<String> = m("NatGatewayId").required(),
+        pub private_ip_addresses: Vec<String> = m("PrivateIpAddresses").query("PrivateIpAddress").wire("PrivateIpAddress").item("item").flattened(),
+        pub private_ip_address_count: Option<i32> = m("PrivateIpAddressCount").range(1, 31),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct AssignPrivateNatGatewayAddressResult {
+        pub nat_gateway_id: Option<String> = m("NatGatewayId").wire("natGatewayId"),
+        pub nat_gateway_addresses: Vec<NatGatewayAddress> = m("NatGatewayAddresses").query("NatGatewayAddressSet").wire("natGatewayAddressSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct AssignedPrivateIpAddress {
+        pub private_ip_address: Option<String> = m("PrivateIpAddress").wire("privateIpAddress"),
+    }
+}
+
+shape! {
     pub struct AssociateAddressRequest {
         pub allocation_id: Option<String> = m("AllocationId"),
         pub instance_id: Option<String> = m("InstanceId"),
@@ -212,6 +322,24 @@ shape! {
         pub dhcp_options_id: Option<String> = m("DhcpOptionsId").required(),
         pub vpc_id: Option<String> = m("VpcId").required(),
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct AssociateNatGatewayAddressRequest {
+        pub nat_gateway_id: Option<String> = m("NatGatewayId").required(),
+        pub allocation_ids: Vec<String> = m("AllocationIds").query("AllocationId").wire("AllocationId").required().item("AllocationId").flattened(),
+        pub private_ip_addresses: Vec<String> = m("PrivateIpAddresses").query("PrivateIpAddress").wire("PrivateIpAddress").item("item").flattened(),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub availability_zone: Option<String> = m("AvailabilityZone"),
+        pub availability_zone_id: Option<String> = m("AvailabilityZoneId"),
+    }
+}
+
+shape! {
+    pub struct AssociateNatGatewayAddressResult {
+        pub nat_gateway_id: Option<String> = m("NatGatewayId").wire("natGatewayId"),
+        pub nat_gateway_addresses: Vec<NatGatewayAddress> = m("NatGatewayAddresses").query("NatGatewayAddressSet").wire("natGatewayAddressSet").item("item").flattened(),
     }
 }
 
@@ -388,6 +516,14 @@ shape! {
 }
 
 shape! {
+    pub struct AvailabilityZoneAddress {
+        pub availability_zone: Option<String> = m("AvailabilityZone"),
+        pub availability_zone_id: Option<String> = m("AvailabilityZoneId"),
+        pub allocation_ids: Vec<String> = m("AllocationIds").query("AllocationId").wire("AllocationId").item("AllocationId").flattened(),
+    }
+}
+
+shape! {
     pub struct AvailabilityZoneGeography {
         pub name: Option<String> = m("Name").wire("name"),
     }
@@ -451,6 +587,12 @@ shape! {
     pub struct CapacityReservationTargetResponse {
         pub capacity_reservation_id: Option<String> = m("CapacityReservationId").wire("capacityReservationId"),
         pub capacity_reservation_resource_group_arn: Option<String> = m("CapacityReservationResourceGroupArn").wire("capacityReservationResourceGroupArn"),
+    }
+}
+
+shape! {
+    pub struct CidrBlock {
+        pub cidr_block: Option<String> = m("CidrBlock").wire("cidrBlock"),
     }
 }
 
@@ -538,6 +680,22 @@ shape! {
 }
 
 shape! {
+    pub struct CreateEgressOnlyInternetGatewayRequest {
+        pub client_token: Option<String> = m("ClientToken"),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub vpc_id: Option<String> = m("VpcId").required(),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct CreateEgressOnlyInternetGatewayResult {
+        pub client_token: Option<String> = m("ClientToken").wire("clientToken"),
+        pub egress_only_internet_gateway: Option<EgressOnlyInternetGateway> = m("EgressOnlyInternetGateway").wire("egressOnlyInternetGateway"),
+    }
+}
+
+shape! {
     pub struct CreateInternetGatewayRequest {
         pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
@@ -557,6 +715,49 @@ shape! {
         pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
         pub key_format: Option<String> = m("KeyFormat").one_of(values::KEY_FORMAT),
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct CreateManagedPrefixListRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub prefix_list_name: Option<String> = m("PrefixListName").required(),
+        pub entries: Vec<AddPrefixListEntry> = m("Entries").query("Entry").wire("Entry").item("item").flattened().count(0, 100),
+        pub max_entries: Option<i32> = m("MaxEntries").required(),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub address_family: Option<String> = m("AddressFamily").required(),
+        pub client_token: Option<String> = m("ClientToken"),
+    }
+}
+
+shape! {
+    pub struct CreateManagedPrefixListResult {
+        pub prefix_list: Option<ManagedPrefixList> = m("PrefixList").wire("prefixList"),
+    }
+}
+
+shape! {
+    pub struct CreateNatGatewayRequest {
+        pub availability_mode: Option<String> = m("AvailabilityMode").one_of(values::AVAILABILITY_MODE),
+        pub allocation_id: Option<String> = m("AllocationId"),
+        pub client_token: Option<String> = m("ClientToken"),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub subnet_id: Option<String> = m("SubnetId"),
+        pub vpc_id: Option<String> = m("VpcId"),
+        pub availability_zone_addresses: Vec<AvailabilityZoneAddress> = m("AvailabilityZoneAddresses").query("AvailabilityZoneAddress").wire("AvailabilityZoneAddress").item("AvailabilityZoneAddress").flattened(),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub connectivity_type: Option<String> = m("ConnectivityType").one_of(values::CONNECTIVITY_TYPE),
+        pub private_ip_address: Option<String> = m("PrivateIpAddress"),
+        pub secondary_allocation_ids: Vec<String> = m("SecondaryAllocationIds").query("SecondaryAllocationId").wire("SecondaryAllocationId").item("AllocationId").flattened(),
+        pub secondary_private_ip_addresses: Vec<String> = m("SecondaryPrivateIpAddresses").query("SecondaryPrivateIpAddress").wire("SecondaryPrivateIpAddress").item("item").flattened(),
+        pub secondary_private_ip_address_count: Option<i32> = m("SecondaryPrivateIpAddressCount").range(1, 31),
+    }
+}
+
+shape! {
+    pub struct CreateNatGatewayResult {
+        pub client_token: Option<String> = m("ClientToken").wire("clientToken"),
+        pub nat_gateway: Option<NatGateway> = m("NatGateway").wire("natGateway"),
     }
 }
 
@@ -717,6 +918,23 @@ shape! {
 }
 
 shape! {
+    pub struct CreateVpcPeeringConnectionRequest {
+        pub peer_region: Option<String> = m("PeerRegion"),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub vpc_id: Option<String> = m("VpcId").wire("vpcId").required(),
+        pub peer_vpc_id: Option<String> = m("PeerVpcId").wire("peerVpcId"),
+        pub peer_owner_id: Option<String> = m("PeerOwnerId").wire("peerOwnerId"),
+    }
+}
+
+shape! {
+    pub struct CreateVpcPeeringConnectionResult {
+        pub vpc_peering_connection: Option<VpcPeeringConnection> = m("VpcPeeringConnection").wire("vpcPeeringConnection"),
+    }
+}
+
+shape! {
     pub struct CreateVpcRequest {
         pub cidr_block: Option<String> = m("CidrBlock"),
         pub ipv6_pool: Option<String> = m("Ipv6Pool"),
@@ -762,6 +980,19 @@ shape! {
 }
 
 shape! {
+    pub struct DeleteEgressOnlyInternetGatewayRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub egress_only_internet_gateway_id: Option<String> = m("EgressOnlyInternetGatewayId").required(),
+    }
+}
+
+shape! {
+    pub struct DeleteEgressOnlyInternetGatewayResult {
+        pub return_code: Option<bool> = m("ReturnCode").wire("returnCode"),
+    }
+}
+
+shape! {
     pub struct DeleteInternetGatewayRequest {
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
         pub internet_gateway_id: Option<String> = m("InternetGatewayId").wire("internetGatewayId").required(),
@@ -780,6 +1011,32 @@ shape! {
     pub struct DeleteKeyPairResult {
         pub r#return: Option<bool> = m("Return").wire("return"),
         pub key_pair_id: Option<String> = m("KeyPairId").wire("keyPairId"),
+    }
+}
+
+shape! {
+    pub struct DeleteManagedPrefixListRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub prefix_list_id: Option<String> = m("PrefixListId").required(),
+    }
+}
+
+shape! {
+    pub struct DeleteManagedPrefixListResult {
+        pub prefix_list: Option<ManagedPrefixList> = m("PrefixList").wire("prefixList"),
+    }
+}
+
+shape! {
+    pub struct DeleteNatGatewayRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub nat_gateway_id: Option<String> = m("NatGatewayId").required(),
+    }
+}
+
+shape! {
+    pub struct DeleteNatGatewayResult {
+        pub nat_gateway_id: Option<String> = m("NatGatewayId").wire("natGatewayId"),
     }
 }
 
@@ -850,6 +1107,19 @@ shape! {
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
         pub resources: Vec<String> = m("Resources").query("ResourceId").wire("resourceId").required().item("item").flattened(),
         pub tags: Vec<Tag> = m("Tags").query("Tag").wire("tag").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DeleteVpcPeeringConnectionRequest {
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub vpc_peering_connection_id: Option<String> = m("VpcPeeringConnectionId").wire("vpcPeeringConnectionId").required(),
+    }
+}
+
+shape! {
+    pub struct DeleteVpcPeeringConnectionResult {
+        pub r#return: Option<bool> = m("Return").wire("return"),
     }
 }
 
@@ -935,6 +1205,23 @@ shape! {
     pub struct DescribeDhcpOptionsResult {
         pub next_token: Option<String> = m("NextToken").wire("nextToken"),
         pub dhcp_options: Vec<DhcpOptions> = m("DhcpOptions").query("DhcpOptionsSet").wire("dhcpOptionsSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeEgressOnlyInternetGatewaysRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub egress_only_internet_gateway_ids: Vec<String> = m("EgressOnlyInternetGatewayIds").query("EgressOnlyInternetGatewayId").wire("EgressOnlyInternetGatewayId").item("item").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 255),
+        pub next_token: Option<String> = m("NextToken"),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeEgressOnlyInternetGatewaysResult {
+        pub egress_only_internet_gateways: Vec<EgressOnlyInternetGateway> = m("EgressOnlyInternetGateways").query("EgressOnlyInternetGatewaySet").wire("egressOnlyInternetGatewaySet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
     }
 }
 
@@ -1090,6 +1377,40 @@ shape! {
 }
 
 shape! {
+    pub struct DescribeManagedPrefixListsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 100),
+        pub next_token: Option<String> = m("NextToken"),
+        pub prefix_list_ids: Vec<String> = m("PrefixListIds").query("PrefixListId").wire("PrefixListId").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeManagedPrefixListsResult {
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+        pub prefix_lists: Vec<ManagedPrefixList> = m("PrefixLists").query("PrefixListSet").wire("prefixListSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeNatGatewaysRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub filter: Vec<Filter> = m("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
+        pub nat_gateway_ids: Vec<String> = m("NatGatewayIds").query("NatGatewayId").wire("NatGatewayId").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeNatGatewaysResult {
+        pub nat_gateways: Vec<NatGateway> = m("NatGateways").query("NatGatewaySet").wire("natGatewaySet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
     pub struct DescribeNetworkAclsRequest {
         pub next_token: Option<String> = m("NextToken"),
         pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
@@ -1103,6 +1424,25 @@ shape! {
     pub struct DescribeNetworkAclsResult {
         pub network_acls: Vec<NetworkAcl> = m("NetworkAcls").query("NetworkAclSet").wire("networkAclSet").item("item").flattened(),
         pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeNetworkInterfaceAttributeRequest {
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId").required(),
+        pub attribute: Option<String> = m("Attribute").wire("attribute").one_of(values::NETWORK_INTERFACE_ATTRIBUTE),
+    }
+}
+
+shape! {
+    pub struct DescribeNetworkInterfaceAttributeResult {
+        pub attachment: Option<NetworkInterfaceAttachment> = m("Attachment").wire("attachment"),
+        pub description: Option<AttributeValue> = m("Description").wire("description"),
+        pub groups: Vec<GroupIdentifier> = m("Groups").query("GroupSet").wire("groupSet").item("item").flattened(),
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId"),
+        pub source_dest_check: Option<AttributeBooleanValue> = m("SourceDestCheck").wire("sourceDestCheck"),
+        pub associate_public_ip_address: Option<bool> = m("AssociatePublicIpAddress").wire("associatePublicIpAddress"),
     }
 }
 
@@ -1174,6 +1514,19 @@ shape! {
 }
 
 shape! {
+    pub struct DescribeSecurityGroupReferencesRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub group_id: Vec<String> = m("GroupId").required().item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeSecurityGroupReferencesResult {
+        pub security_group_reference_set: Vec<SecurityGroupReference> = m("SecurityGroupReferenceSet").wire("securityGroupReferenceSet").item("item").flattened(),
+    }
+}
+
+shape! {
     pub struct DescribeSecurityGroupRulesRequest {
         pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
         pub security_group_rule_ids: Vec<String> = m("SecurityGroupRuleIds").query("SecurityGroupRuleId").wire("SecurityGroupRuleId").item("item").flattened(),
@@ -1205,6 +1558,22 @@ shape! {
     pub struct DescribeSecurityGroupsResult {
         pub next_token: Option<String> = m("NextToken").wire("nextToken"),
         pub security_groups: Vec<SecurityGroup> = m("SecurityGroups").query("SecurityGroupInfo").wire("securityGroupInfo").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeStaleSecurityGroupsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 255),
+        pub next_token: Option<String> = m("NextToken").length(1, 1024),
+        pub vpc_id: Option<String> = m("VpcId").required(),
+    }
+}
+
+shape! {
+    pub struct DescribeStaleSecurityGroupsResult {
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+        pub stale_security_group_set: Vec<StaleSecurityGroup> = m("StaleSecurityGroupSet").wire("staleSecurityGroupSet").item("item").flattened(),
     }
 }
 
@@ -1277,6 +1646,23 @@ shape! {
 }
 
 shape! {
+    pub struct DescribeVpcPeeringConnectionsRequest {
+        pub next_token: Option<String> = m("NextToken"),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub vpc_peering_connection_ids: Vec<String> = m("VpcPeeringConnectionIds").query("VpcPeeringConnectionId").wire("VpcPeeringConnectionId").item("item").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcPeeringConnectionsResult {
+        pub vpc_peering_connections: Vec<VpcPeeringConnection> = m("VpcPeeringConnections").query("VpcPeeringConnectionSet").wire("vpcPeeringConnectionSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
     pub struct DescribeVpcsRequest {
         pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
         pub vpc_ids: Vec<String> = m("VpcIds").query("VpcId").wire("VpcId").item("VpcId").flattened(),
@@ -1330,6 +1716,22 @@ shape! {
         pub association_id: Option<String> = m("AssociationId"),
         pub public_ip: Option<String> = m("PublicIp"),
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct DisassociateNatGatewayAddressRequest {
+        pub nat_gateway_id: Option<String> = m("NatGatewayId").required(),
+        pub association_ids: Vec<String> = m("AssociationIds").query("AssociationId").wire("AssociationId").required().item("item").flattened(),
+        pub max_drain_duration_seconds: Option<i32> = m("MaxDrainDurationSeconds").range(1, 4000),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DisassociateNatGatewayAddressResult {
+        pub nat_gateway_id: Option<String> = m("NatGatewayId").wire("natGatewayId"),
+        pub nat_gateway_addresses: Vec<NatGatewayAddress> = m("NatGatewayAddresses").query("NatGatewayAddressSet").wire("natGatewayAddressSet").item("item").flattened(),
     }
 }
 
@@ -1471,6 +1873,14 @@ shape! {
 }
 
 shape! {
+    pub struct EgressOnlyInternetGateway {
+        pub attachments: Vec<InternetGatewayAttachment> = m("Attachments").query("AttachmentSet").wire("attachmentSet").item("item").flattened(),
+        pub egress_only_internet_gateway_id: Option<String> = m("EgressOnlyInternetGatewayId").wire("egressOnlyInternetGatewayId"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+    }
+}
+
+shape! {
     pub struct ElasticGpuAssociation {
         pub elastic_gpu_id: Option<String> = m("ElasticGpuId").wire("elasticGpuId"),
         pub elastic_gpu_association_id: Option<String> = m("ElasticGpuAssociationId").wire("elasticGpuAssociationId"),
@@ -1595,6 +2005,39 @@ shape! {
     pub struct GetInstanceUefiDataResult {
         pub instance_id: Option<String> = m("InstanceId").wire("instanceId"),
         pub uefi_data: Option<String> = m("UefiData").wire("uefiData"),
+    }
+}
+
+shape! {
+    pub struct GetManagedPrefixListAssociationsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub prefix_list_id: Option<String> = m("PrefixListId").required(),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 255),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct GetManagedPrefixListAssociationsResult {
+        pub prefix_list_associations: Vec<PrefixListAssociation> = m("PrefixListAssociations").query("PrefixListAssociationSet").wire("prefixListAssociationSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct GetManagedPrefixListEntriesRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub prefix_list_id: Option<String> = m("PrefixListId").required(),
+        pub target_version: Option<i64> = m("TargetVersion"),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 100),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct GetManagedPrefixListEntriesResult {
+        pub entries: Vec<PrefixListEntry> = m("Entries").query("EntrySet").wire("entrySet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
     }
 }
 
@@ -2241,6 +2684,12 @@ shape! {
 }
 
 shape! {
+    pub struct Ipv6CidrBlock {
+        pub ipv6_cidr_block: Option<String> = m("Ipv6CidrBlock").wire("ipv6CidrBlock"),
+    }
+}
+
+shape! {
     pub struct Ipv6PrefixSpecification {
         pub ipv6_prefix: Option<String> = m("Ipv6Prefix").wire("ipv6Prefix"),
     }
@@ -2298,6 +2747,23 @@ shape! {
 shape! {
     pub struct LicenseConfigurationRequest {
         pub license_configuration_arn: Option<String> = m("LicenseConfigurationArn"),
+    }
+}
+
+shape! {
+    pub struct ManagedPrefixList {
+        pub prefix_list_id: Option<String> = m("PrefixListId").wire("prefixListId"),
+        pub address_family: Option<String> = m("AddressFamily").wire("addressFamily"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::PREFIX_LIST_STATE),
+        pub state_message: Option<String> = m("StateMessage").wire("stateMessage"),
+        pub prefix_list_arn: Option<String> = m("PrefixListArn").wire("prefixListArn").length(1, 1283),
+        pub prefix_list_name: Option<String> = m("PrefixListName").wire("prefixListName"),
+        pub max_entries: Option<i32> = m("MaxEntries").wire("maxEntries"),
+        pub version: Option<i64> = m("Version").wire("version"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub owner_id: Option<String> = m("OwnerId").wire("ownerId"),
+        pub ipam_prefix_list_resolver_target_id: Option<String> = m("IpamPrefixListResolverTargetId").wire("ipamPrefixListResolverTargetId"),
+        pub ipam_prefix_list_resolver_sync_enabled: Option<bool> = m("IpamPrefixListResolverSyncEnabled").wire("ipamPrefixListResolverSyncEnabled"),
     }
 }
 
@@ -2386,6 +2852,25 @@ shape! {
 }
 
 shape! {
+    pub struct ModifyManagedPrefixListRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub prefix_list_id: Option<String> = m("PrefixListId").required(),
+        pub current_version: Option<i64> = m("CurrentVersion"),
+        pub prefix_list_name: Option<String> = m("PrefixListName"),
+        pub add_entries: Vec<AddPrefixListEntry> = m("AddEntries").query("AddEntry").wire("AddEntry").item("item").flattened().count(0, 100),
+        pub remove_entries: Vec<RemovePrefixListEntry> = m("RemoveEntries").query("RemoveEntry").wire("RemoveEntry").item("item").flattened().count(0, 100),
+        pub max_entries: Option<i32> = m("MaxEntries"),
+        pub ipam_prefix_list_resolver_sync_enabled: Option<bool> = m("IpamPrefixListResolverSyncEnabled"),
+    }
+}
+
+shape! {
+    pub struct ModifyManagedPrefixListResult {
+        pub prefix_list: Option<ManagedPrefixList> = m("PrefixList").wire("prefixList"),
+    }
+}
+
+shape! {
     pub struct ModifyNetworkInterfaceAttributeRequest {
         pub ena_srd_specification: Option<EnaSrdSpecification> = m("EnaSrdSpecification"),
         pub enable_primary_ipv6: Option<bool> = m("EnablePrimaryIpv6"),
@@ -2441,8 +2926,73 @@ shape! {
 }
 
 shape! {
+    pub struct ModifyVpcPeeringConnectionOptionsRequest {
+        pub accepter_peering_connection_options: Option<PeeringConnectionOptionsRequest> = m("AccepterPeeringConnectionOptions"),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub requester_peering_connection_options: Option<PeeringConnectionOptionsRequest> = m("RequesterPeeringConnectionOptions"),
+        pub vpc_peering_connection_id: Option<String> = m("VpcPeeringConnectionId").required(),
+    }
+}
+
+shape! {
+    pub struct ModifyVpcPeeringConnectionOptionsResult {
+        pub accepter_peering_connection_options: Option<PeeringConnectionOptions> = m("AccepterPeeringConnectionOptions").wire("accepterPeeringConnectionOptions"),
+        pub requester_peering_connection_options: Option<PeeringConnectionOptions> = m("RequesterPeeringConnectionOptions").wire("requesterPeeringConnectionOptions"),
+    }
+}
+
+shape! {
     pub struct Monitoring {
         pub state: Option<String> = m("State").wire("state").one_of(values::MONITORING_STATE),
+    }
+}
+
+shape! {
+    pub struct NatGateway {
+        pub create_time: Option<Timestamp> = m("CreateTime").wire("createTime"),
+        pub delete_time: Option<Timestamp> = m("DeleteTime").wire("deleteTime"),
+        pub failure_code: Option<String> = m("FailureCode").wire("failureCode"),
+        pub failure_message: Option<String> = m("FailureMessage").wire("failureMessage"),
+        pub nat_gateway_addresses: Vec<NatGatewayAddress> = m("NatGatewayAddresses").query("NatGatewayAddressSet").wire("natGatewayAddressSet").item("item").flattened(),
+        pub nat_gateway_id: Option<String> = m("NatGatewayId").wire("natGatewayId"),
+        pub provisioned_bandwidth: Option<ProvisionedBandwidth> = m("ProvisionedBandwidth").wire("provisionedBandwidth"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::NAT_GATEWAY_STATE),
+        pub subnet_id: Option<String> = m("SubnetId").wire("subnetId"),
+        pub vpc_id: Option<String> = m("VpcId").wire("vpcId"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub connectivity_type: Option<String> = m("ConnectivityType").wire("connectivityType").one_of(values::CONNECTIVITY_TYPE),
+        pub availability_mode: Option<String> = m("AvailabilityMode").wire("availabilityMode").one_of(values::AVAILABILITY_MODE),
+        pub auto_scaling_ips: Option<String> = m("AutoScalingIps").wire("autoScalingIps").one_of(values::AUTO_SCALING_IPS_STATE),
+        pub auto_provision_zones: Option<String> = m("AutoProvisionZones").wire("autoProvisionZones").one_of(values::AUTO_PROVISION_ZONES_STATE),
+        pub attached_appliances: Vec<NatGatewayAttachedAppliance> = m("AttachedAppliances").query("AttachedApplianceSet").wire("attachedApplianceSet").item("item").flattened(),
+        pub route_table_id: Option<String> = m("RouteTableId").wire("routeTableId"),
+    }
+}
+
+shape! {
+    pub struct NatGatewayAddress {
+        pub allocation_id: Option<String> = m("AllocationId").wire("allocationId"),
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId"),
+        pub private_ip: Option<String> = m("PrivateIp").wire("privateIp"),
+        pub public_ip: Option<String> = m("PublicIp").wire("publicIp"),
+        pub association_id: Option<String> = m("AssociationId").wire("associationId"),
+        pub is_primary: Option<bool> = m("IsPrimary").wire("isPrimary"),
+        pub failure_message: Option<String> = m("FailureMessage").wire("failureMessage"),
+        pub status: Option<String> = m("Status").wire("status").one_of(values::NAT_GATEWAY_ADDRESS_STATUS),
+        pub availability_zone: Option<String> = m("AvailabilityZone").wire("availabilityZone"),
+        pub availability_zone_id: Option<String> = m("AvailabilityZoneId").wire("availabilityZoneId"),
+    }
+}
+
+shape! {
+    pub struct NatGatewayAttachedAppliance {
+        pub r#type: Option<String> = m("Type").wire("type").one_of(values::NAT_GATEWAY_APPLIANCE_TYPE),
+        pub appliance_arn: Option<String> = m("ApplianceArn").wire("applianceArn"),
+        pub vpc_endpoint_id: Option<String> = m("VpcEndpointId").wire("vpcEndpointId"),
+        pub attachment_state: Option<String> = m("AttachmentState").wire("attachmentState").one_of(values::NAT_GATEWAY_APPLIANCE_STATE),
+        pub modification_state: Option<String> = m("ModificationState").wire("modificationState").one_of(values::NAT_GATEWAY_APPLIANCE_MODIFY_STATE),
+        pub failure_code: Option<String> = m("FailureCode").wire("failureCode"),
+        pub failure_message: Option<String> = m("FailureMessage").wire("failureMessage"),
     }
 }
 
@@ -2664,6 +3214,22 @@ shape! {
 }
 
 shape! {
+    pub struct PeeringConnectionOptions {
+        pub allow_dns_resolution_from_remote_vpc: Option<bool> = m("AllowDnsResolutionFromRemoteVpc").wire("allowDnsResolutionFromRemoteVpc"),
+        pub allow_egress_from_local_classic_link_to_remote_vpc: Option<bool> = m("AllowEgressFromLocalClassicLinkToRemoteVpc").wire("allowEgressFromLocalClassicLinkToRemoteVpc"),
+        pub allow_egress_from_local_vpc_to_remote_classic_link: Option<bool> = m("AllowEgressFromLocalVpcToRemoteClassicLink").wire("allowEgressFromLocalVpcToRemoteClassicLink"),
+    }
+}
+
+shape! {
+    pub struct PeeringConnectionOptionsRequest {
+        pub allow_dns_resolution_from_remote_vpc: Option<bool> = m("AllowDnsResolutionFromRemoteVpc"),
+        pub allow_egress_from_local_classic_link_to_remote_vpc: Option<bool> = m("AllowEgressFromLocalClassicLinkToRemoteVpc"),
+        pub allow_egress_from_local_vpc_to_remote_classic_link: Option<bool> = m("AllowEgressFromLocalVpcToRemoteClassicLink"),
+    }
+}
+
+shape! {
     pub struct Placement {
         pub availability_zone_id: Option<String> = m("AvailabilityZoneId").wire("availabilityZoneId"),
         pub affinity: Option<String> = m("Affinity").wire("affinity"),
@@ -2696,6 +3262,20 @@ shape! {
         pub cidrs: Vec<String> = m("Cidrs").query("CidrSet").wire("cidrSet").item("item").flattened(),
         pub prefix_list_id: Option<String> = m("PrefixListId").wire("prefixListId"),
         pub prefix_list_name: Option<String> = m("PrefixListName").wire("prefixListName"),
+    }
+}
+
+shape! {
+    pub struct PrefixListAssociation {
+        pub resource_id: Option<String> = m("ResourceId").wire("resourceId"),
+        pub resource_owner: Option<String> = m("ResourceOwner").wire("resourceOwner"),
+    }
+}
+
+shape! {
+    pub struct PrefixListEntry {
+        pub cidr: Option<String> = m("Cidr").wire("cidr"),
+        pub description: Option<String> = m("Description").wire("description"),
     }
 }
 
@@ -2760,6 +3340,16 @@ shape! {
 }
 
 shape! {
+    pub struct ProvisionedBandwidth {
+        pub provision_time: Option<Timestamp> = m("ProvisionTime").wire("provisionTime"),
+        pub provisioned: Option<String> = m("Provisioned").wire("provisioned"),
+        pub request_time: Option<Timestamp> = m("RequestTime").wire("requestTime"),
+        pub requested: Option<String> = m("Requested").wire("requested"),
+        pub status: Option<String> = m("Status").wire("status"),
+    }
+}
+
+shape! {
     pub struct PtrUpdateStatus {
         pub value: Option<String> = m("Value").wire("value"),
         pub status: Option<String> = m("Status").wire("status"),
@@ -2809,11 +3399,30 @@ shape! {
 }
 
 shape! {
+    pub struct RejectVpcPeeringConnectionRequest {
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub vpc_peering_connection_id: Option<String> = m("VpcPeeringConnectionId").wire("vpcPeeringConnectionId").required(),
+    }
+}
+
+shape! {
+    pub struct RejectVpcPeeringConnectionResult {
+        pub r#return: Option<bool> = m("Return").wire("return"),
+    }
+}
+
+shape! {
     pub struct ReleaseAddressRequest {
         pub allocation_id: Option<String> = m("AllocationId"),
         pub public_ip: Option<String> = m("PublicIp"),
         pub network_border_group: Option<String> = m("NetworkBorderGroup"),
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct RemovePrefixListEntry {
+        pub cidr: Option<String> = m("Cidr").required(),
     }
 }
 
@@ -2891,6 +3500,29 @@ shape! {
         pub requester_id: Option<String> = m("RequesterId").wire("requesterId"),
         pub groups: Vec<GroupIdentifier> = m("Groups").query("GroupSet").wire("groupSet").item("item").flattened(),
         pub instances: Vec<Instance> = m("Instances").query("InstancesSet").wire("instancesSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct ResetNetworkInterfaceAttributeRequest {
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId").required(),
+        pub source_dest_check: Option<String> = m("SourceDestCheck").wire("sourceDestCheck"),
+    }
+}
+
+shape! {
+    pub struct RestoreManagedPrefixListVersionRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub prefix_list_id: Option<String> = m("PrefixListId").required(),
+        pub previous_version: Option<i64> = m("PreviousVersion").required(),
+        pub current_version: Option<i64> = m("CurrentVersion").required(),
+    }
+}
+
+shape! {
+    pub struct RestoreManagedPrefixListVersionResult {
+        pub prefix_list: Option<ManagedPrefixList> = m("PrefixList").wire("prefixList"),
     }
 }
 
@@ -3081,6 +3713,15 @@ shape! {
 }
 
 shape! {
+    pub struct SecurityGroupReference {
+        pub group_id: Option<String> = m("GroupId").wire("groupId"),
+        pub referencing_vpc_id: Option<String> = m("ReferencingVpcId").wire("referencingVpcId"),
+        pub vpc_peering_connection_id: Option<String> = m("VpcPeeringConnectionId").wire("vpcPeeringConnectionId"),
+        pub transit_gateway_id: Option<String> = m("TransitGatewayId").wire("transitGatewayId"),
+    }
+}
+
+shape! {
     pub struct SecurityGroupRule {
         pub security_group_rule_id: Option<String> = m("SecurityGroupRuleId").wire("securityGroupRuleId"),
         pub group_id: Option<String> = m("GroupId").wire("groupId"),
@@ -3133,6 +3774,28 @@ shape! {
         pub block_duration_minutes: Option<i32> = m("BlockDurationMinutes"),
         pub valid_until: Option<Timestamp> = m("ValidUntil"),
         pub instance_interruption_behavior: Option<String> = m("InstanceInterruptionBehavior").one_of(values::INSTANCE_INTERRUPTION_BEHAVIOR),
+    }
+}
+
+shape! {
+    pub struct StaleIpPermission {
+        pub from_port: Option<i32> = m("FromPort").wire("fromPort"),
+        pub ip_protocol: Option<String> = m("IpProtocol").wire("ipProtocol"),
+        pub ip_ranges: Vec<String> = m("IpRanges").wire("ipRanges").item("item").flattened(),
+        pub prefix_list_ids: Vec<String> = m("PrefixListIds").wire("prefixListIds").item("item").flattened(),
+        pub to_port: Option<i32> = m("ToPort").wire("toPort"),
+        pub user_id_group_pairs: Vec<UserIdGroupPair> = m("UserIdGroupPairs").query("Groups").wire("groups").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct StaleSecurityGroup {
+        pub description: Option<String> = m("Description").wire("description"),
+        pub group_id: Option<String> = m("GroupId").wire("groupId"),
+        pub group_name: Option<String> = m("GroupName").wire("groupName"),
+        pub stale_ip_permissions: Vec<StaleIpPermission> = m("StaleIpPermissions").wire("staleIpPermissions").item("item").flattened(),
+        pub stale_ip_permissions_egress: Vec<StaleIpPermission> = m("StaleIpPermissionsEgress").wire("staleIpPermissionsEgress").item("item").flattened(),
+        pub vpc_id: Option<String> = m("VpcId").wire("vpcId"),
     }
 }
 
@@ -3259,6 +3922,46 @@ shape! {
 shape! {
     pub struct TerminateInstancesResult {
         pub terminating_instances: Vec<InstanceStateChange> = m("TerminatingInstances").query("InstancesSet").wire("instancesSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct UnassignIpv6AddressesRequest {
+        pub ipv6_prefixes: Vec<String> = m("Ipv6Prefixes").query("Ipv6Prefix").wire("Ipv6Prefix").item("item").flattened(),
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId").required(),
+        pub ipv6_addresses: Vec<String> = m("Ipv6Addresses").wire("ipv6Addresses").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct UnassignIpv6AddressesResult {
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId"),
+        pub unassigned_ipv6_addresses: Vec<String> = m("UnassignedIpv6Addresses").wire("unassignedIpv6Addresses").item("item").flattened(),
+        pub unassigned_ipv6_prefixes: Vec<String> = m("UnassignedIpv6Prefixes").query("UnassignedIpv6PrefixSet").wire("unassignedIpv6PrefixSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct UnassignPrivateIpAddressesRequest {
+        pub ipv4_prefixes: Vec<String> = m("Ipv4Prefixes").query("Ipv4Prefix").wire("Ipv4Prefix").item("item").flattened(),
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId").required(),
+        pub private_ip_addresses: Vec<String> = m("PrivateIpAddresses").query("PrivateIpAddress").wire("privateIpAddress").item("PrivateIpAddress").flattened(),
+    }
+}
+
+shape! {
+    pub struct UnassignPrivateNatGatewayAddressRequest {
+        pub nat_gateway_id: Option<String> = m("NatGatewayId").required(),
+        pub private_ip_addresses: Vec<String> = m("PrivateIpAddresses").query("PrivateIpAddress").wire("PrivateIpAddress").required().item("item").flattened(),
+        pub max_drain_duration_seconds: Option<i32> = m("MaxDrainDurationSeconds").range(1, 4000),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct UnassignPrivateNatGatewayAddressResult {
+        pub nat_gateway_id: Option<String> = m("NatGatewayId").wire("natGatewayId"),
+        pub nat_gateway_addresses: Vec<NatGatewayAddress> = m("NatGatewayAddresses").query("NatGatewayAddressSet").wire("natGatewayAddressSet").item("item").flattened(),
     }
 }
 
@@ -3460,6 +4163,44 @@ shape! {
     }
 }
 
+shape! {
+    pub struct VpcPeeringConnection {
+        pub accepter_vpc_info: Option<VpcPeeringConnectionVpcInfo> = m("AccepterVpcInfo").wire("accepterVpcInfo"),
+        pub expiration_time: Option<Timestamp> = m("ExpirationTime").wire("expirationTime"),
+        pub requester_vpc_info: Option<VpcPeeringConnectionVpcInfo> = m("RequesterVpcInfo").wire("requesterVpcInfo"),
+        pub status: Option<VpcPeeringConnectionStateReason> = m("Status").wire("status"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub vpc_peering_connection_id: Option<String> = m("VpcPeeringConnectionId").wire("vpcPeeringConnectionId"),
+    }
+}
+
+shape! {
+    pub struct VpcPeeringConnectionOptionsDescription {
+        pub allow_dns_resolution_from_remote_vpc: Option<bool> = m("AllowDnsResolutionFromRemoteVpc").wire("allowDnsResolutionFromRemoteVpc"),
+        pub allow_egress_from_local_classic_link_to_remote_vpc: Option<bool> = m("AllowEgressFromLocalClassicLinkToRemoteVpc").wire("allowEgressFromLocalClassicLinkToRemoteVpc"),
+        pub allow_egress_from_local_vpc_to_remote_classic_link: Option<bool> = m("AllowEgressFromLocalVpcToRemoteClassicLink").wire("allowEgressFromLocalVpcToRemoteClassicLink"),
+    }
+}
+
+shape! {
+    pub struct VpcPeeringConnectionStateReason {
+        pub code: Option<String> = m("Code").wire("code").one_of(values::VPC_PEERING_CONNECTION_STATE_REASON_CODE),
+        pub message: Option<String> = m("Message").wire("message"),
+    }
+}
+
+shape! {
+    pub struct VpcPeeringConnectionVpcInfo {
+        pub cidr_block: Option<String> = m("CidrBlock").wire("cidrBlock"),
+        pub ipv6_cidr_block_set: Vec<Ipv6CidrBlock> = m("Ipv6CidrBlockSet").wire("ipv6CidrBlockSet").item("item").flattened(),
+        pub cidr_block_set: Vec<CidrBlock> = m("CidrBlockSet").wire("cidrBlockSet").item("item").flattened(),
+        pub owner_id: Option<String> = m("OwnerId").wire("ownerId"),
+        pub peering_options: Option<VpcPeeringConnectionOptionsDescription> = m("PeeringOptions").wire("peeringOptions"),
+        pub vpc_id: Option<String> = m("VpcId").wire("vpcId"),
+        pub region: Option<String> = m("Region").wire("region"),
+    }
+}
+
 /// The values that the model allows.
 pub mod values {
     /// AddressAttributeName
@@ -3474,6 +4215,12 @@ pub mod values {
     pub const ATTACHMENT_LIMIT_TYPE: &[&str] = &["shared", "dedicated"];
     /// AttachmentStatus
     pub const ATTACHMENT_STATUS: &[&str] = &["attaching", "attached", "detaching", "detached"];
+    /// AutoProvisionZonesState
+    pub const AUTO_PROVISION_ZONES_STATE: &[&str] = &["enabled", "disabled"];
+    /// AutoScalingIpsState
+    pub const AUTO_SCALING_IPS_STATE: &[&str] = &["enabled", "disabled"];
+    /// AvailabilityMode
+    pub const AVAILABILITY_MODE: &[&str] = &["zonal", "regional"];
     /// AvailabilityZoneOptInStatus
     pub const AVAILABILITY_ZONE_OPT_IN_STATUS: &[&str] = &["opt-in-not-required", "opted-in", "not-opted-in"];
     /// AvailabilityZoneState
@@ -3488,6 +4235,8 @@ pub mod values {
     pub const BOOT_MODE_VALUES: &[&str] = &["legacy-bios", "uefi", "uefi-preferred"];
     /// CapacityReservationPreference
     pub const CAPACITY_RESERVATION_PREFERENCE: &[&str] = &["capacity-reservations-only", "open", "none"];
+    /// ConnectivityType
+    pub const CONNECTIVITY_TYPE: &[&str] = &["private", "public"];
     /// DeviceType
     pub const DEVICE_TYPE: &[&str] = &["ebs", "instance-store"];
     /// DiskType
@@ -3562,8 +4311,20 @@ pub mod values {
     pub const MARKET_TYPE: &[&str] = &["spot", "capacity-block", "interruptible-capacity-reservation"];
     /// MonitoringState
     pub const MONITORING_STATE: &[&str] = &["disabled", "disabling", "enabled", "pending"];
+    /// NatGatewayAddressStatus
+    pub const NAT_GATEWAY_ADDRESS_STATUS: &[&str] = &["assigning", "unassigning", "associating", "disassociating", "succeeded", "failed"];
+    /// NatGatewayApplianceModifyState
+    pub const NAT_GATEWAY_APPLIANCE_MODIFY_STATE: &[&str] = &["modifying", "completed", "failed"];
+    /// NatGatewayApplianceState
+    pub const NAT_GATEWAY_APPLIANCE_STATE: &[&str] = &["attaching", "attached", "detaching", "detached", "attach-failed", "detach-failed"];
+    /// NatGatewayApplianceType
+    pub const NAT_GATEWAY_APPLIANCE_TYPE: &[&str] = &["network-firewall-proxy"];
+    /// NatGatewayState
+    pub const NAT_GATEWAY_STATE: &[&str] = &["pending", "failed", "available", "deleting", "deleted"];
     /// NestedVirtualizationSpecification
     pub const NESTED_VIRTUALIZATION_SPECIFICATION: &[&str] = &["enabled", "disabled"];
+    /// NetworkInterfaceAttribute
+    pub const NETWORK_INTERFACE_ATTRIBUTE: &[&str] = &["description", "groupSet", "sourceDestCheck", "attachment", "associatePublicIpAddress"];
     /// NetworkInterfaceCreationType
     pub const NETWORK_INTERFACE_CREATION_TYPE: &[&str] = &["efa", "efa-only", "branch", "trunk"];
     /// NetworkInterfaceStatus
@@ -3580,6 +4341,8 @@ pub mod values {
     pub const PLACEMENT_GROUP_STRATEGY: &[&str] = &["cluster", "partition", "spread"];
     /// PlatformValues
     pub const PLATFORM_VALUES: &[&str] = &["Windows"];
+    /// PrefixListState
+    pub const PREFIX_LIST_STATE: &[&str] = &["create-in-progress", "create-complete", "create-failed", "modify-in-progress", "modify-complete", "modify-failed", "restore-in-progress", "restore-complete", "restore-failed", "delete-in-progress", "delete-complete", "delete-failed"];
     /// ProductCodeValues
     pub const PRODUCT_CODE_VALUES: &[&str] = &["devpay", "marketplace"];
     /// RebootMigrationSupport
@@ -3648,6 +4411,8 @@ pub mod values {
     pub const VPC_ENCRYPTION_CONTROL_MODE: &[&str] = &["monitor", "enforce"];
     /// VpcEncryptionControlState
     pub const VPC_ENCRYPTION_CONTROL_STATE: &[&str] = &["enforce-in-progress", "monitor-in-progress", "enforce-failed", "monitor-failed", "deleting", "deleted", "available", "creating", "delete-failed"];
+    /// VpcPeeringConnectionStateReasonCode
+    pub const VPC_PEERING_CONNECTION_STATE_REASON_CODE: &[&str] = &["initiating-request", "pending-acceptance", "active", "deleted", "rejected", "failed", "expired", "provisioning", "deleting"];
     /// VpcState
     pub const VPC_STATE: &[&str] = &["pending", "available"];
 }

@@ -68,7 +68,7 @@ pub(crate) fn make_subnet(
     zone: String,
 ) -> Option<Subnet> {
     let taken: Vec<_> =
-        tx.referrers::<Subnet>(default.id.as_str()).map(|it| it.cidr_block).collect();
+        tx.referrers::<Subnet>(default.id.as_str()).filter_map(|it| it.cidr_block).collect();
     let mut blocks = default.cidr_block.subnets(20).ok()?;
     let cidr_block =
         blocks.find(|it| !taken.iter().any(|taken| super::cidr::overlap(*taken, *it)))?;

@@ -7,7 +7,8 @@ use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
     AttachmentId, InstanceId, NetworkInterfaceId, SecurityGroupId, Tags,
     record::{
-        Address, Attachment, Instance, InstanceState, NetworkInterface, SecurityGroup, Subnet, Vpc,
+        Address, Attachment, ConnectionTracking, Instance, InstanceState, NetworkInterface,
+        SecurityGroup, Subnet, Vpc,
     },
 };
 
@@ -304,6 +305,7 @@ pub(crate) fn make(
         ipv6_addresses: Vec::new(),
         groups: new.groups,
         source_dest_check: true,
+        connection_tracking: ConnectionTracking::default(),
         attachment: None,
         associate_public_ip: new.associate_public_ip,
         auto_public_ip: None,

@@ -256,6 +256,7 @@ pub(crate) mod fixture {
                         id: VpcCidrAssociationId::new(call.random()),
                         cidr_block,
                     }],
+                    ipv6_cidr_associations: Vec::new(),
                     dhcp_options: None,
                     instance_tenancy: "default".into(),
                     is_default: false,
@@ -317,7 +318,8 @@ pub(crate) mod fixture {
                 let subnet = Subnet {
                     id: SubnetId::new(call.random()),
                     vpc_id: vpc.id.clone(),
-                    cidr_block: format!("10.1.{number}.0/24").parse().expect("a block"),
+                    cidr_block: Some(format!("10.1.{number}.0/24").parse().expect("a block")),
+                    ipv6_cidr_association: None,
                     availability_zone: "ap-northeast-2a".into(),
                     default_for_az: false,
                     map_public_ip_on_launch: true,
@@ -402,7 +404,7 @@ pub(crate) mod fixture {
                     0 => Some(allocate::public_address(call, tx, id.as_str())?),
                     _ => None,
                 };
-                let [a, b, c, _] = subnet.cidr_block.network().octets();
+                let [a, b, c, _] = subnet.cidr_block.expect("a block").network().octets();
                 let interface = NetworkInterface {
                     id,
                     port: allocate::port(tx)?,
@@ -419,6 +421,7 @@ pub(crate) mod fixture {
                     ],
                     ipv6_addresses: Vec::new(),
                     groups: vec![SecurityGroupId::new(1)],
+                    connection_tracking: Default::default(),
                     source_dest_check: true,
                     attachment: Some(Attachment {
                         id: AttachmentId::new(call.random()),

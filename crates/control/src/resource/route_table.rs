@@ -7,8 +7,9 @@ use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
     InternetGatewayId, RouteTableAssociationId, RouteTableId,
     record::{
-        Instance, InstanceState, InternetGateway, NetworkInterface, Route, RouteDestination,
-        RouteTable, RouteTableAssociation, RouteTarget, Subnet, Vpc,
+        EgressOnlyInternetGateway, Instance, InstanceState, InternetGateway, NatGateway,
+        NetworkInterface, PeeringStatus, Route, RouteDestination, RouteTable,
+        RouteTableAssociation, RouteTarget, Subnet, Vpc, VpcPeeringConnection,
     },
 };
 use ipnet::Ipv4Net;
@@ -46,6 +47,15 @@ pub(crate) fn is_active(
                 matches!(it.state, InstanceState::Pending | InstanceState::Running)
             })
         }
+        RouteTarget::NatGateway(id) => records
+            .find::<NatGateway>(&call.scope, id.as_str())
+            .is_some_and(|gateway| gateway.state.translates()),
+        RouteTarget::EgressOnlyInternetGateway(id) => {
+            records.find::<EgressOnlyInternetGateway>(&call.scope, id.as_str()).is_some()
+        }
+        RouteTarget::VpcPeeringConnection(id) => records
+            .machine::<VpcPeeringConnection>(id.as_str())
+            .is_some_and(|peering| peering.status == PeeringStatus::Active),
     }
 }
 
@@ -71,6 +81,13 @@ fn shown_route(call: &Call, records: &Snapshot, table: &RouteTable, route: &Rout
                 shown.instance_owner_id = Some(call.account().to_string());
             }
             shown.network_interface_id = Some(id.to_string());
+        }
+        RouteTarget::NatGateway(id) => shown.nat_gateway_id = Some(id.to_string()),
+        RouteTarget::EgressOnlyInternetGateway(id) => {
+            shown.egress_only_internet_gateway_id = Some(id.to_string());
+        }
+        RouteTarget::VpcPeeringConnection(id) => {
+            shown.vpc_peering_connection_id = Some(id.to_string());
         }
     }
     shown
@@ -266,7 +283,7 @@ fn check_destination(
     if !blocks.iter().any(|block| block.contains(&to)) {
         return Ok(());
     }
-    if !records.referrers::<Subnet>(vpc.id.as_str()).any(|subnet| subnet.cidr_block == to) {
+    if !records.referrers::<Subnet>(vpc.id.as_str()).any(|subnet| subnet.cidr_block == Some(to)) {
         return Err(ApiError::invalid_parameter_value(format!(
             "The destination CIDR block {to} is more specific than the local route of {} and \
              does not match the CIDR block of a subnet.",
@@ -274,10 +291,8 @@ fn check_destination(
         )));
     }
     match target {
-        RouteTarget::NetworkInterface(_) => Ok(()),
-        RouteTarget::Local | RouteTarget::InternetGateway(_) => {
-            Err(ApiError::unsupported_route_target())
-        }
+        RouteTarget::NetworkInterface(_) | RouteTarget::NatGateway(_) => Ok(()),
+        _ => Err(ApiError::unsupported_route_target()),
     }
 }
 
@@ -464,6 +479,7 @@ pub(crate) fn associate(
     let association = RouteTableAssociation {
         id: RouteTableAssociationId::new(call.random()),
         subnet_id: Some(subnet.id.clone()),
+        gateway_id: None,
         main: false,
     };
     let id = association.id.to_string();

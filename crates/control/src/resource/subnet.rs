@@ -31,7 +31,8 @@ pub(crate) fn fresh(
     Subnet {
         id,
         vpc_id,
-        cidr_block,
+        cidr_block: Some(cidr_block),
+        ipv6_cidr_association: None,
         availability_zone,
         default_for_az: false,
         map_public_ip_on_launch: false,
@@ -64,7 +65,7 @@ fn shown(call: &Call, records: &Snapshot, subnet: &Subnet) -> ec2::Subnet {
         subnet_id: Some(subnet.id.to_string()),
         state: Some("available".into()),
         vpc_id: Some(subnet.vpc_id.to_string()),
-        cidr_block: Some(subnet.cidr_block.to_string()),
+        cidr_block: subnet.cidr_block.map(|block| block.to_string()),
         available_ip_address_count: Some(i32::try_from(free).unwrap_or(i32::MAX)),
         availability_zone: Some(subnet.availability_zone.clone()),
         default_for_az: Some(subnet.default_for_az),
@@ -165,7 +166,7 @@ pub(crate) fn create(
     let block = cidr::of_subnet(wanted, &vpc::blocks(&vpc))?;
     let named = zone(call, &r.availability_zone, &r.availability_zone_id)?;
     let others: Vec<_> = tx.referrers::<Subnet>(vpc.id.as_str()).cloned().collect();
-    if others.iter().any(|it| cidr::overlap(it.cidr_block, block)) {
+    if others.iter().filter_map(|it| it.cidr_block).any(|it| cidr::overlap(it, block)) {
         return Err(ApiError::subnet_conflict(wanted));
     }
     if call.config.aws_quotas && others.len() >= SUBNET_QUOTA {

@@ -134,6 +134,7 @@ pub(crate) fn make(
     let vpc = Vpc {
         id: VpcId::new(call.random()),
         cidr_block: block,
+        ipv6_cidr_associations: Vec::new(),
         cidr_associations: vec![association],
         dhcp_options,
         instance_tenancy: tenancy.to_owned(),
@@ -148,6 +149,7 @@ pub(crate) fn make(
     let main = RouteTableAssociation {
         id: RouteTableAssociationId::new(call.random()),
         subnet_id: None,
+        gateway_id: None,
         main: true,
     };
     let table = RouteTable {
@@ -334,7 +336,8 @@ pub(crate) fn disassociate_block(
         )));
     }
     let association = vpc.cidr_associations[place].clone();
-    let inside = |subnet: &Subnet| association.cidr_block.contains(&subnet.cidr_block);
+    let inside =
+        |subnet: &Subnet| subnet.cidr_block.is_some_and(|it| association.cidr_block.contains(&it));
     if tx.referrers::<Subnet>(vpc.id.as_str()).any(|subnet| inside(subnet)) {
         return Err(ApiError::new(
             "InvalidCidr.InUse",

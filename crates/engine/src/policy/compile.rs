@@ -108,12 +108,13 @@ impl<'a> Compiler<'a> {
             self.network.interfaces.iter().map(|interface| interface.mac).collect();
         for subnet in &self.network.subnets {
             let Some(&vpc) = self.vpc_places.get(&subnet.vpc_id) else { continue };
+            let Some(block) = subnet.cidr_block else { continue };
             self.subnet_places.insert(&subnet.id, self.policy.subnets.len());
             self.policy.subnets.push(Subnet {
                 id: subnet.id.clone(),
-                block: subnet.cidr_block.trunc(),
+                block: block.trunc(),
                 vpc,
-                router: router_address(subnet.cidr_block).into(),
+                router: router_address(block).into(),
                 router_mac: router_mac(&subnet.id, &macs),
                 acl: None,
                 table: None,
@@ -259,6 +260,9 @@ impl<'a> Compiler<'a> {
                     });
                     place.map_or(Way::Blackhole, |&place| Way::Interface(place))
                 }
+                RouteTarget::NatGateway(_)
+                | RouteTarget::EgressOnlyInternetGateway(_)
+                | RouteTarget::VpcPeeringConnection(_) => Way::Blackhole,
             };
             let compiled = routes::compile(table, local, &mut self.policy.components, ways);
             self.policy.tables.push(compiled);

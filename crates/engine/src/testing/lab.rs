@@ -279,7 +279,7 @@ impl Lab {
     pub fn ends(&mut self, port: PortIndex, destination: Ipv4Addr) -> Ends {
         let interface = self.interface(port).clone();
         let subnet = self.network.subnets.iter().find(|s| s.id == interface.subnet_id).unwrap();
-        let cidr = subnet.cidr_block;
+        let cidr = subnet.cidr_block.unwrap();
         let near = cidr.contains(&destination) || destination.is_link_local();
         let hop = if near { destination } else { router_address(cidr) };
         Ends {
@@ -453,6 +453,10 @@ pub fn lab_network() -> Network {
                 Arc::new(records::rule(number, group, egress, traffic, peer))
             })
             .collect(),
+        egress_only_internet_gateways: Vec::new(),
+        nat_gateways: Vec::new(),
+        vpc_peering_connections: Vec::new(),
+        prefix_lists: Vec::new(),
         network_acls: vec![Arc::new(records::network_acl(
             1,
             &vpc.id,

@@ -37,6 +37,7 @@ pub fn vpc(number: u64, cidr_block: Ipv4Net) -> Vpc {
             id: gureum_types::VpcCidrAssociationId::new(number),
             cidr_block,
         }],
+        ipv6_cidr_associations: Vec::new(),
         dhcp_options: Some(default_dhcp_options().id),
         instance_tenancy: "default".to_owned(),
         is_default: false,
@@ -66,7 +67,8 @@ pub fn subnet(number: u64, vpc: &VpcId, cidr_block: Ipv4Net) -> Subnet {
     Subnet {
         id: SubnetId::new(number),
         vpc_id: vpc.clone(),
-        cidr_block,
+        cidr_block: Some(cidr_block),
+        ipv6_cidr_association: None,
         availability_zone: "ap-northeast-2a".to_owned(),
         default_for_az: false,
         map_public_ip_on_launch: false,
@@ -95,11 +97,17 @@ pub fn route_table(
         .map(|(subnet, index)| RouteTableAssociation {
             id: id(index),
             subnet_id: Some(subnet.clone()),
+            gateway_id: None,
             main: false,
         })
         .collect();
     if main {
-        associations.push(RouteTableAssociation { id: id(0), subnet_id: None, main: true });
+        associations.push(RouteTableAssociation {
+            id: id(0),
+            subnet_id: None,
+            gateway_id: None,
+            main: true,
+        });
     }
     RouteTable {
         id: gureum_types::RouteTableId::new(number),
@@ -216,6 +224,7 @@ pub fn interface(
         ipv6_addresses: Vec::new(),
         groups: groups.to_vec(),
         source_dest_check: true,
+        connection_tracking: Default::default(),
         attachment: None,
         associate_public_ip: public.is_some(),
         auto_public_ip: public,

@@ -144,6 +144,7 @@ pub fn network(rules: &[(bool, Traffic, &str)]) -> Network {
             ipv6_addresses: Vec::new(),
             groups: vec![group_id.clone()],
             source_dest_check: true,
+            connection_tracking: Default::default(),
             attachment: Some(Attachment {
                 id: id("eni-attach", n).parse().expect("id"),
                 instance_id: id("i", n).parse().expect("id"),
@@ -164,6 +165,7 @@ pub fn network(rules: &[(bool, Traffic, &str)]) -> Network {
                 id: vpc_id.clone(),
                 cidr_block: "10.1.0.0/16".parse().expect("a prefix"),
                 cidr_associations: Vec::new(),
+                ipv6_cidr_associations: Vec::new(),
                 dhcp_options: Some(id("dopt", 1).parse().expect("id")),
                 instance_tenancy: "default".into(),
                 is_default: false,
@@ -177,7 +179,8 @@ pub fn network(rules: &[(bool, Traffic, &str)]) -> Network {
         subnets: vec![Arc::new(Subnet {
             id: subnet_id.clone(),
             vpc_id: vpc_id.clone(),
-            cidr_block: "10.1.1.0/24".parse().expect("a prefix"),
+            cidr_block: Some("10.1.1.0/24".parse().expect("a prefix")),
+            ipv6_cidr_association: None,
             availability_zone: "ap-northeast-2a".into(),
             default_for_az: false,
             map_public_ip_on_launch: true,
@@ -199,11 +202,16 @@ pub fn network(rules: &[(bool, Traffic, &str)]) -> Network {
             associations: vec![RouteTableAssociation {
                 id: id("rtbassoc", 1).parse().expect("id"),
                 subnet_id: None,
+                gateway_id: None,
                 main: true,
             }],
             created,
             tags: tags(),
         })],
+        egress_only_internet_gateways: Vec::new(),
+        nat_gateways: Vec::new(),
+        vpc_peering_connections: Vec::new(),
+        prefix_lists: Vec::new(),
         internet_gateways: vec![Arc::new(InternetGateway {
             id: gateway,
             vpc_id: Some(vpc_id.clone()),
