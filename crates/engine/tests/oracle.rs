@@ -428,6 +428,7 @@ fn apply(network: &mut Network, change: &Change, serial: u64) {
                     known.associations.push(gureum_types::record::RouteTableAssociation {
                         id: gureum_types::RouteTableAssociationId::new(serial),
                         subnet_id: Some(SubnetId::new(subnet)),
+                        gateway_id: None,
                         main: false,
                     });
                 }
