@@ -48,6 +48,25 @@ pub fn caller_of(address: std::net::Ipv4Addr) -> Option<(PortIndex, u32)> {
         .then_some((PortIndex((bits & 0x007f_ffff) >> 6), bits & (ADDRESSES_PER_PORT - 1)))
 }
 
+/// Where callers over IPv6 are: the last 32 bits are the port's and the address's index.
+const IPV6_CALLERS: u128 = 0xfd67_7572_6575_6d00_0000_000a_0000_0000;
+/// Where services over IPv6 are; the last 32 bits are the number of the door.
+const IPV6_DOORS: u128 = 0xfd67_7572_6575_6d00_0000_000b_0000_0000;
+
+/// The source address under which services see a caller over IPv6, as [`caller_address`]; the
+/// index is that of its IPv6 address.
+pub fn ipv6_caller_address(port: PortIndex, address_index: u32) -> Option<std::net::Ipv6Addr> {
+    (port < PortIndex::END && address_index < ADDRESSES_PER_PORT)
+        .then(|| (IPV6_CALLERS | u128::from(port.0 << 6 | address_index)).into())
+}
+
+/// The interface and the index of its IPv6 address behind an [`ipv6_caller_address`].
+pub fn ipv6_caller_of(address: std::net::Ipv6Addr) -> Option<(PortIndex, u32)> {
+    let index = u32::try_from(u128::from(address) ^ IPV6_CALLERS).ok()?;
+    (index < PortIndex::END.0 << 6)
+        .then_some((PortIndex(index >> 6), index & (ADDRESSES_PER_PORT - 1)))
+}
+
 /// What a caller of a service asked for: the services namespace has one address each in
 /// 10.128.0.0/9, so one server can tell which door a caller came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -76,6 +95,28 @@ impl ServiceDoor {
             Self::Time => 4,
         };
         std::net::Ipv4Addr::new(10, 128, 0, last)
+    }
+
+    /// The door's IPv6 address in the services namespace, where it is open to IPv6.
+    pub const fn ipv6_address(self) -> Option<std::net::Ipv6Addr> {
+        let last = match self {
+            Self::Metadata => 1,
+            Self::ResolverLinkLocal => 2,
+            Self::ResolverVpc => return None,
+            Self::Time => 4,
+        };
+        Some(std::net::Ipv6Addr::from_bits(IPV6_DOORS | last))
+    }
+
+    /// The IPv6 address by which every VPC knows the door (IMDS-1, DNS-1, DHCP-6).
+    pub const fn ipv6_known_address(self) -> Option<std::net::Ipv6Addr> {
+        let last = match self {
+            Self::Metadata => 0x254,
+            Self::ResolverLinkLocal => 0x253,
+            Self::ResolverVpc => return None,
+            Self::Time => 0x123,
+        };
+        Some(std::net::Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, last))
     }
 }
 
