@@ -51,6 +51,7 @@ async fn main() {
         internet_mac: [2; 6],
         services_mac: [6; 6],
         public_pool: "198.18.0.0/16".parse().expect("a block"),
+        ipv6_pool: gureum_types::IPV6_POOL,
     });
     let control = Control::open(store, Arc::new(linux), config);
     call(&control, "DescribeVpcs", "").await;

@@ -262,6 +262,7 @@ fn check_published(cloud: &Cloud) {
         internet_mac: [2; 6],
         services_mac: [6; 6],
         public_pool: "198.18.0.0/16".parse().expect("a block"),
+        ipv6_pool: gureum_types::IPV6_POOL,
     };
     let (policy, view) = gureum_control::compile(&cloud.control.snapshot(), &fabric);
     let content = |policy: &Policy| {

@@ -11,6 +11,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod address;
 #[cfg(any(test, feature = "testing"))]
 pub mod oracle;
 mod output;
@@ -34,9 +35,9 @@ pub use policy::{
 };
 pub use process::{expire, process};
 pub use state::{
-    Counters, FlowView, ICMP_TIMEOUT, Limits, OTHER_TIMEOUT, PortCounters, State,
-    TCP_ESTABLISHED_TIMEOUT, TCP_RESET_TIMEOUT, TCP_TRANSIENT_TIMEOUT, Traffic, UDP_SINGLE_TIMEOUT,
-    UDP_STREAM_TIMEOUT, UNTRACKED_TIMEOUT, record_is_whole,
+    Counters, FlowView, ICMP_TIMEOUT, Limits, NAT_GATEWAY_TIMEOUT, NatSide, OTHER_TIMEOUT,
+    PortCounters, State, TCP_ESTABLISHED_TIMEOUT, TCP_RESET_TIMEOUT, TCP_TRANSIENT_TIMEOUT,
+    Traffic, UDP_SINGLE_TIMEOUT, UDP_STREAM_TIMEOUT, UNTRACKED_TIMEOUT, record_is_whole,
 };
 pub use trace::{Direction, NoTrace, Outcome, Stage, Step, Trace};
 pub use verdict::{DropReason, Verdict};

@@ -426,13 +426,11 @@ impl Oracle {
             | RouteTarget::EgressOnlyInternetGateway(_)
             | RouteTarget::VpcPeeringConnection(_) => Err("route-blackhole"),
             RouteTarget::InternetGateway(_) => {
-                if !own {
-                    return Err("gateway-spoofed");
-                }
+                let owner = by_private(network, vpc, packet.source).ok_or("gateway-spoofed")?;
                 if is_private_space(to) {
                     return Err("gateway-private-address");
                 }
-                let public = public_of(network, interface, packet.source);
+                let public = public_of(network, owner, packet.source);
                 let source = public.ok_or("no-public-address")?;
                 if matches!(packet.kind, Kind::Tcp(_, 25, _)) {
                     return Err("smtp-blocked");

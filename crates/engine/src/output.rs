@@ -5,7 +5,7 @@ use gureum_types::PortIndex;
 use crate::Offload;
 
 /// Bytes of the record of a tracked flow.
-pub const RECORD_LEN: usize = 80;
+pub const RECORD_LEN: usize = 104;
 
 /// A tracked flow as plain bytes, complete: what [`crate::State::restore`] needs to bring it back.
 /// It carries a checksum, so a record that was torn by a crash is told apart; all zeros is none.

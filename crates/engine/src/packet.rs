@@ -31,6 +31,8 @@ impl Offload {
     pub const GSO_NONE: u8 = 0;
     /// `VIRTIO_NET_HDR_GSO_TCPV4`.
     pub const GSO_TCPV4: u8 = 1;
+    /// `VIRTIO_NET_HDR_GSO_TCPV6`.
+    pub const GSO_TCPV6: u8 = 4;
     /// `VIRTIO_NET_HDR_GSO_UDP_L4`.
     pub const GSO_UDP_L4: u8 = 5;
     /// `VIRTIO_NET_HDR_GSO_ECN`, a bit beside the type.

@@ -1,11 +1,16 @@
 //! Reports and states as text: the one printer behind the command line and failing tests.
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    net::SocketAddr,
+};
 
 use gureum_types::{IpProtocol, PortIndex, record::RouteTarget};
 
 use crate::{
-    Component, Direction, FlowView, Policy, State, WhyReport, WhySource, WhyTraffic, why::WhyLeg,
+    Component, Direction, FlowView, NatSide, Policy, State, WhyReport, WhySource, WhyTraffic,
+    policy::acl::{CLOSING_ENTRY, CLOSING_ENTRY_IPV6},
+    why::WhyLeg,
 };
 
 /// A report of [`crate::why()`], stage by stage.
@@ -70,11 +75,11 @@ pub fn component(component: &Component) -> String {
         Component::NetworkAclEntry { acl, number, egress } => {
             let direction = if *egress { "egress" } else { "ingress" };
             match *number {
-                crate::policy::acl::CLOSING_ENTRY => format!("{acl} {direction} *"),
+                CLOSING_ENTRY | CLOSING_ENTRY_IPV6 => format!("{acl} {direction} *"),
                 number => format!("{acl} {direction} {number}"),
             }
         }
-        Component::Route { table, destination, target } => {
+        Component::Route { table, destination, prefix_list, target } => {
             let target = match target {
                 RouteTarget::Local => "local".to_owned(),
                 RouteTarget::InternetGateway(id) => id.to_string(),
@@ -83,7 +88,8 @@ pub fn component(component: &Component) -> String {
                 RouteTarget::EgressOnlyInternetGateway(id) => id.to_string(),
                 RouteTarget::VpcPeeringConnection(id) => id.to_string(),
             };
-            format!("{table} {destination} -> {target}")
+            let list = prefix_list.as_ref().map_or_else(String::new, |list| format!(" ({list})"));
+            format!("{table} {destination}{list} -> {target}")
         }
     }
 }
@@ -111,7 +117,9 @@ fn write_port(text: &mut String, policy: &Policy, state: &State, port: PortIndex
         writeln!(text, "  {count} {name}")?;
     }
     let mut flows: Vec<FlowView> = state.flows().filter(|flow| flow.port == port).collect();
-    flows.sort_by_key(|flow| (flow.protocol, flow.local, flow.remote, flow.tracked));
+    flows.sort_by_key(|flow| {
+        (flow.protocol, flow.local, flow.remote, flow.tracked, flow.nat_gateway)
+    });
     for flow in flows {
         let protocol = IpProtocol(flow.protocol);
         let (local, local_port) = flow.local;
@@ -120,9 +128,16 @@ fn write_port(text: &mut String, policy: &Policy, state: &State, port: PortIndex
             Direction::Egress => "->",
             Direction::Ingress => "<-",
         };
+        let side = match flow.nat_gateway {
+            None => "",
+            Some(NatSide::Inside) => " inside",
+            Some(NatSide::Outside) => " outside",
+        };
+        let (local, remote) =
+            (SocketAddr::new(local, local_port), SocketAddr::new(remote, remote_port));
         writeln!(
             text,
-            "  {protocol} {local}:{local_port} {arrow} {remote}:{remote_port} {} out {}/{} in {}/{}",
+            "  {protocol} {local} {arrow} {remote}{side} {} out {}/{} in {}/{}",
             flow.phase,
             flow.egress.packets,
             flow.egress.rejected_packets,

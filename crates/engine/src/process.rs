@@ -4,16 +4,17 @@ use gureum_types::{IpProtocol, PortIndex};
 
 use crate::{
     DropReason, Output, Packet, Policy, State, Trace, Verdict,
+    address::Family,
     stage::{Stop, Walk, arp, credit_of},
     state::{
-        cache::{CacheKey, Cached},
+        Flows,
+        cache::{CacheKey, Cached, FlowUse, Uses},
         flow::Phase,
-        table::FlowRef,
     },
     wire::{
         self, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6,
-        ipv4::{Headers, Part, tcp},
-        rewrite::{End, set_address},
+        ip::{Headers, Part, tcp},
+        rewrite::{End, decrement_hop_limit, set_address, set_port},
     },
 };
 
@@ -29,9 +30,12 @@ pub fn process(
 ) -> Verdict {
     state.adopt(policy, out);
     let verdict = match wire::be16(packet.frame, 12) {
-        Some(ETHERTYPE_IPV4) => ipv4(policy, state, port, packet, now, out, trace),
+        Some(ETHERTYPE_IPV4) => ip(Family::V4, policy, state, port, packet, now, out, trace),
         Some(ETHERTYPE_ARP) => arp(policy, state, port, packet.frame, out, trace),
-        Some(ETHERTYPE_IPV6) => Verdict::Drop(DropReason::Ipv6NotEnabled),
+        Some(ETHERTYPE_IPV6) if !has_ipv6(policy, port) => {
+            Verdict::Drop(DropReason::Ipv6NotEnabled)
+        }
+        Some(ETHERTYPE_IPV6) => ip(Family::V6, policy, state, port, packet, now, out, trace),
         Some(_) => Verdict::Drop(DropReason::EtherTypeNotCarried),
         None => Verdict::Drop(DropReason::Malformed),
     };
@@ -47,7 +51,15 @@ pub fn expire(state: &mut State, now: u64, out: &mut impl Output) {
     state.expire(now, out);
 }
 
-fn ipv4(
+/// Whether IPv6 may come from a port: not from a subnet without a block of it.
+fn has_ipv6(policy: &Policy, port: PortIndex) -> bool {
+    let subnet = policy.interface(port).and_then(|interface| policy.subnet(interface));
+    subnet.is_none_or(|subnet| subnet.ipv6_block.is_some())
+}
+
+#[expect(clippy::too_many_arguments, reason = "the arguments of `process` and the family")]
+fn ip(
+    family: Family,
     policy: &Policy,
     state: &mut State,
     port: PortIndex,
@@ -56,7 +68,7 @@ fn ipv4(
     out: &mut impl Output,
     trace: &mut impl Trace,
 ) -> Verdict {
-    let mut headers = match Headers::parse(packet.frame, &packet.offload) {
+    let mut headers = match Headers::parse(family, packet.frame, &packet.offload) {
         Ok(headers) => headers,
         Err(reason) => return Verdict::Drop(reason),
     };
@@ -82,7 +94,8 @@ fn ipv4(
         trace,
         from: port,
         mtu: u32::MAX,
-        uses: [None; 2],
+        uses: Uses::default(),
+        hops: 0,
         cacheable: whole && is_cacheable(&headers),
     };
     let result = match port {
@@ -90,19 +103,19 @@ fn ipv4(
         PortIndex::SERVICES => walk.services_ingress(),
         _ => walk.interface_egress(),
     };
-    let Walk { headers, mtu, uses, cacheable, .. } = walk;
+    let Walk { headers, mtu, uses, hops, cacheable, .. } = walk;
     match result {
         Ok(to) => {
             state.counters.sent_wire(to, headers.wire_packets, headers.wire_bytes);
-            if cacheable && uses.iter().flatten().all(|of| !of.tracked || is_steady(state, of.flow))
-            {
+            if cacheable && uses.iter().all(|of| is_steady(state, of, now)) {
                 state.cache.insert(Cached {
                     epoch: policy.epoch(),
                     key,
                     macs_before,
                     macs_after: wire::bytes(packet.frame, 0).unwrap_or_default(),
-                    source: headers.tuple.source,
-                    destination: headers.tuple.destination,
+                    source: (headers.tuple.source, headers.tuple.source_port),
+                    destination: (headers.tuple.destination, headers.tuple.destination_port),
+                    hops,
                     to,
                     mtu,
                     uses,
@@ -123,14 +136,16 @@ fn is_cacheable(headers: &Headers) -> bool {
     match IpProtocol(headers.tuple.protocol) {
         IpProtocol::TCP => headers.tcp_flags & TURNING == 0,
         // Errors carry a packet that has to be translated.
-        IpProtocol::ICMP => wire::ipv4::is_query(headers.tuple.icmp_type()),
-        _ => true,
+        _ => !headers.tuple.is_icmp() || headers.tuple.is_icmp_query(),
     }
 }
 
 /// Whether packets that turn nothing leave a flow as it is, but for its counters and timers.
-fn is_steady(state: &State, flow: FlowRef) -> bool {
-    state.tracked.get(flow).is_some_and(|flow| is_steady_phase(flow.phase))
+#[inline]
+fn is_steady(state: &State, of: &FlowUse, now: u64) -> bool {
+    state.table(of.of).get(of.flow).is_some_and(|flow| {
+        of.of == Flows::Untracked || (!flow.is_expired(now) && is_steady_phase(flow.phase))
+    })
 }
 
 fn is_steady_phase(phase: Phase) -> bool {
@@ -160,25 +175,25 @@ fn cached(
         return None;
     }
     let hit = *state.cache.find(key, policy.epoch())?;
-    if headers.largest > hit.mtu || wire::bytes(packet.frame, 0) != Some(hit.macs_before) {
+    if headers.largest > hit.mtu
+        || headers.hop_limit <= hit.hops && hit.hops > 0
+        || wire::bytes(packet.frame, 0) != Some(hit.macs_before)
+        || !hit.uses.iter().all(|of| is_steady(state, of, now))
+    {
         return None;
     }
-    for of in hit.uses.iter().flatten() {
-        let table = if of.tracked { &state.tracked } else { &state.untracked };
-        let flow = table.get(of.flow)?;
-        if of.tracked && (flow.is_expired(now) || !is_steady_phase(flow.phase)) {
-            return None;
-        }
-    }
     let credit = credit_of(headers, true);
-    for of in hit.uses.iter().flatten() {
-        if of.tracked {
-            state.advance(of.flow, of.direction, headers.tcp_flags, now, out);
-        }
+    for of in hit.uses.iter() {
+        state.advance(of, headers.tcp_flags, now, out);
         state.credit(of, credit, now);
     }
-    set_address(packet, headers, End::Source, hit.source);
-    set_address(packet, headers, End::Destination, hit.destination);
+    set_address(packet, headers, End::Source, hit.source.0);
+    set_address(packet, headers, End::Destination, hit.destination.0);
+    set_port(packet, headers, End::Source, hit.source.1);
+    set_port(packet, headers, End::Destination, hit.destination.1);
+    for _ in 0..hit.hops {
+        decrement_hop_limit(packet, headers);
+    }
     wire::put(packet.frame, 0, &hit.macs_after);
     Some(hit.to)
 }

@@ -21,6 +21,8 @@ pub enum Direction {
 pub enum Stage {
     /// Address resolution.
     Arp,
+    /// Neighbour discovery and router advertisements.
+    NeighborDiscovery,
     /// Dynamic host configuration.
     Dhcp,
     /// Services of the platform: metadata, resolver, time.
@@ -35,8 +37,16 @@ pub enum Stage {
     NetworkAcl,
     /// The route table of the sender's subnet.
     Route,
+    /// The route table of a gateway, for what arrives at it (RT-18).
+    GatewayRoute,
     /// The internet gateway.
     InternetGateway,
+    /// The egress-only internet gateway.
+    EgressOnlyInternetGateway,
+    /// A NAT gateway.
+    NatGateway,
+    /// A peering connection.
+    Peering,
     /// The size that the way carries.
     PathMtu,
     /// The destination half of the source/destination check.
@@ -50,6 +60,7 @@ impl Stage {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Arp => "arp",
+            Self::NeighborDiscovery => "neighbor-discovery",
             Self::Dhcp => "dhcp",
             Self::PlatformService => "platform-service",
             Self::SourceCheck => "source-check",
@@ -57,7 +68,11 @@ impl Stage {
             Self::L2 => "l2",
             Self::NetworkAcl => "network-acl",
             Self::Route => "route",
+            Self::GatewayRoute => "gateway-route",
             Self::InternetGateway => "internet-gateway",
+            Self::EgressOnlyInternetGateway => "egress-only-internet-gateway",
+            Self::NatGateway => "nat-gateway",
+            Self::Peering => "peering",
             Self::PathMtu => "path-mtu",
             Self::DestinationCheck => "destination-check",
             Self::Deliver => "deliver",

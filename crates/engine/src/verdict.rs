@@ -102,6 +102,16 @@ drop_reasons! {
     ArpUnusedAddress = "arp-unused-address";
     /// A DHCP message that is not one to answer.
     DhcpIgnored = "dhcp-ignored";
+    /// A message of neighbour discovery that is not well-formed (RFC 4861).
+    NeighborMalformed = "neighbor-malformed";
+    /// Neighbour discovery whose sender is not the interface.
+    NeighborSpoofed = "neighbor-spoofed";
+    /// An announcement, or a probe for an own address: nobody else has it.
+    NeighborGratuitous = "neighbor-gratuitous";
+    /// A solicitation for an address that nobody on the link has.
+    NeighborUnusedAddress = "neighbor-unused-address";
+    /// A router advertisement or a redirect from somebody who is no router.
+    RouterSpoofed = "router-spoofed";
     /// A port or protocol that the platform service does not offer (L2-4).
     ServicePortClosed = "service-port-closed";
     /// The resolver is switched off in the VPC (DNS-3).
@@ -146,6 +156,24 @@ drop_reasons! {
     GatewayPrivateAddress = "gateway-private-address";
     /// No interface has the public address that the packet came for (IGW-17).
     UnknownPublicAddress = "unknown-public-address";
+    /// A NAT gateway carries TCP, UDP and ICMP queries only (NAT-7).
+    NatGatewayProtocol = "nat-gateway-protocol";
+    /// Fragments of TCP and ICMP do not pass a NAT gateway (NAT-13).
+    NatGatewayFragment = "nat-gateway-fragment";
+    /// The source is not an address of an interface of the NAT gateway's VPC (NAT-26).
+    NatGatewaySource = "nat-gateway-source";
+    /// Nothing that the NAT gateway translates is answered by the packet (NAT-10).
+    NatGatewayUnsolicited = "nat-gateway-unsolicited";
+    /// All ports of the NAT gateway to the destination are in use (NAT-9).
+    NatGatewayPortsExhausted = "nat-gateway-ports-exhausted";
+    /// The packet comes back to a NAT gateway that it passed (NAT-15).
+    NatGatewayLoop = "nat-gateway-loop";
+    /// The packet passed as many routers as it may.
+    HopLimitExceeded = "hop-limit-exceeded";
+    /// What is not begun from the inside does not pass an egress-only internet gateway (EIGW-1).
+    EgressOnlyUnsolicited = "egress-only-unsolicited";
+    /// A peering connection leads to interfaces of the other VPC only.
+    PeeringNoSuchAddress = "peering-no-such-address";
     /// Port 25 to the internet is closed (SG-37).
     SmtpBlocked = "smtp-blocked";
     /// Larger than what the way carries, and no ICMP error may be sent for it (MTU-1).

@@ -1,6 +1,6 @@
 //! Why a packet arrives or does not: [`crate::process`] itself on the present state, undone after.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use gureum_types::{IpProtocol, PortIndex};
 use serde::{Deserialize, Serialize};
@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Component, Direction, Discard, DropReason, FABRIC_ROUTER_MAC, Offload, Outcome, Output, Packet,
     Policy, Stage, State, Step, Verdict,
+    address::{Address, Family},
     policy::{Interface, PortSlot, Subnet},
     process,
     wire::{
-        self, ETHERNET_LEN, ETHERTYPE_ARP, ETHERTYPE_IPV4,
+        self, ETHERNET_LEN, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6,
         checksum::{fill_ipv4, fold, pseudo_header, sum},
-        ipv4::tcp,
+        icmp::{fill_icmpv6, fill_ipv6, icmpv6},
+        ip::{Headers, IPV6_HEADER_LEN, Tuple, tcp},
+        neighbor::HOP_LIMIT,
         put, put16, put32,
     },
 };
@@ -27,10 +30,10 @@ pub enum WhySource {
         /// The interface's port.
         port: PortIndex,
         /// The address; `None` is the primary one.
-        address: Option<Ipv4Addr>,
+        address: Option<IpAddr>,
     },
     /// From a host of the simulated internet.
-    Internet(Ipv4Addr),
+    Internet(IpAddr),
 }
 
 /// What the packet in question would be.
@@ -66,7 +69,7 @@ pub struct WhyQuery {
     /// From where.
     pub source: WhySource,
     /// To which address, as the sender writes it.
-    pub destination: Ipv4Addr,
+    pub destination: IpAddr,
     /// What.
     pub traffic: WhyTraffic,
 }
@@ -151,11 +154,12 @@ enum NextHop {
 
 impl<'a> Asking<'a> {
     fn forward(&mut self, query: &WhyQuery) -> (WhyLeg, Option<Arrived>) {
-        let destination = u32::from(query.destination);
-        let payload = transport(query.traffic, false);
+        let destination = Address::from(query.destination);
+        let family = destination.family();
+        let payload = transport(query.traffic, family);
         match &query.source {
             WhySource::Internet(source) => {
-                let addresses = (u32::from(*source), destination);
+                let addresses = (Address::from(*source), destination);
                 let frame = self.frame_of_fabric(PortIndex::INTERNET, addresses, payload);
                 self.send(PortIndex::INTERNET, frame)
             }
@@ -165,10 +169,17 @@ impl<'a> Asking<'a> {
                         PortSlot::Broken => DropReason::BrokenInterface,
                         PortSlot::Unused | PortSlot::Interface(_) => DropReason::UnknownPort,
                     };
-                    let leg = WhyLeg { steps: Vec::new(), arrived: None, drop: Some(reason) };
-                    return (leg, None);
+                    return (never_sent(reason), None);
                 };
-                let source = address.map_or_else(|| interface.primary(), u32::from);
+                let source = address.map(Address::from).or_else(|| interface.primary_of(family));
+                // A guest without an address of the family cannot send such a packet at all.
+                let Some(source) = source else {
+                    let reason = match family {
+                        Family::V4 => DropReason::SourceCheck,
+                        Family::V6 => DropReason::Ipv6NotEnabled,
+                    };
+                    return (never_sent(reason), None);
+                };
                 self.send_from(interface, subnet, (source, destination), payload)
             }
         }
@@ -176,9 +187,13 @@ impl<'a> Asking<'a> {
 
     /// The answer of whoever got the packet, to where it seems to come from.
     fn reply(&mut self, query: &WhyQuery, arrived: &Arrived) -> WhyLeg {
-        let address = |at| wire::be32(&arrived.frame, ETHERNET_LEN + at).unwrap_or_default();
-        let addresses = (address(16), address(12));
-        let payload = transport(query.traffic, true);
+        let family = Address::from(query.destination).family();
+        let Ok(headers) = Headers::parse(family, &arrived.frame, &Offload::NONE) else {
+            return never_sent(DropReason::Malformed);
+        };
+        let tuple = headers.tuple.reversed();
+        let addresses = (tuple.source, tuple.destination);
+        let payload = answer(query.traffic, &headers.tuple);
         match self.interface(arrived.port) {
             Some((interface, subnet)) => self.send_from(interface, subnet, addresses, payload).0,
             None => {
@@ -193,17 +208,26 @@ impl<'a> Asking<'a> {
         Some((interface, self.policy.subnet(interface)?))
     }
 
-    /// Sends a packet as a guest does: to the next hop that ARP finds.
+    /// Sends a packet as a guest does: to the next hop that ARP or neighbour discovery finds.
     fn send_from(
         &mut self,
         interface: &'a Interface,
         subnet: &'a Subnet,
-        (source, destination): (u32, u32),
+        (source, destination): (Address, Address),
         payload: Payload,
     ) -> (WhyLeg, Option<Arrived>) {
-        let near = subnet.contains(destination) || Ipv4Addr::from(destination).is_link_local();
-        let target = if near { destination } else { subnet.router };
-        match self.next_hop(interface, source, target) {
+        let near = subnet.contains(destination) || destination.is_link_local();
+        let target = match (near, destination.family()) {
+            (true, _) => Some(destination),
+            (false, Family::V4) => subnet.router(),
+            // Its router told the guest so itself.
+            (false, Family::V6) => None,
+        };
+        let hop = match target {
+            Some(target) => self.next_hop(interface, source, target),
+            None => NextHop::Mac(subnet.router_mac),
+        };
+        match hop {
             NextHop::Mac(mac) => {
                 let macs = (mac, interface.mac);
                 self.send(interface.port, frame(macs, (source, destination), payload))
@@ -219,14 +243,11 @@ impl<'a> Asking<'a> {
         }
     }
 
-    fn next_hop(&mut self, interface: &Interface, source: u32, target: u32) -> NextHop {
-        let mut request = [0; ETHERNET_LEN + 28];
-        wire::set_macs(&mut request, wire::BROADCAST, interface.mac);
-        put16(&mut request, 12, ETHERTYPE_ARP);
-        put(&mut request, ETHERNET_LEN, &[0, 1, 8, 0, 6, 4, 0, 1]);
-        put(&mut request, ETHERNET_LEN + 8, &interface.mac);
-        put32(&mut request, ETHERNET_LEN + 14, source);
-        put32(&mut request, ETHERNET_LEN + 24, target);
+    fn next_hop(&mut self, interface: &Interface, source: Address, target: Address) -> NextHop {
+        let mut request = match (source.as_v4(), target.as_v4()) {
+            (Some(source), Some(target)) => arp_request(interface.mac, source, target),
+            _ => neighbor_solicitation(interface.mac, source, target),
+        };
         let mut steps = Vec::new();
         let mut answer = Answer::default();
         let mut packet = Packet { frame: &mut request, offload: Offload::NONE };
@@ -239,7 +260,12 @@ impl<'a> Asking<'a> {
         }
     }
 
-    fn frame_of_fabric(&self, port: PortIndex, addresses: (u32, u32), payload: Payload) -> Vec<u8> {
+    fn frame_of_fabric(
+        &self,
+        port: PortIndex,
+        addresses: (Address, Address),
+        payload: Payload,
+    ) -> Vec<u8> {
         let fabric = self.policy.fabric();
         let mac = match port {
             PortIndex::INTERNET => fabric.internet_mac,
@@ -280,7 +306,7 @@ impl<'a> Asking<'a> {
     }
 }
 
-/// Takes the MAC address out of the engine's ARP answer.
+/// Takes the MAC address out of the engine's answer to ARP or to a solicitation.
 #[derive(Default)]
 struct Answer {
     mac: Option<[u8; 6]>,
@@ -288,12 +314,45 @@ struct Answer {
 
 impl Output for Answer {
     fn emit(&mut self, _: PortIndex, frame: &[u8], _: Offload) {
-        self.mac = wire::bytes(frame, ETHERNET_LEN + 8);
+        // Whoever answers sends from the address that was asked for.
+        self.mac = wire::source_mac(frame);
     }
 
     fn journal(&mut self, _: crate::StateChange<'_>) {}
 
     fn dhcp_lease(&mut self, _: PortIndex) {}
+}
+
+/// The way of a packet that no guest can send.
+fn never_sent(reason: DropReason) -> WhyLeg {
+    WhyLeg { steps: Vec::new(), arrived: None, drop: Some(reason) }
+}
+
+fn arp_request(mac: [u8; 6], source: u32, target: u32) -> Vec<u8> {
+    let mut request = vec![0; ETHERNET_LEN + 28];
+    wire::set_macs(&mut request, wire::BROADCAST, mac);
+    put16(&mut request, 12, ETHERTYPE_ARP);
+    put(&mut request, ETHERNET_LEN, &[0, 1, 8, 0, 6, 4, 0, 1]);
+    put(&mut request, ETHERNET_LEN + 8, &mac);
+    put32(&mut request, ETHERNET_LEN + 14, source);
+    put32(&mut request, ETHERNET_LEN + 24, target);
+    request
+}
+
+fn neighbor_solicitation(mac: [u8; 6], source: Address, target: Address) -> Vec<u8> {
+    let body = ETHERNET_LEN + IPV6_HEADER_LEN;
+    let mut request = vec![0; body + 32];
+    wire::set_macs(&mut request, wire::BROADCAST, mac);
+    put16(&mut request, 12, ETHERTYPE_IPV6);
+    put(&mut request, body, &[icmpv6::NEIGHBOR_SOLICITATION]);
+    put(&mut request, body + 8, &target.number().to_be_bytes());
+    put(&mut request, body + 24, &[1, 1]);
+    put(&mut request, body + 26, &mac);
+    let end = request.len();
+    fill_ipv6(&mut request, ETHERNET_LEN, end, IpProtocol::ICMPV6.0, (source, target));
+    fill_icmpv6(&mut request, body, end, (source, target));
+    debug_assert_eq!(request.get(ETHERNET_LEN + 7), Some(&HOP_LIMIT));
+    request
 }
 
 /// What follows the IP header.
@@ -302,41 +361,64 @@ struct Payload {
     bytes: Vec<u8>,
 }
 
-fn transport(traffic: WhyTraffic, is_reply: bool) -> Payload {
-    let ports = |bytes: &mut [u8], source: u16, destination: u16| {
-        let (from, to) = if is_reply { (destination, source) } else { (source, destination) };
-        put16(bytes, 0, from);
-        put16(bytes, 2, to);
-    };
-    let (protocol, bytes) = match traffic {
+/// The first packet of what is asked about.
+fn transport(traffic: WhyTraffic, family: Family) -> Payload {
+    match traffic {
         WhyTraffic::Tcp { source_port, destination_port } => {
-            let mut bytes = vec![0; 20];
-            ports(&mut bytes, source_port, destination_port);
-            let flags = if is_reply { tcp::SYN | tcp::ACK } else { tcp::SYN };
-            put(&mut bytes, 12, &[0x50, flags]);
-            put16(&mut bytes, 14, u16::MAX);
-            (IpProtocol::TCP.0, bytes)
+            segment((source_port, destination_port), tcp::SYN)
         }
         WhyTraffic::Udp { source_port, destination_port } => {
-            let mut bytes = vec![0; 8];
-            ports(&mut bytes, source_port, destination_port);
-            put16(&mut bytes, 4, 8);
-            (IpProtocol::UDP.0, bytes)
+            datagram((source_port, destination_port))
         }
-        WhyTraffic::IcmpEcho { identifier } => {
-            let mut bytes = vec![0; 8];
-            put(&mut bytes, 0, &[if is_reply { 0 } else { 8 }]);
-            put16(&mut bytes, 4, identifier);
-            (IpProtocol::ICMP.0, bytes)
-        }
-        WhyTraffic::Protocol(number) => (number, vec![0; 20]),
-    };
-    Payload { protocol, bytes }
+        WhyTraffic::IcmpEcho { identifier } => match family {
+            Family::V4 => echo(IpProtocol::ICMP, 8, identifier),
+            Family::V6 => echo(IpProtocol::ICMPV6, icmpv6::ECHO, identifier),
+        },
+        WhyTraffic::Protocol(number) => Payload { protocol: number, bytes: vec![0; 20] },
+    }
+}
+
+/// The answer to it, as it arrived: a NAT gateway may have changed its port.
+fn answer(traffic: WhyTraffic, arrived: &Tuple) -> Payload {
+    let ports = (arrived.destination_port, arrived.source_port);
+    match traffic {
+        WhyTraffic::Tcp { .. } => segment(ports, tcp::SYN | tcp::ACK),
+        WhyTraffic::Udp { .. } => datagram(ports),
+        WhyTraffic::IcmpEcho { .. } => match arrived.family() {
+            Family::V4 => echo(IpProtocol::ICMP, 0, arrived.destination_port),
+            Family::V6 => echo(IpProtocol::ICMPV6, icmpv6::ECHO_REPLY, arrived.destination_port),
+        },
+        WhyTraffic::Protocol(number) => Payload { protocol: number, bytes: vec![0; 20] },
+    }
+}
+
+fn segment((source, destination): (u16, u16), flags: u8) -> Payload {
+    let mut bytes = vec![0; 20];
+    put16(&mut bytes, 0, source);
+    put16(&mut bytes, 2, destination);
+    put(&mut bytes, 12, &[0x50, flags]);
+    put16(&mut bytes, 14, u16::MAX);
+    Payload { protocol: IpProtocol::TCP.0, bytes }
+}
+
+fn datagram((source, destination): (u16, u16)) -> Payload {
+    let mut bytes = vec![0; 8];
+    put16(&mut bytes, 0, source);
+    put16(&mut bytes, 2, destination);
+    put16(&mut bytes, 4, 8);
+    Payload { protocol: IpProtocol::UDP.0, bytes }
+}
+
+fn echo(protocol: IpProtocol, kind: u8, identifier: u16) -> Payload {
+    let mut bytes = vec![0; 8];
+    put(&mut bytes, 0, &[kind]);
+    put16(&mut bytes, 4, identifier);
+    Payload { protocol: protocol.0, bytes }
 }
 
 fn frame(
     (destination_mac, source_mac): ([u8; 6], [u8; 6]),
-    (source, destination): (u32, u32),
+    (source, destination): (Address, Address),
     payload: Payload,
 ) -> Vec<u8> {
     let Payload { protocol, mut bytes } = payload;
@@ -345,23 +427,37 @@ fn frame(
         IpProtocol::TCP => (Some(16), pseudo),
         IpProtocol::UDP => (Some(6), pseudo),
         IpProtocol::ICMP => (Some(2), 0),
+        IpProtocol::ICMPV6 => (Some(2), pseudo),
         _ => (None, 0),
     };
     if let Some(field) = field {
         let checksum = !fold(covered + sum(&bytes));
         put16(&mut bytes, field, if checksum == 0 { 0xffff } else { checksum });
     }
-    let mut frame = vec![0; ETHERNET_LEN + 20];
+    let header_len = match source.family() {
+        Family::V4 => 20,
+        Family::V6 => IPV6_HEADER_LEN,
+    };
+    let mut frame = vec![0; ETHERNET_LEN + header_len];
     frame.append(&mut bytes);
     wire::set_macs(&mut frame, destination_mac, source_mac);
-    put16(&mut frame, 12, ETHERTYPE_IPV4);
-    let total = u16::try_from(frame.len() - ETHERNET_LEN).unwrap_or(u16::MAX);
-    put(&mut frame, ETHERNET_LEN, &[0x45, 0]);
-    put16(&mut frame, ETHERNET_LEN + 2, total);
-    put16(&mut frame, ETHERNET_LEN + 6, 0x4000);
-    put(&mut frame, ETHERNET_LEN + 8, &[64, protocol]);
-    put32(&mut frame, ETHERNET_LEN + 12, source);
-    put32(&mut frame, ETHERNET_LEN + 16, destination);
-    fill_ipv4(&mut frame, ETHERNET_LEN, 20);
+    let end = frame.len();
+    match (source.as_v4(), destination.as_v4()) {
+        (Some(source), Some(destination)) => {
+            put16(&mut frame, 12, ETHERTYPE_IPV4);
+            let total = u16::try_from(end - ETHERNET_LEN).unwrap_or(u16::MAX);
+            put(&mut frame, ETHERNET_LEN, &[0x45, 0]);
+            put16(&mut frame, ETHERNET_LEN + 2, total);
+            put16(&mut frame, ETHERNET_LEN + 6, 0x4000);
+            put(&mut frame, ETHERNET_LEN + 8, &[64, protocol]);
+            put32(&mut frame, ETHERNET_LEN + 12, source);
+            put32(&mut frame, ETHERNET_LEN + 16, destination);
+            fill_ipv4(&mut frame, ETHERNET_LEN, 20);
+        }
+        _ => {
+            fill_ipv6(&mut frame, ETHERNET_LEN, end, protocol, (source, destination));
+            put(&mut frame, ETHERNET_LEN + 7, &[64]);
+        }
+    }
     frame
 }

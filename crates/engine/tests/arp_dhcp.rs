@@ -19,7 +19,7 @@ fn ip(text: &str) -> Ipv4Addr {
 
 /// The options of a DHCP message in a frame.
 fn options(frame: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    let message = &Seen::ipv4(frame).payload[8..];
+    let message = &Seen::ip(frame).payload[8..];
     let mut rest = &message[240..];
     let mut options = Vec::new();
     while rest[0] != 255 {
@@ -35,7 +35,7 @@ fn option(frame: &[u8], code: u8) -> Option<Vec<u8>> {
 }
 
 fn your_address(frame: &[u8]) -> Ipv4Addr {
-    let payload = Seen::ipv4(frame).payload;
+    let payload = Seen::ip(frame).payload;
     gureum_engine::testing::verify::address(&payload, 8 + 16)
 }
 
@@ -121,10 +121,14 @@ fn a_guest_gets_its_address_and_all_that_belongs_to_it_l2_5() {
     assert_eq!(ack.leases, [PUBLIC_01]);
     for (sent, kind) in [(&offer, 2), (&ack, 5)] {
         let Built { frame, .. } = sent.answer();
-        let seen = Seen::ipv4(frame);
+        let seen = Seen::ip(frame);
         assert_eq!(seen.ports(), (67, 68));
         assert_eq!(seen.source, ip("10.1.1.1"));
-        assert_eq!((seen.destination, seen.destination_mac), (ip("10.1.1.11"), mac), "unicast");
+        assert_eq!(
+            (seen.destination, seen.destination_mac),
+            (ip("10.1.1.11").into(), mac),
+            "unicast"
+        );
         assert_eq!(your_address(frame), ip("10.1.1.11"));
         let expected: &[(u8, &[u8])] = &[
             (53, &[kind]),
@@ -154,12 +158,12 @@ fn a_client_that_asks_for_broadcast_gets_it() {
     let ends = packets::Ends {
         source_mac: mac,
         destination_mac: [0xff; 6],
-        source: Ipv4Addr::UNSPECIFIED,
-        destination: Ipv4Addr::BROADCAST,
+        source: Ipv4Addr::UNSPECIFIED.into(),
+        destination: Ipv4Addr::BROADCAST.into(),
     };
     let sent = lab.send(PUBLIC_01, packets::udp(&ends, (68, 67), &message));
-    let seen = Seen::ipv4(&sent.answer().frame);
-    assert_eq!((seen.destination, seen.destination_mac), (Ipv4Addr::BROADCAST, [0xff; 6]));
+    let seen = Seen::ip(&sent.answer().frame);
+    assert_eq!((seen.destination, seen.destination_mac), (Ipv4Addr::BROADCAST.into(), [0xff; 6]));
 }
 
 #[test]
@@ -169,7 +173,7 @@ fn a_wrong_address_is_refused_and_a_wrong_client_ignored() {
     let sent = lab.send(PUBLIC_01, packets::dhcp_request(mac, ip("10.1.1.12"), None));
     assert_eq!(option(&sent.answer().frame, 53), Some(vec![6]), "NAK");
     assert!(sent.leases.is_empty());
-    assert_eq!(Seen::ipv4(&sent.answer().frame).destination, Ipv4Addr::BROADCAST);
+    assert_eq!(Seen::ip(&sent.answer().frame).destination, Ipv4Addr::BROADCAST);
 
     let other = lab.interface(BASTION).mac;
     let spoofed = lab.send(PUBLIC_01, packets::dhcp_discover(other));
@@ -190,7 +194,7 @@ fn a_lease_is_renewed_by_unicast_and_inform_tells_options_only() {
         let sent = lab.send(PUBLIC_01, packets::udp(&ends, (68, 67), &message));
         let frame = &sent.answer().frame;
         assert_eq!(option(frame, 53), Some(vec![5]));
-        assert_eq!(Seen::ipv4(frame).destination, address);
+        assert_eq!(Seen::ip(frame).destination, address);
         assert_eq!(your_address(frame), yours);
         assert_eq!(option(frame, 51).is_some(), lease);
         assert_eq!(!sent.leases.is_empty(), lease);
@@ -234,7 +238,7 @@ fn nothing_reaches_a_neighbour_by_broadcast_or_multicast_pipe_12() {
     let mut ends = lab.ends(PUBLIC_02, ip("10.1.2.13"));
     let mut verdict = |mac, destination: &str| {
         ends.destination_mac = mac;
-        ends.destination = ip(destination);
+        ends.destination = ip(destination).into();
         lab.send(PUBLIC_02, packets::udp(&ends, (5353, 5353), b"who")).verdict
     };
     let broadcast = Verdict::Drop(DropReason::Broadcast);

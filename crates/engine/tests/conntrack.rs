@@ -239,7 +239,7 @@ fn icmp_and_other_protocols_have_their_own_time_sgt_8_sgt_10() {
         lab.add_rule(BASTION_GROUP, false, traffic, records::anywhere());
     }
     let ends = lab.ends(PUBLIC_02, lab.address(BASTION));
-    let esp = lab.send(PUBLIC_02, packets::ipv4(&ends, 50, &[0; 24]));
+    let esp = lab.send(PUBLIC_02, packets::ip(&ends, 50, &[0; 24]));
     let ping = lab.ping(PUBLIC_02, ends.destination, 3);
     let (port, back) = lab.answering(&esp);
     lab.wait(ICMP_TIMEOUT - 1);
@@ -247,9 +247,9 @@ fn icmp_and_other_protocols_have_their_own_time_sgt_8_sgt_10() {
     lab.wait(ICMP_TIMEOUT);
     assert!(lab.answer_ping(&ping).dropped().is_some());
     lab.wait(OTHER_TIMEOUT - 2 * ICMP_TIMEOUT);
-    assert!(lab.send(port, packets::ipv4(&back, 50, &[0; 24])).arrived().is_some());
+    assert!(lab.send(port, packets::ip(&back, 50, &[0; 24])).arrived().is_some());
     lab.wait(OTHER_TIMEOUT);
-    assert!(lab.send(port, packets::ipv4(&back, 50, &[0; 24])).dropped().is_some());
+    assert!(lab.send(port, packets::ip(&back, 50, &[0; 24])).dropped().is_some());
 }
 
 #[test]

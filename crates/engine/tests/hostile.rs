@@ -65,7 +65,7 @@ fn samples(lab: &mut Lab) -> Vec<(PortIndex, Built)> {
         (PUBLIC_01, packets::tcp_syn(&metadata, (1, 80))),
         (PUBLIC_01, packets::dhcp_discover(mac)),
         (PUBLIC_01, packets::dhcp_request(mac, Ipv4Addr::new(10, 1, 1, 11), None)),
-        (PUBLIC_01, packets::arp_request(mac, Ipv4Addr::new(10, 1, 1, 11), near.source)),
+        (PUBLIC_01, packets::arp_request(mac, Ipv4Addr::new(10, 1, 1, 11), lab.address(BASTION))),
     ]
 }
 
@@ -154,8 +154,9 @@ fn verify_quietly(frame: &[u8], offload: &Offload) -> bool {
     };
     let start = usize::from(offload.csum_start);
     let field = start + usize::from(offload.csum_offset) + 2;
-    let sound = ip[0] >> 4 == 4
-        && header >= 20
+    let sound = verify::word(frame, 12) == 0x0800
+        && ip[0] >> 4 == 4
+        && (20..=total).contains(&header)
         && total <= ip.len()
         && payload >= transport
         && (!offload.needs_csum

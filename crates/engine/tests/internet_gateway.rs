@@ -34,7 +34,7 @@ fn the_source_becomes_public_on_the_way_out_igw_2() {
     let sent = lab.tcp(PUBLIC_01, OUTSIDE, (40_000, 443), SYN);
     assert_eq!(sent.arrived(), Some(PortIndex::INTERNET));
     let seen = sent.seen();
-    assert_eq!((seen.source, seen.destination), (ip("198.18.0.11"), OUTSIDE));
+    assert_eq!((seen.source, seen.destination), (ip("198.18.0.11").into(), OUTSIDE.into()));
     assert_eq!(seen.ports(), (40_000, 443), "ports are untouched");
     assert_eq!(seen.destination_mac, FABRIC.internet_mac);
     assert_eq!(seen.source_mac, FABRIC_ROUTER_MAC);
@@ -170,7 +170,7 @@ fn a_hairpin_shows_the_public_source_igw_7() {
     let sent = lab.tcp(PUBLIC_01, ip("198.18.0.13"), (40_000, 22), SYN);
     assert_eq!(sent.arrived(), Some(BASTION));
     let seen = sent.seen();
-    assert_eq!((seen.source, seen.destination), (ip("198.18.0.11"), ip("10.1.2.13")));
+    assert_eq!((seen.source, seen.destination), (ip("198.18.0.11").into(), ip("10.1.2.13").into()));
     let answer = lab.answer_tcp(&sent, SYN | ACK);
     assert_eq!(answer.arrived(), Some(PUBLIC_01));
     assert_eq!(answer.seen().source, ip("198.18.0.13"));
@@ -206,10 +206,13 @@ fn an_icmp_error_is_translated_within_too() {
     let sent = lab.send(PortIndex::INTERNET, error);
     assert_eq!(sent.arrived(), Some(PUBLIC_01));
     let seen = sent.seen();
-    assert_eq!((seen.source, seen.destination), (ip("198.18.222.1"), ip("10.1.1.11")));
+    assert_eq!(
+        (seen.source, seen.destination),
+        (ip("198.18.222.1").into(), ip("10.1.1.11").into())
+    );
     let embedded = [&[0; 14][..], &seen.payload[8..]].concat();
-    let embedded = Seen::ipv4(&embedded);
-    assert_eq!((embedded.source, embedded.destination), (ip("10.1.1.11"), OUTSIDE));
+    let embedded = Seen::ip(&embedded);
+    assert_eq!((embedded.source, embedded.destination), (ip("10.1.1.11").into(), OUTSIDE.into()));
     let header = &seen.payload[8..28];
     let sum: u32 = header.chunks(2).map(|w| u32::from(w[0]) << 8 | u32::from(w[1])).sum();
     assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff, "the embedded header's checksum too");
@@ -223,7 +226,7 @@ fn an_icmp_error_is_translated_within_too() {
     let sent = lab.send(port, error);
     assert_eq!(sent.arrived(), Some(PortIndex::INTERNET));
     let embedded = [&[0; 14][..], &sent.seen().payload[8..]].concat();
-    assert_eq!(Seen::ipv4(&embedded).destination, ip("198.18.0.11"));
+    assert_eq!(Seen::ip(&embedded).destination, ip("198.18.0.11"));
 }
 
 #[test]
@@ -238,11 +241,26 @@ fn a_gateway_drops_what_its_sender_does_not_own_igw_18() {
     let mut lab = Lab::new();
     lab.change_interface(PUBLIC_01, |i| i.source_dest_check = false);
     let mut ends = lab.ends(PUBLIC_01, OUTSIDE);
-    for source in [lab.address(PRIVATE_01), lab.address(PUBLIC_02), ip("198.18.0.12")] {
-        ends.source = source;
+    for source in [ip("10.1.9.9"), ip("192.168.0.9"), ip("198.18.0.12")] {
+        ends.source = source.into();
         let sent = lab.send(PUBLIC_01, packets::icmp_echo(&ends, 1, 1));
         assert_eq!(sent.dropped(), Some(DropReason::GatewaySpoofed), "{source}");
     }
+}
+
+/// An appliance sends on what instances of the VPC sent, and the gateway knows their public
+/// addresses, not the appliance's (RT-20).
+#[test]
+fn a_gateway_translates_what_an_appliance_sends_on_rt_20() {
+    let mut lab = Lab::new();
+    lab.change_interface(PUBLIC_01, |i| i.source_dest_check = false);
+    let mut ends = lab.ends(PUBLIC_01, OUTSIDE);
+    ends.source = lab.address(PUBLIC_02).into();
+    let sent = lab.send(PUBLIC_01, packets::icmp_echo(&ends, 1, 1));
+    assert_eq!(sent.seen().source, ip("198.18.0.12"));
+    ends.source = lab.address(PRIVATE_01).into();
+    let sent = lab.send(PUBLIC_01, packets::icmp_echo(&ends, 1, 1));
+    assert_eq!(sent.dropped(), Some(DropReason::NoPublicAddress), "IGW-3");
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn nine_thousand_and_one_bytes_pass_within_a_vpc_and_no_more_mtu_1() {
     let ends = lab.ends(PRIVATE_01, lab.address(PRIVATE_02));
     assert_eq!(lab.send(PRIVATE_01, ping(&ends, 9001 - 28)).arrived(), Some(PRIVATE_02));
     let sent = lab.send(PRIVATE_01, ping(&ends, 9002 - 28));
-    assert_eq!(word(&Seen::ipv4(&sent.answer().frame).payload, 6), 9001);
+    assert_eq!(word(&Seen::ip(&sent.answer().frame).payload, 6), 9001);
     // Between neighbours nobody is there to answer.
     let ends = lab.ends(PUBLIC_02, lab.address(BASTION));
     assert_eq!(lab.send(PUBLIC_02, ping(&ends, 9001 - 28)).arrived(), Some(BASTION));
@@ -60,8 +60,8 @@ fn the_subnets_router_says_what_fits_through_the_gateway_pipe_8() {
     assert!(lab.send(PUBLIC_01, ping(&ends, 1472)).arrived().is_some(), "1500 bytes");
     let big = ping(&ends, 1473);
     let sent = lab.send(PUBLIC_01, big.clone());
-    let seen = Seen::ipv4(&sent.answer().frame);
-    assert_eq!((seen.source, seen.destination), (ip("10.1.1.1"), ip("10.1.1.11")));
+    let seen = Seen::ip(&sent.answer().frame);
+    assert_eq!((seen.source, seen.destination), (ip("10.1.1.1").into(), ip("10.1.1.11").into()));
     assert_eq!(seen.icmp(), (3, 4));
     assert_eq!(word(&seen.payload, 6), 1500);
     assert_eq!(seen.destination_mac, lab.interface(PUBLIC_01).mac);
@@ -79,7 +79,7 @@ fn a_segment_is_judged_by_its_wire_packets_traps_4() {
     };
     assert_eq!(lab.send(PUBLIC_01, built(1460)).arrived(), Some(PortIndex::INTERNET));
     let sent = lab.send(PUBLIC_01, built(8961));
-    let seen = Seen::ipv4(&sent.answer().frame);
+    let seen = Seen::ip(&sent.answer().frame);
     assert_eq!((seen.icmp(), word(&seen.payload, 6)), ((3, 4), 1500));
     // It speaks of a wire packet, not of the whole segment; the ports tell which connection.
     assert_eq!(word(&seen.payload[8..], 2), 9001);
@@ -121,7 +121,7 @@ fn what_may_be_fragmented_is_igw_10() {
         let mut whole = Vec::new();
         for (index, (port, fragment)) in sent.emitted.iter().enumerate() {
             assert_eq!(*port, PortIndex::INTERNET);
-            let seen = Seen::ipv4(&fragment.frame);
+            let seen = Seen::ip(&fragment.frame);
             assert!(seen.total_length <= 1500);
             assert_eq!(seen.source, ip("198.18.0.11"), "translated");
             assert_eq!(usize::from(seen.fragment & 0x1fff) * 8, whole.len());
@@ -131,7 +131,7 @@ fn what_may_be_fragmented_is_igw_10() {
         assert_eq!(whole[8..], payload);
         // Together they are a datagram with a right checksum.
         let joined =
-            packets::ipv4(&packets::Ends { source: ip("198.18.0.11"), ..ends }, 17, &whole);
+            packets::ip(&packets::Ends { source: ip("198.18.0.11").into(), ..ends }, 17, &whole);
         verify::check(&joined.frame, &Offload::NONE).unwrap();
     }
 }
@@ -150,12 +150,12 @@ fn large_segments_that_may_be_fragmented_are_cut_twice() {
     let mut bytes = Vec::new();
     let mut segment = Vec::new();
     for (_, fragment) in &sent.emitted {
-        let seen = Seen::ipv4(&fragment.frame);
+        let seen = Seen::ip(&fragment.frame);
         assert!(seen.total_length <= 1500);
         segment.extend(seen.payload);
         if seen.fragment & 0x2000 == 0 {
             let source = ip("198.18.0.11");
-            let joined = packets::ipv4(&packets::Ends { source, ..ends }, 6, &segment);
+            let joined = packets::ip(&packets::Ends { source: source.into(), ..ends }, 6, &segment);
             verify::check(&joined.frame, &Offload::NONE).unwrap();
             let sequence = u32::from_be_bytes(segment[4..8].try_into().unwrap());
             assert_eq!(sequence, 1000 + bytes.len() as u32);
@@ -239,8 +239,8 @@ fn fragments_are_translated_and_tracked_like_their_first_one() {
         assert_eq!(sent.seen().destination, ip("10.1.1.11"));
         whole.extend(sent.seen().payload);
     }
-    let ends = packets::Ends { destination: ip("10.1.1.11"), ..ends };
-    let joined = packets::ipv4(&ends, 17, &whole);
+    let ends = packets::Ends { destination: ip("10.1.1.11").into(), ..ends };
+    let joined = packets::ip(&ends, 17, &whole);
     verify::check(&joined.frame, &Offload::NONE).unwrap();
     assert_eq!(lab.state.tracked_flows(), 1);
     let flow = lab.state.flows().next().unwrap();

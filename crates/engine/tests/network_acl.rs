@@ -160,8 +160,8 @@ fn types_protocols_and_families_nacl_10_nacl_11() {
         let packets = [
             packets::icmp_echo(&ends, 1, 1),
             packets::icmp(&ends, (3, 4), [0; 4], &[0; 28]),
-            packets::ipv4(&ends, 58, &[128, 0, 0, 0]),
-            packets::ipv4(&ends, 50, &[0; 24]),
+            packets::ip(&ends, 58, &[128, 0, 0, 0]),
+            packets::ip(&ends, 50, &[0; 24]),
         ];
         packets.map(|built| lab.send(PUBLIC_01, built).arrived().is_some())
     };

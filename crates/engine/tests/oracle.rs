@@ -493,26 +493,33 @@ fn build(ends: &Ends, kind: Kind) -> Built {
             let [a, b] = identifier.to_be_bytes();
             packets::icmp(ends, (icmp_type, code), [a, b, 0, 0], b"payload")
         }
-        Kind::Other(protocol) => packets::ipv4(ends, protocol, &[0; 24]),
+        Kind::Other(protocol) => packets::ip(ends, protocol, &[0; 24]),
+    }
+}
+
+fn ipv4(address: std::net::IpAddr) -> Ipv4Addr {
+    match address {
+        std::net::IpAddr::V4(address) => address,
+        std::net::IpAddr::V6(address) => panic!("{address}"),
     }
 }
 
 fn words(frame: &[u8]) -> Words {
-    let seen = Seen::ipv4(frame);
+    let seen = Seen::ip(frame);
     let kind = match seen.protocol {
         6 => Kind::Tcp(seen.ports().0, seen.ports().1, seen.payload[13]),
         17 => Kind::Udp(seen.ports().0, seen.ports().1),
         1 => Kind::Icmp(seen.payload[0], seen.payload[1], word(&seen.payload, 4)),
         other => Kind::Other(other),
     };
-    Words { source: seen.source, destination: seen.destination, kind }
+    Words { source: ipv4(seen.source), destination: ipv4(seen.destination), kind }
 }
 
 fn fate(sent: &Sent) -> Fate {
     match sent.verdict {
         Verdict::Forward(port) => {
-            let seen = Seen::ipv4(&sent.built.frame);
-            Fate::Arrives(port, seen.source, seen.destination)
+            let seen = Seen::ip(&sent.built.frame);
+            Fate::Arrives(port, ipv4(seen.source), ipv4(seen.destination))
         }
         Verdict::Drop(reason) => Fate::Dropped(reason.name()),
         Verdict::Reply => Fate::Dropped("reply"),
@@ -576,8 +583,8 @@ impl Trial {
         let ends = Ends {
             source_mac,
             destination_mac,
-            source: words.source,
-            destination: words.destination,
+            source: words.source.into(),
+            destination: words.destination.into(),
         };
         let built = build(&ends, words.kind);
         self.flushed.state.flush_cache();
@@ -684,7 +691,7 @@ impl Trial {
             Event::Why(port, destination, destination_port) => {
                 let query = WhyQuery {
                     source: WhySource::Interface { port: PortIndex(port), address: None },
-                    destination,
+                    destination: destination.into(),
                     traffic: WhyTraffic::Tcp { source_port: 40_000, destination_port },
                 };
                 let before = self.cached.state.clone();

@@ -155,7 +155,8 @@ fn a_blackhole_route_wins_over_a_more_general_one_rt_12() {
         component,
         &Component::Route {
             table: RouteTableId::new(PUBLIC_TABLE),
-            destination: records::block("198.18.200.0/24"),
+            destination: records::block("198.18.200.0/24").into(),
+            prefix_list: None,
             target: gone,
         }
     );
@@ -189,11 +190,15 @@ fn an_appliance_gets_what_is_routed_to_it_and_forwards_it_rt_20() {
     let sent = lab.send(PRIVATE_01, packets::tcp_syn(&ends, (40_000, 22)));
     assert_eq!(sent.arrived(), Some(PUBLIC_01));
     let seen = sent.seen();
-    assert_eq!((seen.source, seen.destination), (lab.address(PRIVATE_01), to), "untouched");
+    assert_eq!(
+        (seen.source, seen.destination),
+        (lab.address(PRIVATE_01).into(), to.into()),
+        "untouched"
+    );
     assert_eq!(seen.destination_mac, lab.interface(PUBLIC_01).mac);
     // The appliance forwards it with its own MAC address.
     let mut onward = lab.ends(PUBLIC_01, to);
-    onward.source = lab.address(PRIVATE_01);
+    onward.source = lab.address(PRIVATE_01).into();
     let sent = lab.send(PUBLIC_01, packets::tcp_syn(&onward, (40_000, 22)));
     assert_eq!(sent.arrived(), Some(BASTION));
 }
@@ -206,7 +211,7 @@ fn with_the_check_on_an_appliance_neither_gets_nor_forwards_sdc_1() {
     let sent = lab.ping(PRIVATE_01, OUTSIDE, 1);
     assert_eq!(sent.dropped(), Some(DropReason::DestinationCheck));
     let mut ends = lab.ends(PUBLIC_01, lab.address(BASTION));
-    ends.source = lab.address(PRIVATE_01);
+    ends.source = lab.address(PRIVATE_01).into();
     let sent = lab.send(PUBLIC_01, packets::tcp_syn(&ends, (40_000, 22)));
     assert_eq!(sent.dropped(), Some(DropReason::SourceCheck));
 }
@@ -216,7 +221,7 @@ fn link_local_destinations_are_never_forwarded_rt_15() {
     let mut lab = with_appliance();
     add_route(&mut lab, PRIVATE_TABLE, "0.0.0.0/0", to_interface(PUBLIC_01));
     let mut ends = lab.ends(PRIVATE_01, OUTSIDE);
-    ends.destination = ip("169.254.170.2");
+    ends.destination = ip("169.254.170.2").into();
     let sent = lab.send(PRIVATE_01, packets::tcp_syn(&ends, (40_000, 80)));
     assert_eq!(sent.dropped(), Some(DropReason::LinkLocalDestination));
 }
@@ -301,8 +306,8 @@ fn broken_records_become_drops_with_a_name() {
     let ends = packets::Ends {
         source_mac: mac,
         destination_mac: [2; 6],
-        source: ip("10.1.1.11"),
-        destination: OUTSIDE,
+        source: ip("10.1.1.11").into(),
+        destination: OUTSIDE.into(),
     };
     let sent = lab.send(PUBLIC_01, packets::icmp_echo(&ends, 1, 1));
     assert_eq!(sent.dropped(), Some(DropReason::BrokenInterface));

@@ -136,12 +136,12 @@ fn icmp_rules_compare_type_and_code_sg_15() {
 fn other_protocols_have_no_ports_sg_13() {
     let mut lab = Lab::new();
     let ends = lab.ends(PUBLIC_02, lab.address(BASTION));
-    let esp = packets::ipv4(&ends, 50, &[0; 32]);
+    let esp = packets::ip(&ends, 50, &[0; 32]);
     assert_eq!(lab.send(PUBLIC_02, esp.clone()).verdict, REJECTED_IN);
     let rule = Traffic::Protocol(IpProtocol(50));
     lab.add_rule(BASTION_GROUP, false, rule, records::from_block("10.1.2.0/24"));
     assert_eq!(lab.send(PUBLIC_02, esp).arrived(), Some(BASTION));
-    let gre = packets::ipv4(&ends, 47, &[0; 32]);
+    let gre = packets::ip(&ends, 47, &[0; 32]);
     assert_eq!(lab.send(PUBLIC_02, gre).verdict, REJECTED_IN);
 }
 
@@ -181,10 +181,10 @@ fn platform_services_need_no_rule_sg_35() {
 fn a_spoofed_source_never_reaches_the_rules_sdc_1() {
     let mut lab = Lab::new();
     let mut ends = lab.ends(PUBLIC_02, lab.address(BASTION));
-    ends.source = ip("10.1.2.77");
+    ends.source = ip("10.1.2.77").into();
     let sent = lab.send(PUBLIC_02, packets::tcp_syn(&ends, (40_000, 22)));
     assert_eq!(sent.dropped(), Some(DropReason::SourceCheck));
-    ends.source = ip("10.1.2.12");
+    ends.source = ip("10.1.2.12").into();
     ends.source_mac = lab.interface(BASTION).mac;
     let sent = lab.send(PUBLIC_02, packets::tcp_syn(&ends, (40_000, 22)));
     assert_eq!(sent.dropped(), Some(DropReason::SourceMacSpoofed));

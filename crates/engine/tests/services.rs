@@ -41,14 +41,14 @@ fn the_caller_becomes_its_interface_and_the_service_its_door() {
         let sent = lab.send(PRIVATE_01, built);
         assert_eq!(sent.arrived(), Some(PortIndex::SERVICES), "{address}");
         let seen = sent.seen();
-        assert_eq!(Some(seen.source), caller_address(PRIVATE_01, 0));
+        assert_eq!(Some(seen.source), caller_address(PRIVATE_01, 0).map(Into::into));
         assert_eq!(seen.destination, door.address());
         assert_eq!(seen.destination_mac, FABRIC.services_mac);
         assert_eq!(seen.source_mac, FABRIC_ROUTER_MAC);
         let answer = if is_tcp { lab.answer_tcp(&sent, SYN | ACK) } else { lab.answer_udp(&sent) };
         assert_eq!(answer.arrived(), Some(PRIVATE_01));
         let seen = answer.seen();
-        assert_eq!((seen.source, seen.destination), (ip(address), ip("10.1.11.21")));
+        assert_eq!((seen.source, seen.destination), (ip(address).into(), ip("10.1.11.21").into()));
         assert_eq!(seen.ports(), (port, 40_000));
         assert_eq!(seen.destination_mac, lab.interface(PRIVATE_01).mac);
     }
@@ -60,9 +60,9 @@ fn each_private_address_is_a_caller_of_its_own() {
     let mut lab = Lab::new();
     lab.change_interface(PUBLIC_01, |i| i.private_addresses.push(ip("10.1.1.40")));
     let mut ends = lab.ends(PUBLIC_01, ip("169.254.169.254"));
-    ends.source = ip("10.1.1.40");
+    ends.source = ip("10.1.1.40").into();
     let sent = lab.send(PUBLIC_01, packets::tcp_syn(&ends, (40_000, 80)));
-    assert_eq!(Some(sent.seen().source), caller_address(PUBLIC_01, 1));
+    assert_eq!(Some(sent.seen().source), caller_address(PUBLIC_01, 1).map(Into::into));
     let answer = lab.answer_tcp(&sent, SYN | ACK);
     assert_eq!(answer.seen().destination, ip("10.1.1.40"));
 }
@@ -99,7 +99,7 @@ fn a_caller_must_be_an_address_of_the_interface_also_without_the_check() {
     for check in [true, false] {
         lab.change_interface(PUBLIC_01, |i| i.source_dest_check = check);
         let mut ends = lab.ends(PUBLIC_01, ip("169.254.169.254"));
-        ends.source = ip("10.1.1.99");
+        ends.source = ip("10.1.1.99").into();
         let sent = lab.send(PUBLIC_01, packets::tcp_syn(&ends, (40_000, 80)));
         assert_eq!(sent.dropped(), Some(DropReason::SourceCheck));
     }
@@ -153,8 +153,8 @@ fn answers_to_nobody_are_dropped() {
         let ends = packets::Ends {
             source_mac: FABRIC.services_mac,
             destination_mac: FABRIC_ROUTER_MAC,
-            source,
-            destination,
+            source: source.into(),
+            destination: destination.into(),
         };
         let sent = lab.send(PortIndex::SERVICES, packets::tcp_syn(&ends, (80, 40_000)));
         assert_eq!(sent.dropped(), Some(DropReason::ServiceCallerUnknown), "{ends:?}");
@@ -171,8 +171,11 @@ fn a_port_unreachable_of_a_service_is_understood() {
     let sent = lab.send(port, error);
     assert_eq!(sent.arrived(), Some(PUBLIC_01));
     let embedded = [&[0; 14][..], &sent.seen().payload[8..]].concat();
-    let embedded = Seen::ipv4(&embedded);
-    assert_eq!((embedded.source, embedded.destination), (ip("10.1.1.11"), ip("169.254.169.123")));
+    let embedded = Seen::ip(&embedded);
+    assert_eq!(
+        (embedded.source, embedded.destination),
+        (ip("10.1.1.11").into(), ip("169.254.169.123").into())
+    );
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn ip(text: &str) -> Ipv4Addr {
 
 fn ask(lab: &mut Lab, source: WhySource, destination: &str, port: u16) -> WhyReport {
     let traffic = WhyTraffic::Tcp { source_port: 40_000, destination_port: port };
-    let query = WhyQuery { source, destination: ip(destination), traffic };
+    let query = WhyQuery { source, destination: ip(destination).into(), traffic };
     let before = lab.state.clone();
     let report = why(&lab.policy, &mut lab.state, &query, lab.now);
     assert!(lab.state == before, "asking changed the state");
@@ -79,7 +79,7 @@ fn a_lost_answer_is_no_reachability_igw_6() {
     lab.change(|network| {
         std::sync::Arc::make_mut(&mut network.route_tables[1]).routes.clear();
     });
-    let report = ask(&mut lab, WhySource::Internet(OUTSIDE), "198.18.0.11", 80);
+    let report = ask(&mut lab, WhySource::Internet(OUTSIDE.into()), "198.18.0.11", 80);
     assert!(report.forward.arrived.is_some());
     assert_eq!(report.reply.unwrap().drop, Some(DropReason::NoRoute));
     assert!(!report.reachable);
@@ -94,7 +94,7 @@ fn the_internet_and_the_services_answer() {
     let report = ask(&mut lab, from(PRIVATE_01), "169.254.169.254", 80);
     assert!(report.reachable);
     assert_eq!(report.forward.arrived.as_deref(), Some("services"));
-    assert!(ask(&mut lab, WhySource::Internet(OUTSIDE), "198.18.0.11", 80).reachable);
+    assert!(ask(&mut lab, WhySource::Internet(OUTSIDE.into()), "198.18.0.11", 80).reachable);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn the_present_state_counts() {
     let known = ask(&mut lab, from(BASTION), "10.1.11.21", 22);
     assert!(known.reachable);
     let traffic = WhyTraffic::Tcp { source_port: 40_001, destination_port: 22 };
-    let query = WhyQuery { source: from(BASTION), destination: private, traffic };
+    let query = WhyQuery { source: from(BASTION), destination: private.into(), traffic };
     assert!(!why(&lab.policy, &mut lab.state, &query, lab.now).reachable);
     assert!(lab.tcp(BASTION, private, (40_000, 22), ACK).arrived().is_some());
 }
@@ -132,7 +132,8 @@ fn pings_datagrams_and_other_protocols_can_be_asked_for() {
         (WhyTraffic::Protocol(50), "10.1.1.11", false),
     ];
     for (traffic, destination, reachable) in cases {
-        let query = WhyQuery { source: from(PRIVATE_01), destination: ip(destination), traffic };
+        let query =
+            WhyQuery { source: from(PRIVATE_01), destination: ip(destination).into(), traffic };
         let report = why(&lab.policy, &mut lab.state, &query, lab.now);
         assert_eq!(report.reachable, reachable, "{}", print::why_report(&report));
     }
@@ -156,10 +157,10 @@ fn a_report_prints_and_survives_json() {
 #[test]
 fn a_report_begins_with_what_was_asked_by_names_that_people_know() {
     let mut lab = Lab::new();
-    let address = Some(lab.address(PUBLIC_01));
+    let address = Some(lab.address(PUBLIC_01).into());
     let cases = [
         (WhySource::Interface { port: PUBLIC_01, address }, "eni-00000000000000002 (10.1.1.11)"),
-        (WhySource::Internet(OUTSIDE), "198.18.200.7 in the internet"),
+        (WhySource::Internet(OUTSIDE.into()), "198.18.200.7 in the internet"),
         (from(PortIndex(999)), "port 999"),
     ];
     for (source, name) in cases {

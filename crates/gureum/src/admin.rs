@@ -68,7 +68,7 @@ pub(crate) enum Request {
 pub(crate) struct WhyArgs {
     /// Where from: a Name tag, id, address, `internet`.
     pub source: String,
-    /// Where to: the same, or any IPv4 address.
+    /// Where to: the same, or any address.
     pub destination: String,
     /// `tcp`, `udp`, `icmp` or a number.
     pub protocol: String,
@@ -76,6 +76,8 @@ pub(crate) struct WhyArgs {
     pub port: Option<u16>,
     /// The source port; an ephemeral one where absent.
     pub source_port: Option<u16>,
+    /// Whether IPv6 is meant where no address says so.
+    pub ipv6: bool,
 }
 
 /// What the daemon answers.

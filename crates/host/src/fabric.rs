@@ -8,7 +8,7 @@
 use std::{fs, io, net::Ipv4Addr, path::Path};
 
 use gureum_engine::{FABRIC_ROUTER_MAC, FabricConfig};
-use gureum_types::PortIndex;
+use gureum_types::{IPV6_POOL, PortIndex};
 use ipnet::Ipv4Net;
 
 use crate::{
@@ -21,7 +21,12 @@ use crate::{
 
 /// What the engine must know of the links to the internet and the services.
 pub const fn config(public_pool: Ipv4Net) -> FabricConfig {
-    FabricConfig { internet_mac: INTERNET_MAC, services_mac: SERVICES_MAC, public_pool }
+    FabricConfig {
+        internet_mac: INTERNET_MAC,
+        services_mac: SERVICES_MAC,
+        public_pool,
+        ipv6_pool: IPV6_POOL,
+    }
 }
 
 const INTERNET_MAC: [u8; 6] = [0x02, 0x47, 0x55, 0x00, 0x00, 0x00];

@@ -30,6 +30,11 @@ impl fmt::Display for PortIndex {
     }
 }
 
+/// Where IPv6 blocks of VPCs come from: half of what is set aside for documentation (RFC 3849), so
+/// that no packet of theirs is ever anybody else's.
+pub const IPV6_POOL: ipnet::Ipv6Net =
+    ipnet::Ipv6Net::new_assert(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 33);
+
 /// How many private addresses of one interface services can tell apart.
 pub const ADDRESSES_PER_PORT: u32 = 64;
 

@@ -192,6 +192,7 @@ pub(crate) mod fixture {
         pub(crate) fn new() -> Self {
             let mut config = Config::new(FabricConfig {
                 public_pool: ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(198, 18, 0, 0), 16),
+                ipv6_pool: gureum_types::IPV6_POOL,
                 internet_mac: [2, 0, 0, 0, 0, 1],
                 services_mac: [2, 0, 0, 0, 0, 2],
             });

@@ -129,6 +129,7 @@ impl Cloud {
             internet_mac: [2; 6],
             services_mac: [6; 6],
             public_pool: "198.18.0.0/16".parse().expect("a block"),
+            ipv6_pool: gureum_types::IPV6_POOL,
         });
         config.aws_quotas = wishes.quotas;
         config.acknowledge_within = wishes.acknowledge_within;

@@ -7,13 +7,17 @@ use std::collections::HashMap;
 
 use gureum_types::{IpProtocol, record::Traffic};
 
-use super::range_map::{Range, RangeMap, sweep};
+use super::range_map::{RangeMap, sweep};
+use crate::address::Family;
+
+/// Ports, or ICMP types and codes, both ends included.
+pub(crate) type Ports = (u16, u16);
 
 /// The port line: every port, or every ICMP type and code.
-const ALL_PORTS: Range = (0, 0xffff);
+pub(crate) const ALL_PORTS: Ports = (0, 0xffff);
 
 /// The ports of a protocol that a rule speaks of; `None` where it does not speak of the protocol.
-pub(crate) fn ports_of(traffic: &Traffic, protocol: IpProtocol) -> Option<Range> {
+pub(crate) fn ports_of(traffic: &Traffic, protocol: IpProtocol, family: Family) -> Option<Ports> {
     match *traffic {
         Traffic::All => Some(ALL_PORTS),
         Traffic::Ports { protocol: of, .. }
@@ -23,17 +27,23 @@ pub(crate) fn ports_of(traffic: &Traffic, protocol: IpProtocol) -> Option<Range>
         {
             None
         }
-        Traffic::Ports { from, to, .. } if has_ports(protocol) => {
-            Some((u32::from(from), u32::from(to)))
-        }
-        Traffic::Icmp { icmp_type: Some(kind), icmp_code, .. } if protocol == IpProtocol::ICMP => {
+        Traffic::Ports { from, to, .. } if has_ports(protocol) => Some((from, to)),
+        Traffic::Icmp { icmp_type: Some(kind), icmp_code, .. } if protocol == icmp_of(family) => {
             let (from, to) = icmp_code.map_or((0, 0xff), |code| (code, code));
-            let start = u32::from(kind) << 8;
-            Some((start | u32::from(from), start | u32::from(to)))
+            let start = u16::from(kind) << 8;
+            Some((start | u16::from(from), start | u16::from(to)))
         }
-        // ICMPv6 over IPv4 has no types that a rule could compare (NACL-10); other protocols have
-        // no ports (SG-13).
+        // One family's ICMP over the other has no types that a rule could compare (NACL-10);
+        // other protocols have no ports (SG-13).
         _ => Some(ALL_PORTS),
+    }
+}
+
+/// The control protocol of a family.
+pub(crate) const fn icmp_of(family: Family) -> IpProtocol {
+    match family {
+        Family::V4 => IpProtocol::ICMP,
+        Family::V6 => IpProtocol::ICMPV6,
     }
 }
 
@@ -53,14 +63,15 @@ pub(crate) struct Class {
 /// Rule sets of one protocol by port.
 #[derive(Clone, Debug)]
 struct Bucket<S> {
-    by_port: RangeMap<u32>,
+    by_port: RangeMap<u16, u32>,
     without_port: Option<u32>,
     sets: Vec<S>,
 }
 
-/// Rule sets by protocol and port.
+/// Rule sets of one family by protocol and port.
 #[derive(Clone, Debug)]
 pub(crate) struct Classifier<S> {
+    family: Family,
     tcp: Bucket<S>,
     udp: Bucket<S>,
     icmp: Bucket<S>,
@@ -71,8 +82,13 @@ pub(crate) struct Classifier<S> {
 impl<S> Classifier<S> {
     /// Sorts rules in. `set` makes a rule set of the places of the rules that cover a segment, in
     /// order.
-    pub(crate) fn build(traffics: &[Traffic], mut set: impl FnMut(&[usize]) -> S) -> Self {
-        let mut bucket = |protocol: IpProtocol| Bucket::build(traffics, protocol, &mut set);
+    pub(crate) fn build(
+        family: Family,
+        traffics: &[Traffic],
+        mut set: impl FnMut(&[usize]) -> S,
+    ) -> Self {
+        let control = icmp_of(family);
+        let mut bucket = |protocol: IpProtocol| Bucket::build(traffics, protocol, family, &mut set);
         let mut numbers: Vec<u8> = traffics
             .iter()
             .filter_map(|traffic| match traffic {
@@ -81,21 +97,21 @@ impl<S> Classifier<S> {
                 | Traffic::Icmp { protocol, .. }
                 | Traffic::Protocol(protocol) => Some(*protocol),
             })
-            .filter(|&protocol| !has_ports(protocol) && protocol != IpProtocol::ICMP)
+            .filter(|&protocol| !has_ports(protocol) && protocol != control)
             .map(|protocol| protocol.0)
             .collect();
         numbers.sort_unstable();
         numbers.dedup();
         let tcp = bucket(IpProtocol::TCP);
         let udp = bucket(IpProtocol::UDP);
-        let icmp = bucket(IpProtocol::ICMP);
+        let icmp = bucket(control);
         let others = numbers.iter().map(|&n| (n, bucket(IpProtocol(n)))).collect();
         // Rules for every protocol: build the bucket of one that no rule names.
         let unnamed = (0..=u8::MAX).rev().find(|n| {
-            !numbers.contains(n) && !has_ports(IpProtocol(*n)) && IpProtocol(*n) != IpProtocol::ICMP
+            !numbers.contains(n) && !has_ports(IpProtocol(*n)) && IpProtocol(*n) != control
         });
         let any = bucket(IpProtocol(unnamed.unwrap_or(u8::MAX)));
-        Self { tcp, udp, icmp, others, any }
+        Self { family, tcp, udp, icmp, others, any }
     }
 
     /// The rule set that speaks of a class of packets.
@@ -104,7 +120,7 @@ impl<S> Classifier<S> {
         let bucket = match IpProtocol(class.protocol) {
             IpProtocol::TCP => &self.tcp,
             IpProtocol::UDP => &self.udp,
-            IpProtocol::ICMP => &self.icmp,
+            protocol if protocol == icmp_of(self.family) => &self.icmp,
             IpProtocol(number) => {
                 match self.others.binary_search_by_key(&number, |(number, _)| *number) {
                     Ok(index) => &self.others.get(index)?.1,
@@ -113,7 +129,7 @@ impl<S> Classifier<S> {
             }
         };
         let set = match class.port {
-            Some(port) => *bucket.by_port.at(u32::from(port))?,
+            Some(port) => *bucket.by_port.at(port)?,
             None => bucket.without_port?,
         };
         bucket.sets.get(usize::try_from(set).ok()?)
@@ -124,12 +140,13 @@ impl<S> Bucket<S> {
     fn build(
         traffics: &[Traffic],
         protocol: IpProtocol,
+        family: Family,
         set: &mut impl FnMut(&[usize]) -> S,
     ) -> Self {
-        let rules: Vec<(usize, Range)> = traffics
+        let rules: Vec<(usize, Ports)> = traffics
             .iter()
             .enumerate()
-            .filter_map(|(index, traffic)| Some((index, ports_of(traffic, protocol)?)))
+            .filter_map(|(index, traffic)| Some((index, ports_of(traffic, protocol, family)?)))
             .collect();
         let mut sets = Vec::new();
         let mut interned: HashMap<Vec<usize>, u32> = HashMap::new();

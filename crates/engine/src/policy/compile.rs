@@ -2,30 +2,34 @@
 
 use std::{
     collections::{HashMap as StdHashMap, HashSet},
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
 
 use foldhash::fast::FixedState;
 use gureum_types::{
-    NetworkInterfaceId, PortIndex, SecurityGroupId, SubnetId, VpcId,
-    record::{self, Network, RouteTarget, router_address},
+    EgressOnlyInternetGatewayId, InternetGatewayId, NatGatewayId, NetworkInterfaceId, PortIndex,
+    PrefixListId, Region, SecurityGroupId, ServiceDoor, SubnetId, VpcId, VpcPeeringConnectionId,
+    record::{self, Network, PeeringStatus, PrefixListEntry, RouteTarget},
 };
 use hashbrown::HashMap;
+use ipnet::IpNet;
 
 use super::{
-    Component, ComponentIndex, DhcpConfig, FabricConfig, Interface, Policy, PortInfo, PortKind,
-    PortSlot, Subnet, Vpc,
+    Component, ComponentIndex, DhcpConfig, FabricConfig, Interface, Peering, Policy, PortInfo,
+    PortKind, PortSlot, Role, Subnet, Vpc,
     acl::Acl,
     routes::{self, Way},
     rule_set::{GroupIndex, NumberedRule, RuleSet},
 };
+use crate::{address::Address, state::flow::Timeouts};
 
 /// Compiles the records. It never fails: references to records that are not there become drops
 /// with a name.
 pub fn compile(network: &Network, epoch: u64, fabric: &FabricConfig) -> Policy {
     let mut compiler = Compiler::new(network, epoch, fabric);
     compiler.vpcs();
+    compiler.peerings();
     compiler.subnets();
     compiler.interfaces();
     compiler.route_tables();
@@ -42,7 +46,9 @@ struct Compiler<'a> {
     vpc_places: StdHashMap<&'a VpcId, usize>,
     subnet_places: StdHashMap<&'a SubnetId, usize>,
     interface_places: StdHashMap<&'a NetworkInterfaceId, usize>,
+    peering_places: StdHashMap<&'a VpcPeeringConnectionId, usize>,
     group_numbers: StdHashMap<SecurityGroupId, GroupIndex>,
+    prefix_lists: StdHashMap<&'a PrefixListId, &'a [PrefixListEntry]>,
 }
 
 impl<'a> Compiler<'a> {
@@ -70,6 +76,7 @@ impl<'a> Compiler<'a> {
             vpcs: Vec::new(),
             acls: Vec::new(),
             tables: Vec::new(),
+            peerings: Vec::new(),
             private: HashMap::with_hasher(FixedState::default()),
             public: HashMap::with_hasher(FixedState::default()),
             stations: HashMap::with_hasher(FixedState::default()),
@@ -80,26 +87,62 @@ impl<'a> Compiler<'a> {
             vpc_places: StdHashMap::new(),
             subnet_places: StdHashMap::new(),
             interface_places: StdHashMap::new(),
+            peering_places: StdHashMap::new(),
             group_numbers: StdHashMap::new(),
+            prefix_lists: network
+                .prefix_lists
+                .iter()
+                .map(|list| (&list.id, list.entries.as_slice()))
+                .collect(),
         }
     }
 
     fn vpcs(&mut self) {
         let attached: HashSet<&VpcId> =
             self.network.internet_gateways.iter().filter_map(|g| g.vpc_id.as_ref()).collect();
+        let egress_only: HashSet<&VpcId> =
+            self.network.egress_only_internet_gateways.iter().map(|g| &g.vpc_id).collect();
+        let options: StdHashMap<_, _> =
+            self.network.dhcp_options.iter().map(|options| (&options.id, options)).collect();
         for (_, vpc) in &self.network.vpcs {
             let resolver = u32::from(vpc.cidr_block.network()).wrapping_add(2);
-            let options = vpc
-                .dhcp_options
-                .as_ref()
-                .and_then(|id| self.network.dhcp_options.iter().find(|options| options.id == *id));
+            let options = vpc.dhcp_options.as_ref().and_then(|id| options.get(id));
             self.vpc_places.insert(&vpc.id, self.policy.vpcs.len());
             self.policy.vpcs.push(Vpc {
-                resolver,
+                resolver: Address::v4(resolver),
                 resolver_enabled: vpc.enable_dns_support,
                 has_internet_gateway: attached.contains(&vpc.id),
+                has_egress_only_gateway: egress_only.contains(&vpc.id),
+                edge_table: None,
+                peers: Vec::new(),
                 dhcp: options.map(|o| dhcp_config(o, resolver)).unwrap_or_default(),
             });
+        }
+    }
+
+    /// Only what is active carries packets; all else is as good as gone (RT-12, RT-21).
+    fn peerings(&mut self) {
+        let regions: StdHashMap<&VpcId, &Region> =
+            self.network.vpcs.iter().map(|(region, vpc)| (&vpc.id, region)).collect();
+        for connection in &self.network.vpc_peering_connections {
+            let sides = [&connection.requester.vpc_id, &connection.accepter.vpc_id];
+            let [Some(&one), Some(&two)] = sides.map(|vpc| self.vpc_places.get(vpc)) else {
+                continue;
+            };
+            if connection.status != PeeringStatus::Active {
+                continue;
+            }
+            let [first, second] = sides.map(|vpc| regions.get(vpc));
+            let same_region = first == second;
+            self.peering_places.insert(&connection.id, self.policy.peerings.len());
+            self.policy.peerings.push(Peering { vpcs: [one, two], same_region });
+            if same_region {
+                for (own, other) in [(one, two), (two, one)] {
+                    if let Some(vpc) = self.policy.vpcs.get_mut(own) {
+                        vpc.peers.push(other);
+                    }
+                }
+            }
         }
     }
 
@@ -108,13 +151,12 @@ impl<'a> Compiler<'a> {
             self.network.interfaces.iter().map(|interface| interface.mac).collect();
         for subnet in &self.network.subnets {
             let Some(&vpc) = self.vpc_places.get(&subnet.vpc_id) else { continue };
-            let Some(block) = subnet.cidr_block else { continue };
             self.subnet_places.insert(&subnet.id, self.policy.subnets.len());
             self.policy.subnets.push(Subnet {
                 id: subnet.id.clone(),
-                block: block.trunc(),
+                block: subnet.cidr_block.map(|block| block.trunc()),
+                ipv6_block: subnet.ipv6_block().map(|block| block.trunc()),
                 vpc,
-                router: router_address(block).into(),
                 router_mac: router_mac(&subnet.id, &macs),
                 acl: None,
                 table: None,
@@ -135,6 +177,12 @@ impl<'a> Compiler<'a> {
                     .push((association.private_ip, address.public_ip));
             }
         }
+        let gateways: HashSet<&NetworkInterfaceId> = self
+            .network
+            .nat_gateways
+            .iter()
+            .filter_map(|gateway| gateway.network_interface_id.as_ref())
+            .collect();
         for interface in &self.network.interfaces {
             let port = interface.port;
             let Some(slot) = self.free_slot(port) else { continue };
@@ -143,7 +191,7 @@ impl<'a> Compiler<'a> {
                 mac: interface.mac,
                 kind: PortKind::Interface {
                     id: interface.id.clone(),
-                    address: interface.primary_address(),
+                    address: first_address(interface),
                 },
             });
             let Some(&subnet) = self.subnet_places.get(&interface.subnet_id) else {
@@ -156,7 +204,7 @@ impl<'a> Compiler<'a> {
             let mut numbers: Vec<GroupIndex> =
                 groups.iter().map(|id| number_of(&mut self.group_numbers, id)).collect();
             numbers.sort_unstable();
-            let group_numbers = &mut self.group_numbers;
+            let (group_numbers, prefix_lists) = (&mut self.group_numbers, &self.prefix_lists);
             let (egress, ingress) = rule_sets
                 .entry(groups)
                 .or_insert_with_key(|groups| {
@@ -169,7 +217,11 @@ impl<'a> Compiler<'a> {
                             .copied()
                             .collect();
                         chosen.sort_by_key(|(_, index)| *index);
-                        Arc::new(RuleSet::compile(&chosen, |id| number_of(group_numbers, id)))
+                        Arc::new(RuleSet::compile(
+                            &chosen,
+                            |id| number_of(group_numbers, id),
+                            |id| prefix_lists.get(id).copied().unwrap_or_default(),
+                        ))
                     };
                     (compile(true), compile(false))
                 })
@@ -182,8 +234,17 @@ impl<'a> Compiler<'a> {
                 port,
                 mac: interface.mac,
                 subnet,
+                role: match gateways.contains(&interface.id) {
+                    true => Role::NatGateway,
+                    false => Role::Instance,
+                },
                 addresses: addresses(interface, own),
+                ipv6: interface.ipv6_addresses.iter().copied().map(Address::from).collect(),
                 source_dest_check: interface.source_dest_check,
+                timeouts: match gateways.contains(&interface.id) {
+                    true => Timeouts::NAT_GATEWAY,
+                    false => Timeouts::of(&interface.connection_tracking),
+                },
                 groups: numbers.into(),
                 egress,
                 ingress,
@@ -197,12 +258,20 @@ impl<'a> Compiler<'a> {
         let policy = &mut self.policy;
         let Some(interface) = policy.interfaces.get(place) else { return };
         let Some(subnet) = policy.subnets.get(interface.subnet) else { return };
-        let reachable = policy.vpcs.get(subnet.vpc).is_some_and(|vpc| vpc.has_internet_gateway);
+        let vpc = policy.vpcs.get(subnet.vpc);
+        let reachable = vpc.is_some_and(|vpc| vpc.has_internet_gateway);
+        let answerable = vpc.is_some_and(|vpc| vpc.has_egress_only_gateway);
         policy.stations.entry((interface.subnet, interface.mac)).or_insert(place);
         for &(private, public) in &interface.addresses {
             policy.private.entry((subnet.vpc, private)).or_insert(place);
             if let Some(public) = public.filter(|_| reachable) {
                 policy.public.entry(public).or_insert((place, private));
+            }
+        }
+        for &address in &interface.ipv6 {
+            policy.private.entry((subnet.vpc, address)).or_insert(place);
+            if reachable || answerable {
+                policy.public.entry(address).or_insert((place, address));
             }
         }
     }
@@ -228,48 +297,31 @@ impl<'a> Compiler<'a> {
 
     fn route_tables(&mut self) {
         let network = self.network;
-        let blocks: StdHashMap<&VpcId, Vec<_>> = network
-            .vpcs
-            .iter()
-            .map(|(_, vpc)| {
-                let mut blocks = vec![vpc.cidr_block.trunc()];
-                blocks.extend(vpc.cidr_associations.iter().map(|a| a.cidr_block.trunc()));
-                blocks.dedup();
-                (&vpc.id, blocks)
-            })
-            .collect();
+        let blocks: StdHashMap<&VpcId, Vec<IpNet>> =
+            network.vpcs.iter().map(|(_, vpc)| (&vpc.id, blocks(vpc))).collect();
+        let gateways = Gateways::of(network);
         let mut main: StdHashMap<usize, usize> = StdHashMap::new();
         for table in &network.route_tables {
             let place = self.policy.tables.len();
             let local = blocks.get(&table.vpc_id).map_or(&[][..], Vec::as_slice);
-            let ways = |target: &RouteTarget| match target {
-                RouteTarget::Local => Way::Local,
-                RouteTarget::InternetGateway(id) => {
-                    let attached = network
-                        .internet_gateways
-                        .iter()
-                        .any(|g| g.id == *id && g.vpc_id.as_ref() == Some(&table.vpc_id));
-                    if attached { Way::InternetGateway } else { Way::Blackhole }
-                }
-                RouteTarget::NetworkInterface(id) => {
-                    let vpc = self.vpc_places.get(&table.vpc_id);
-                    let place = self.interface_places.get(id).filter(|&&place| {
-                        let interface = self.policy.interfaces.get(place);
-                        let subnet = interface.and_then(|i| self.policy.subnets.get(i.subnet));
-                        subnet.map(|subnet| &subnet.vpc) == vpc
-                    });
-                    place.map_or(Way::Blackhole, |&place| Way::Interface(place))
-                }
-                RouteTarget::NatGateway(_)
-                | RouteTarget::EgressOnlyInternetGateway(_)
-                | RouteTarget::VpcPeeringConnection(_) => Way::Blackhole,
+            let mut components = std::mem::take(&mut self.policy.components);
+            let way = |target: &RouteTarget, destination: IpNet| {
+                self.way(&gateways, &table.vpc_id, target, destination)
             };
-            let compiled = routes::compile(table, local, &mut self.policy.components, ways);
+            let list = |id: &PrefixListId| self.prefix_lists.get(id).copied().unwrap_or_default();
+            let compiled = routes::compile(table, local, &mut components, list, way);
+            self.policy.components = components;
             self.policy.tables.push(compiled);
             for association in &table.associations {
                 if let Some(id) = &association.subnet_id {
                     if let Some(subnet) = self.subnet_of(id, &table.vpc_id) {
                         subnet.table = Some(place);
+                    }
+                } else if let Some(id) = &association.gateway_id {
+                    let attached = gateways.internet.get(id) == Some(&&table.vpc_id);
+                    let vpc = self.vpc_places.get(&table.vpc_id).filter(|_| attached);
+                    if let Some(vpc) = vpc.and_then(|&vpc| self.policy.vpcs.get_mut(vpc)) {
+                        vpc.edge_table = Some(place);
                     }
                 } else if association.main
                     && let Some(&vpc) = self.vpc_places.get(&table.vpc_id)
@@ -281,6 +333,46 @@ impl<'a> Compiler<'a> {
         for subnet in &mut self.policy.subnets {
             subnet.table = subnet.table.or_else(|| main.get(&subnet.vpc).copied());
         }
+    }
+
+    /// Where a target leads to, from a table of a VPC (RT-12).
+    fn way(
+        &self,
+        gateways: &Gateways<'_>,
+        vpc_id: &VpcId,
+        target: &RouteTarget,
+        destination: IpNet,
+    ) -> Way {
+        let vpc = self.vpc_places.get(vpc_id).copied();
+        let of_vpc = |id: &NetworkInterfaceId, role: Role| {
+            let place = *self.interface_places.get(id)?;
+            let interface = self.policy.interfaces.get(place)?;
+            let subnet = self.policy.subnets.get(interface.subnet)?;
+            (Some(subnet.vpc) == vpc && interface.role == role).then_some(place)
+        };
+        let way = match target {
+            RouteTarget::Local => Some(Way::Local),
+            RouteTarget::InternetGateway(id) => {
+                (gateways.internet.get(id) == Some(&vpc_id)).then_some(Way::InternetGateway)
+            }
+            RouteTarget::NetworkInterface(id) => of_vpc(id, Role::Instance).map(Way::Interface),
+            RouteTarget::NatGateway(id) => {
+                let interface = gateways.nat.get(id);
+                interface.and_then(|id| of_vpc(id, Role::NatGateway)).map(Way::NatGateway)
+            }
+            RouteTarget::EgressOnlyInternetGateway(id) => {
+                (gateways.egress_only.get(id) == Some(&vpc_id) && destination.addr().is_ipv6())
+                    .then_some(Way::EgressOnlyInternetGateway)
+            }
+            RouteTarget::VpcPeeringConnection(id) => {
+                let place = self.peering_places.get(id).copied();
+                let peering = place.and_then(|place| self.policy.peerings.get(place));
+                let ours =
+                    peering.zip(vpc).is_some_and(|(peering, vpc)| peering.vpcs.contains(&vpc));
+                place.filter(|_| ours).map(Way::Peering)
+            }
+        };
+        way.unwrap_or(Way::Blackhole)
     }
 
     fn network_acls(&mut self) {
@@ -337,12 +429,49 @@ fn number_of(
     *numbers.entry(id.clone()).or_insert(next)
 }
 
+/// Gateways by id, with what they belong to.
+struct Gateways<'a> {
+    internet: StdHashMap<&'a InternetGatewayId, &'a VpcId>,
+    egress_only: StdHashMap<&'a EgressOnlyInternetGatewayId, &'a VpcId>,
+    /// NAT gateways that translate, with their interfaces.
+    nat: StdHashMap<&'a NatGatewayId, &'a NetworkInterfaceId>,
+}
+
+impl<'a> Gateways<'a> {
+    fn of(network: &'a Network) -> Self {
+        let internet = network.internet_gateways.iter();
+        let egress_only = network.egress_only_internet_gateways.iter();
+        let nat = network.nat_gateways.iter().filter(|gateway| gateway.state.translates());
+        Self {
+            internet: internet.filter_map(|g| Some((&g.id, g.vpc_id.as_ref()?))).collect(),
+            egress_only: egress_only.map(|g| (&g.id, &g.vpc_id)).collect(),
+            nat: nat.filter_map(|g| Some((&g.id, g.network_interface_id.as_ref()?))).collect(),
+        }
+    }
+}
+
+/// The blocks of a VPC, each of which has a local route (RT-1).
+fn blocks(vpc: &record::Vpc) -> Vec<IpNet> {
+    let mut blocks = vec![IpNet::from(vpc.cidr_block.trunc())];
+    blocks.extend(vpc.cidr_associations.iter().map(|a| IpNet::from(a.cidr_block.trunc())));
+    blocks.extend(vpc.ipv6_cidr_associations.iter().map(|a| IpNet::from(a.cidr_block.trunc())));
+    blocks.dedup();
+    blocks
+}
+
+/// The address that an interface is called by.
+fn first_address(interface: &record::NetworkInterface) -> IpAddr {
+    let ipv4 = interface.private_addresses.first().copied().map(IpAddr::from);
+    let ipv6 = interface.ipv6_addresses.first().copied().map(IpAddr::from);
+    ipv4.or(ipv6).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
 /// Private addresses with their public ones; an Elastic IP address displaces the automatic one
 /// (PUB-3).
 fn addresses(
     interface: &record::NetworkInterface,
     elastic: &[(Ipv4Addr, Ipv4Addr)],
-) -> Vec<(u32, Option<u32>)> {
+) -> Vec<(Address, Option<Address>)> {
     interface
         .private_addresses
         .iter()
@@ -350,7 +479,7 @@ fn addresses(
         .map(|(index, private)| {
             let elastic = elastic.iter().find(|(own, _)| own == private).map(|(_, public)| *public);
             let automatic = interface.auto_public_ip.filter(|_| index == 0);
-            ((*private).into(), elastic.or(automatic).map(u32::from))
+            ((*private).into(), elastic.or(automatic).map(Address::from))
         })
         .collect()
 }
@@ -371,25 +500,33 @@ fn router_mac(subnet: &SubnetId, taken: &HashSet<[u8; 6]>) -> [u8; 6] {
     }
 }
 
-/// What a set of DHCP options says (DHCP-3). Values that cannot be told by IPv4's DHCP are left
-/// out.
+/// What a set of DHCP options says (DHCP-3), each family's DHCP what it can tell.
 fn dhcp_config(options: &record::DhcpOptions, resolver: u32) -> DhcpConfig {
     let mut config = DhcpConfig::default();
     for (key, values) in &options.configurations {
-        let addresses = || values.iter().filter_map(|v| v.parse::<Ipv4Addr>().ok()).map(u32::from);
+        let ipv4 = || values.iter().filter_map(|v| v.parse::<Ipv4Addr>().ok()).map(u32::from);
+        let ipv6 = || values.iter().filter_map(|v| v.parse::<Ipv6Addr>().ok()).map(u128::from);
         match key.as_str() {
             "domain-name" => config.domain_name = values.first().cloned(),
             "domain-name-servers" => {
-                config.dns = values
-                    .iter()
-                    .filter_map(|value| match value.as_str() {
-                        "AmazonProvidedDNS" => Some(resolver),
-                        address => address.parse::<Ipv4Addr>().ok().map(u32::from),
-                    })
-                    .collect();
+                let door = ServiceDoor::ResolverLinkLocal.ipv6_known_address().map(u128::from);
+                for value in values {
+                    match value.parse::<IpAddr>() {
+                        Ok(IpAddr::V4(address)) => config.dns.push(address.into()),
+                        Ok(IpAddr::V6(address)) => config.dns_ipv6.push(address.into()),
+                        Err(_) if value == "AmazonProvidedDNS" => {
+                            config.dns.push(resolver);
+                            config.dns_ipv6.extend(door);
+                        }
+                        Err(_) => {}
+                    }
+                }
             }
-            "ntp-servers" => config.ntp = addresses().collect(),
-            "netbios-name-servers" => config.netbios = addresses().collect(),
+            "ntp-servers" => {
+                config.ntp = ipv4().collect();
+                config.ntp_ipv6 = ipv6().collect();
+            }
+            "netbios-name-servers" => config.netbios = ipv4().collect(),
             "netbios-node-type" => {
                 config.netbios_node_type = values.first().and_then(|value| value.parse().ok());
             }

@@ -7,19 +7,29 @@ pub(crate) mod range_map;
 pub(crate) mod routes;
 pub(crate) mod rule_set;
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use foldhash::fast::FixedState;
 use gureum_types::{
-    NetworkAclId, NetworkInterfaceId, PortIndex, RouteTableId, SecurityGroupId,
-    SecurityGroupRuleId, SubnetId, record::RouteTarget,
+    NetworkAclId, NetworkInterfaceId, PortIndex, PrefixListId, RouteTableId, SecurityGroupId,
+    SecurityGroupRuleId, SubnetId,
+    record::{RouteTarget, router_address},
 };
 use hashbrown::HashMap;
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 pub use self::compile::compile;
-use self::{acl::Acl, range_map::RangeMap, routes::Route, rule_set::GroupIndex, rule_set::RuleSet};
+use self::{
+    acl::Acl,
+    range_map::RangeMap,
+    routes::Route,
+    rule_set::{GroupIndex, RuleSet},
+};
+use crate::{
+    address::{Address, Family},
+    state::flow::Timeouts,
+};
 
 /// What the engine must know of the fabric besides the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +40,8 @@ pub struct FabricConfig {
     pub services_mac: [u8; 6],
     /// Where public addresses of VPCs come from: nobody of the internet has one of these.
     pub public_pool: Ipv4Net,
+    /// Where IPv6 blocks of VPCs come from, likewise.
+    pub ipv6_pool: Ipv6Net,
 }
 
 /// The MAC address of the engine's router towards the internet and the services. Locally
@@ -55,7 +67,7 @@ pub enum Component {
     NetworkAclEntry {
         /// The list.
         acl: NetworkAclId,
-        /// Its number; 32767 is the closing `*` (NACL-3).
+        /// Its number; 32767 and 32768 are the closing `*` of IPv4 and IPv6 (NACL-3).
         number: u16,
         /// Egress entry or ingress entry.
         egress: bool,
@@ -65,7 +77,9 @@ pub enum Component {
         /// The table.
         table: RouteTableId,
         /// Where to.
-        destination: Ipv4Net,
+        destination: IpNet,
+        /// The prefix list that the destination is an entry of.
+        prefix_list: Option<PrefixListId>,
         /// By which way.
         target: RouteTarget,
     },
@@ -78,8 +92,8 @@ pub enum PortKind {
     Interface {
         /// Its id.
         id: NetworkInterfaceId,
-        /// Its primary private address.
-        address: Ipv4Addr,
+        /// Its first address.
+        address: IpAddr,
     },
     /// The simulated internet.
     Internet,
@@ -105,26 +119,51 @@ pub(crate) struct Interface {
     pub(crate) mac: [u8; 6],
     /// Place in [`Policy::subnets`].
     pub(crate) subnet: usize,
-    /// Private addresses with the public one that each has, the primary one first.
-    pub(crate) addresses: Vec<(u32, Option<u32>)>,
+    /// What it is the interface of.
+    pub(crate) role: Role,
+    /// Private IPv4 addresses with the public one that each has, the primary one first.
+    pub(crate) addresses: Vec<(Address, Option<Address>)>,
+    /// IPv6 addresses.
+    pub(crate) ipv6: Vec<Address>,
     pub(crate) source_dest_check: bool,
+    pub(crate) timeouts: Timeouts,
     /// Its groups, sorted.
     pub(crate) groups: Arc<[GroupIndex]>,
     pub(crate) egress: Arc<RuleSet>,
     pub(crate) ingress: Arc<RuleSet>,
 }
 
+/// What an interface belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A guest, with security groups.
+    Instance,
+    /// A NAT gateway, which has none (NAT-14).
+    NatGateway,
+}
+
 impl Interface {
-    pub(crate) fn has(&self, address: u32) -> bool {
+    pub(crate) fn has(&self, address: Address) -> bool {
         self.addresses.iter().any(|(private, _)| *private == address)
+            || self.ipv6.contains(&address)
     }
 
-    pub(crate) fn public_of(&self, private: u32) -> Option<u32> {
+    pub(crate) fn public_of(&self, private: Address) -> Option<Address> {
         self.addresses.iter().find(|(own, _)| *own == private)?.1
     }
 
-    pub(crate) fn primary(&self) -> u32 {
-        self.addresses.first().map_or(0, |(private, _)| *private)
+    /// Its first address: IPv4 where it has any.
+    pub(crate) fn primary(&self) -> Option<Address> {
+        let first = self.addresses.first().map(|(private, _)| *private);
+        first.or_else(|| self.ipv6.first().copied())
+    }
+
+    /// Its first address of a family.
+    pub(crate) fn primary_of(&self, family: Family) -> Option<Address> {
+        match family {
+            Family::V4 => self.addresses.first().map(|(private, _)| *private),
+            Family::V6 => self.ipv6.first().copied(),
+        }
     }
 }
 
@@ -132,10 +171,10 @@ impl Interface {
 #[derive(Clone, Debug)]
 pub(crate) struct Subnet {
     pub(crate) id: SubnetId,
-    pub(crate) block: Ipv4Net,
+    pub(crate) block: Option<Ipv4Net>,
+    pub(crate) ipv6_block: Option<Ipv6Net>,
     /// Place in [`Policy::vpcs`].
     pub(crate) vpc: usize,
-    pub(crate) router: u32,
     pub(crate) router_mac: [u8; 6],
     /// Place in [`Policy::acls`].
     pub(crate) acl: Option<usize>,
@@ -144,19 +183,71 @@ pub(crate) struct Subnet {
 }
 
 impl Subnet {
-    pub(crate) fn contains(&self, address: u32) -> bool {
-        self.block.contains(&Ipv4Addr::from(address))
+    pub(crate) fn contains(&self, address: Address) -> bool {
+        match address.ip() {
+            IpAddr::V4(address) => self.block.is_some_and(|block| block.contains(&address)),
+            IpAddr::V6(address) => self.ipv6_block.is_some_and(|block| block.contains(&address)),
+        }
     }
+
+    /// The router's IPv4 address (SUB-2).
+    pub(crate) fn router(&self) -> Option<Address> {
+        self.block.map(|block| router_address(block).into())
+    }
+
+    /// The router's link-local IPv6 address (SUB-5).
+    pub(crate) fn router_ipv6(&self) -> Address {
+        link_local(self.router_mac)
+    }
+
+    /// Whether an address is the router's own.
+    pub(crate) fn is_router(&self, address: Address) -> bool {
+        Some(address) == self.router()
+            || address == self.router_ipv6()
+            || address == ROUTER_LINK_LOCAL
+    }
+}
+
+/// `fe80:ec2::1`, by which every subnet's router answers too (SUB-5).
+pub(crate) const ROUTER_LINK_LOCAL: Address =
+    Address::v6(0xfe80_0ec2_0000_0000_0000_0000_0000_0001);
+
+/// The link-local address that is made of a MAC address (RFC 4291, appendix A).
+pub(crate) fn link_local([a, b, c, d, e, f]: [u8; 6]) -> Address {
+    let interface = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+    Address::v6(0xfe80 << 112 | u128::from(interface))
 }
 
 /// A VPC.
 #[derive(Clone, Debug)]
 pub(crate) struct Vpc {
     /// The base of the primary block plus two (DNS-1).
-    pub(crate) resolver: u32,
+    pub(crate) resolver: Address,
     pub(crate) resolver_enabled: bool,
     pub(crate) has_internet_gateway: bool,
+    pub(crate) has_egress_only_gateway: bool,
+    /// The table that routes what arrives at the internet gateway (RT-18): a place in
+    /// [`Policy::tables`].
+    pub(crate) edge_table: Option<usize>,
+    /// VPCs whose groups its rules may refer to: active peering in the same region (SG-31).
+    pub(crate) peers: Vec<usize>,
     pub(crate) dhcp: DhcpConfig,
+}
+
+/// An active peering connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peering {
+    /// Places in [`Policy::vpcs`].
+    pub(crate) vpcs: [usize; 2],
+    pub(crate) same_region: bool,
+}
+
+impl Peering {
+    /// The other side, as seen from a VPC.
+    pub(crate) fn other(&self, vpc: usize) -> usize {
+        let [one, two] = self.vpcs;
+        if one == vpc { two } else { one }
+    }
 }
 
 /// What DHCP tells besides the address (DHCP-1 to DHCP-5).
@@ -167,6 +258,9 @@ pub(crate) struct DhcpConfig {
     pub(crate) ntp: Vec<u32>,
     pub(crate) netbios: Vec<u32>,
     pub(crate) netbios_node_type: Option<u8>,
+    /// What DHCPv6 tells of the same.
+    pub(crate) dns_ipv6: Vec<u128>,
+    pub(crate) ntp_ipv6: Vec<u128>,
 }
 
 /// What a port index stands for.
@@ -191,11 +285,12 @@ pub struct Policy {
     subnets: Vec<Subnet>,
     vpcs: Vec<Vpc>,
     acls: Vec<Acl>,
-    tables: Vec<RangeMap<Route>>,
+    tables: Vec<RangeMap<u128, Route>>,
+    peerings: Vec<Peering>,
     /// (VPC, private address) to the place in `interfaces`.
-    private: HashMap<(usize, u32), usize, FixedState>,
-    /// Public address to the place in `interfaces` and the private address.
-    public: HashMap<u32, (usize, u32), FixedState>,
+    private: HashMap<(usize, Address), usize, FixedState>,
+    /// Public address to the place in `interfaces` and the private address: the same for IPv6.
+    public: HashMap<Address, (usize, Address), FixedState>,
     /// (subnet, MAC address) to the place in `interfaces`.
     stations: HashMap<(usize, [u8; 6]), usize, FixedState>,
 }
@@ -251,6 +346,11 @@ impl Policy {
         }
     }
 
+    /// All interfaces in use.
+    pub(crate) fn interfaces(&self) -> impl Iterator<Item = &Interface> {
+        self.interfaces.iter()
+    }
+
     pub(crate) fn interface_at(&self, place: usize) -> Option<&Interface> {
         self.interfaces.get(place)
     }
@@ -267,17 +367,36 @@ impl Policy {
         self.acls.get(subnet.acl?)
     }
 
-    pub(crate) fn table(&self, subnet: &Subnet) -> Option<&RangeMap<Route>> {
+    pub(crate) fn table(&self, subnet: &Subnet) -> Option<&RangeMap<u128, Route>> {
         self.tables.get(subnet.table?)
     }
 
+    /// The table that routes what arrives at the internet gateway of a VPC (RT-18).
+    pub(crate) fn edge_table(&self, vpc: &Vpc) -> Option<&RangeMap<u128, Route>> {
+        self.tables.get(vpc.edge_table?)
+    }
+
+    pub(crate) fn peering(&self, place: usize) -> Option<&Peering> {
+        self.peerings.get(place)
+    }
+
+    /// The interface that a rule's reference to a group may mean by an address: of the VPC, or of
+    /// one that it is peered with (SG-30, SG-31).
+    pub(crate) fn by_private_or_peer(&self, vpc: usize, address: Address) -> Option<&Interface> {
+        self.by_private(vpc, address).or_else(|| {
+            let peers = &self.vpcs.get(vpc)?.peers;
+            peers.iter().find_map(|peer| self.by_private(*peer, address))
+        })
+    }
+
     /// The interface of a VPC that has a private address.
-    pub(crate) fn by_private(&self, vpc: usize, address: u32) -> Option<&Interface> {
+    pub(crate) fn by_private(&self, vpc: usize, address: Address) -> Option<&Interface> {
         self.interfaces.get(*self.private.get(&(vpc, address))?)
     }
 
-    /// The interface that has a public address, with the private one behind it (IGW-2).
-    pub(crate) fn by_public(&self, address: u32) -> Option<(&Interface, u32)> {
+    /// The interface that has a public address, with the private one behind it (IGW-2); in IPv6
+    /// they are the same (IGW-4).
+    pub(crate) fn by_public(&self, address: Address) -> Option<(&Interface, Address)> {
         let (place, private) = self.public.get(&address)?;
         Some((self.interfaces.get(*place)?, *private))
     }
@@ -288,7 +407,12 @@ impl Policy {
     }
 }
 
-/// The addresses of a block, first and last.
-pub(crate) fn network_range(block: Ipv4Net) -> (u32, u32) {
-    (block.network().into(), block.broadcast().into())
+impl FabricConfig {
+    /// Whether an address is one that only VPCs have.
+    pub(crate) fn is_of_pool(&self, address: Address) -> bool {
+        match address.ip() {
+            IpAddr::V4(address) => self.public_pool.contains(&address),
+            IpAddr::V6(address) => self.ipv6_pool.contains(&address),
+        }
+    }
 }

@@ -1,19 +1,31 @@
 //! A route table: the longest prefix wins (RT-2), and a route to nowhere still wins (RT-12).
 
-use gureum_types::record::{RouteDestination, RouteTable, RouteTarget};
-use ipnet::Ipv4Net;
+use std::cmp::Reverse;
 
-use super::{Component, ComponentIndex, network_range, range_map::RangeMap};
+use gureum_types::{
+    PrefixListId,
+    record::{PrefixListEntry, RouteDestination, RouteTable, RouteTarget},
+};
+use ipnet::IpNet;
 
-/// Where a route leads to.
+use super::{Component, ComponentIndex, range_map::RangeMap};
+use crate::address::ranges;
+
+/// Where a route leads to. Places are those of the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     /// To an interface of the VPC.
     Local,
     /// To the internet gateway of the VPC.
     InternetGateway,
-    /// To this interface, by its place in the policy.
+    /// To this interface of an instance.
     Interface(usize),
+    /// To the NAT gateway with this interface.
+    NatGateway(usize),
+    /// To the egress-only internet gateway of the VPC.
+    EgressOnlyInternetGateway,
+    /// Through this peering connection.
+    Peering(usize),
     /// To something that is gone.
     Blackhole,
 }
@@ -25,36 +37,62 @@ pub(crate) struct Route {
     pub(crate) way: Way,
 }
 
-/// Compiles a table. `local` are the blocks of its VPC (RT-1); `way` tells where a target leads.
-pub(crate) fn compile(
+/// Which of routes with the same prefix counts (RT-16). A made route to exactly a block of the VPC
+/// is the local route with another target (RT-14), so those come before the local ones.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Priority {
+    Made,
+    Local,
+    PrefixList,
+}
+
+/// Compiles a table. `local` are the blocks of its VPC (RT-1), `list` gives the entries of a prefix
+/// list (none where there is no such list), `way` tells where a target leads to for a family.
+pub(crate) fn compile<'a>(
     table: &RouteTable,
-    local: &[Ipv4Net],
+    local: &[IpNet],
     components: &mut Vec<Component>,
-    mut way: impl FnMut(&RouteTarget) -> Way,
-) -> RangeMap<Route> {
-    let mut routes: Vec<(Ipv4Net, Route)> = Vec::new();
-    let mut add = |destination: Ipv4Net, target: &RouteTarget, way: Way| {
+    list: impl Fn(&PrefixListId) -> &'a [PrefixListEntry],
+    way: impl Fn(&RouteTarget, IpNet) -> Way,
+) -> RangeMap<u128, Route> {
+    let mut routes: Vec<(IpNet, Priority, Route)> = Vec::new();
+    let mut add = |destination: IpNet,
+                   priority: Priority,
+                   prefix_list: Option<&PrefixListId>,
+                   target: &RouteTarget| {
         let component = ComponentIndex(u32::try_from(components.len()).unwrap_or(u32::MAX));
         components.push(Component::Route {
             table: table.id.clone(),
             destination,
+            prefix_list: prefix_list.cloned(),
             target: target.clone(),
         });
-        routes.push((destination, Route { component, way }));
+        let way = way(target, destination);
+        routes.push((destination, priority, Route { component, way }));
     };
     for route in &table.routes {
-        // IPv6 destinations never match IPv4 (PIPE-11); prefix lists have no records yet.
-        if let RouteDestination::Ipv4(destination) = route.destination {
-            add(destination, &route.target, way(&route.target));
+        match &route.destination {
+            RouteDestination::Ipv4(block) => {
+                add((*block).into(), Priority::Made, None, &route.target);
+            }
+            RouteDestination::Ipv6(block) => {
+                add((*block).into(), Priority::Made, None, &route.target);
+            }
+            RouteDestination::PrefixList(id) => {
+                for entry in list(id) {
+                    add(entry.cidr, Priority::PrefixList, Some(id), &route.target);
+                }
+            }
         }
     }
-    // A made route to exactly a block of the VPC is the local route with another target (RT-14),
-    // so the local ones come after the made ones.
     for block in local {
-        add(*block, &RouteTarget::Local, Way::Local);
+        add(*block, Priority::Local, None, &RouteTarget::Local);
     }
-    routes.sort_by_key(|(destination, _)| std::cmp::Reverse(destination.prefix_len()));
-    let items: Vec<_> =
-        routes.iter().map(|(destination, route)| (network_range(*destination), *route)).collect();
+    // Stable: of two prefix lists with the same block, the one that the table names first (RT-16).
+    routes.sort_by_key(|(destination, priority, _)| (Reverse(destination.prefix_len()), *priority));
+    let items: Vec<_> = routes
+        .iter()
+        .flat_map(|(destination, _, route)| ranges(*destination).map(|range| (range, *route)))
+        .collect();
     RangeMap::first_wins(&items)
 }

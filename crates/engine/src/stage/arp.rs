@@ -1,10 +1,11 @@
 //! ARP: answered by the platform, never by peers (L2-1, L2-2).
 
-use gureum_types::{PortIndex, ServiceDoor};
+use gureum_types::PortIndex;
 
-use super::platform_service::{METADATA, RESOLVER, TIME, known_address};
+use super::platform_service::{METADATA, RESOLVER, TIME};
 use crate::{
     Direction, DropReason, Offload, Outcome, Output, Policy, Stage, State, Step, Trace, Verdict,
+    address::Address,
     policy::{FABRIC_ROUTER_MAC, Interface, PortSlot, Subnet},
     wire::{
         self, ETHERNET_LEN,
@@ -25,7 +26,7 @@ pub(crate) fn arp(
     if trace.enabled() {
         let (outcome, text) = match &outcome {
             Ok((request, _)) => {
-                (Outcome::Reply, format!("{} is known here", super::show(request.target)))
+                (Outcome::Reply, format!("{} is known here", Address::v4(request.target)))
             }
             Err(reason) => (Outcome::Drop(*reason), reason.name().to_owned()),
         };
@@ -84,22 +85,21 @@ fn answer_interface(
     if wire::source_mac(frame) != Some(interface.mac) || request.sender_mac != interface.mac {
         return Err(DropReason::ArpSenderSpoofed);
     }
-    if request.sender == request.target || interface.has(request.target) {
+    let (sender, target) = (Address::v4(request.sender), Address::v4(request.target));
+    if request.sender == request.target || interface.has(target) {
         return Err(DropReason::ArpGratuitous);
     }
-    if request.sender != 0 && !interface.has(request.sender) && interface.source_dest_check {
+    if request.sender != 0 && !interface.has(sender) && interface.source_dest_check {
         return Err(DropReason::ArpSenderSpoofed);
     }
-    if request.target == subnet.router
-        || [METADATA, RESOLVER, TIME].contains(&request.target)
-        || policy
-            .vpc(subnet)
-            .is_some_and(|vpc| request.target == known_address(ServiceDoor::ResolverVpc, vpc))
+    if Some(target) == subnet.router()
+        || [METADATA, RESOLVER, TIME].contains(&target)
+        || policy.vpc(subnet).is_some_and(|vpc| target == vpc.resolver)
     {
         return Ok(subnet.router_mac);
     }
     policy
-        .by_private(subnet.vpc, request.target)
+        .by_private(subnet.vpc, target)
         .filter(|other| other.subnet == interface.subnet)
         .map(|other| other.mac)
         .ok_or(DropReason::ArpUnusedAddress)

@@ -1,7 +1,7 @@
 //! The destination half of the source/destination check (SDC-1), after the security groups
 //! (PIPE-2).
 
-use super::{Place, Stop, Walk, show};
+use super::{Place, Stop, Walk};
 use crate::{Direction, DropReason, Outcome, Output, Stage, Trace};
 
 impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
@@ -14,12 +14,12 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
         if !place.interface.source_dest_check {
             self.step(Stage::DestinationCheck, at, Outcome::Pass, |_| {
                 let text = "is not an address of the interface, whose check is off";
-                (None, format!("{} {text}", show(destination)))
+                (None, format!("{destination} {text}"))
             });
             return Ok(());
         }
         Err(self.dropped(Stage::DestinationCheck, at, DropReason::DestinationCheck, |_| {
-            format!("{} is not an address of the interface", show(destination))
+            format!("{destination} is not an address of the interface")
         }))
     }
 }

@@ -1,16 +1,37 @@
 //! DHCP: the subnet's router answers by itself (L2-5, DHCP-*). Nothing filters it (SG-35).
 
 use gureum_types::IpProtocol;
+use ipnet::Ipv4Net;
 
-use super::{Place, Stop, Walk, path_mtu::VPC_MTU, show};
+use super::{Place, Stop, Walk, path_mtu::VPC_MTU};
 use crate::{
     Direction, DropReason, Outcome, Output, Stage, Trace,
+    address::Address,
     policy::Vpc,
     wire::dhcp::{Answer, CLIENT_PORT, Message, SERVER_PORT, Server, answer_to, kind, option},
 };
 
 /// Seconds of a lease (L2-5).
 const LEASE_SECONDS: u32 = 3600;
+
+/// What there is to lease to an interface.
+struct Lease {
+    address: u32,
+    router: u32,
+    block: Ipv4Net,
+}
+
+impl Lease {
+    /// Nothing, where the subnet has IPv6 only.
+    fn of(place: Place<'_>) -> Option<Self> {
+        let (address, _) = place.interface.addresses.first()?;
+        Some(Self {
+            address: address.as_v4()?,
+            router: place.subnet.router()?.as_v4()?,
+            block: place.subnet.block?,
+        })
+    }
+}
 
 /// What to say to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,31 +46,33 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
     /// Answers a DHCP message, if the packet is one.
     pub(super) fn dhcp(&mut self, place: Place<'_>) -> Result<(), Stop> {
         let tuple = self.headers.tuple;
+        let Some(lease) = Lease::of(place) else { return Ok(()) };
         if tuple.protocol != IpProtocol::UDP.0
             || tuple.source_port != CLIENT_PORT
             || tuple.destination_port != SERVER_PORT
-            || ![u32::MAX, place.subnet.router].contains(&tuple.destination)
+            || ![Address::v4(u32::MAX), Address::v4(lease.router)].contains(&tuple.destination)
         {
             return Ok(());
         }
         let port = place.interface.port;
         let at = (port, Direction::Egress);
         let message = Message::parse(self.packet.frame, &self.headers);
-        let answering = message.as_ref().and_then(|message| decide(message, place, tuple.source));
+        let answering =
+            message.as_ref().and_then(|message| decide(message, place, &lease, tuple.source));
         let (Some(message), Some(answering)) = (message, answering) else {
             return Err(self.dropped(Stage::Dhcp, at, DropReason::DhcpIgnored, |_| {
                 "not a message to answer".to_owned()
             }));
         };
         let vpc = self.policy.vpc(place.subnet).ok_or(DropReason::BrokenInterface)?;
-        let frame = build(&message, answering, place, vpc);
+        let frame = build(&message, answering, place, &lease, vpc);
         self.step(Stage::Dhcp, at, Outcome::Reply, |_| {
             let what = match answering {
                 Answering::Offer => "offered",
                 Answering::Acknowledge | Answering::Inform => "confirmed",
                 Answering::Refuse => "the address; another one was refused",
             };
-            (None, format!("{} {what}", show(place.interface.primary())))
+            (None, format!("{} {what}", Address::v4(lease.address)))
         });
         self.send(port, &frame);
         if answering == Answering::Acknowledge {
@@ -60,8 +83,12 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
 }
 
 /// What a message deserves; `None` is no answer.
-fn decide(message: &Message, place: Place<'_>, source: u32) -> Option<Answering> {
-    let own = place.interface.primary();
+fn decide(
+    message: &Message,
+    place: Place<'_>,
+    lease: &Lease,
+    source: Address,
+) -> Option<Answering> {
     let hardware = message.hardware.first_chunk::<6>();
     if hardware != Some(&place.interface.mac) || message.relay != 0 {
         return None;
@@ -70,22 +97,27 @@ fn decide(message: &Message, place: Place<'_>, source: u32) -> Option<Answering>
         kind::DISCOVER => Some(Answering::Offer),
         kind::REQUEST => {
             // Another server was chosen; there is none, but a guest may think so.
-            if message.server_id.is_some_and(|id| id != place.subnet.router) {
+            if message.server_id.is_some_and(|id| id != lease.router) {
                 return None;
             }
             // Selecting and rebooting clients name the address, renewing ones have it.
             let wanted = message.requested_address.unwrap_or(message.client_address);
-            Some(if wanted == own { Answering::Acknowledge } else { Answering::Refuse })
+            Some(if wanted == lease.address { Answering::Acknowledge } else { Answering::Refuse })
         }
         kind::INFORM if place.interface.has(source) => Some(Answering::Inform),
         _ => None,
     }
 }
 
-fn build(message: &Message, answering: Answering, place: Place<'_>, vpc: &Vpc) -> Vec<u8> {
-    let own = place.interface.primary();
-    let subnet = place.subnet;
-    let server = Server { mac: subnet.router_mac, address: subnet.router };
+fn build(
+    message: &Message,
+    answering: Answering,
+    place: Place<'_>,
+    lease: &Lease,
+    vpc: &Vpc,
+) -> Vec<u8> {
+    let own = lease.address;
+    let server = Server { mac: place.subnet.router_mac, address: lease.router };
     let (kind, your_address) = match answering {
         Answering::Offer => (kind::OFFER, own),
         Answering::Acknowledge => (kind::ACK, own),
@@ -100,9 +132,9 @@ fn build(message: &Message, answering: Answering, place: Place<'_>, vpc: &Vpc) -
     if answering != Answering::Inform {
         answer.option(option::LEASE_TIME, &LEASE_SECONDS.to_be_bytes());
     }
-    answer.option(option::SUBNET_MASK, &subnet.block.netmask().octets());
-    answer.option(option::BROADCAST, &subnet.block.broadcast().octets());
-    answer.addresses(option::ROUTER, &[subnet.router]);
+    answer.option(option::SUBNET_MASK, &lease.block.netmask().octets());
+    answer.option(option::BROADCAST, &lease.block.broadcast().octets());
+    answer.addresses(option::ROUTER, &[lease.router]);
     answer.addresses(option::DNS, &vpc.dhcp.dns);
     if let Some(name) = &vpc.dhcp.domain_name {
         answer.option(option::DOMAIN_NAME, name.as_bytes());

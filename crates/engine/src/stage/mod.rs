@@ -4,10 +4,15 @@ mod arp;
 mod deliver;
 mod destination_check;
 mod dhcp;
+mod dhcpv6;
+mod egress_only_gateway;
 mod internet_gateway;
 mod l2;
+mod nat_gateway;
+mod neighbor;
 mod network_acl;
 mod path_mtu;
+mod peering;
 mod platform_service;
 mod route;
 mod security_group;
@@ -18,13 +23,24 @@ use gureum_types::PortIndex;
 use crate::{
     ComponentIndex, Direction, DropReason, Outcome, Output, Packet, Policy, Stage, State, Step,
     Trace,
-    policy::{Interface, PortSlot, Subnet, classifier::Class, routes::Way},
-    state::{Credit, cache::FlowUse},
-    wire::ipv4::Headers,
+    address::Family,
+    policy::{Interface, PortSlot, Role, Subnet, classifier::Class, routes::Way},
+    state::{Credit, cache::Uses},
+    wire::ip::Headers,
 };
 
 pub(crate) use self::arp::arp;
 use self::l2::Hop;
+
+/// Whether a packet that an internet gateway lets in answers one that its VPC sent out through an
+/// egress-only gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arriving {
+    /// It came by itself.
+    Inward,
+    /// It is an answer.
+    Answer,
+}
 
 /// Why a packet goes no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +70,10 @@ pub(crate) struct Walk<'a, 'p, O, T> {
     pub(crate) from: PortIndex,
     /// The largest packet that the way carries.
     pub(crate) mtu: u32,
-    /// Its flows at the sender and at the receiver.
-    pub(crate) uses: [Option<FlowUse>; 2],
+    /// The flows that it belongs to.
+    pub(crate) uses: Uses,
+    /// The routers that it passed and that count (NAT-18).
+    pub(crate) hops: u8,
     /// Whether packets just like this one need not be looked at anew.
     pub(crate) cacheable: bool,
 }
@@ -67,8 +85,8 @@ pub(crate) enum Origin {
     Neighbour,
     /// From a subnet, by its place in the policy, through its router.
     Subnet(usize),
-    /// Through an internet gateway.
-    Internet,
+    /// From outside of the VPC: through an internet gateway or a peering connection.
+    Outside,
 }
 
 /// An interface with its subnet: where a stage happens.
@@ -83,7 +101,13 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     pub(crate) fn interface_egress(&mut self) -> Result<PortIndex, Stop> {
         let place = self.place(self.from)?;
         self.source_mac(place)?;
-        self.dhcp(place)?;
+        match self.headers.tuple.family() {
+            Family::V4 => self.dhcp(place)?,
+            Family::V6 => {
+                self.neighbor_discovery(place)?;
+                self.dhcpv6(place)?;
+            }
+        }
         self.unicast(place)?;
         if let Some(port) = self.platform_service(place)? {
             return Ok(port);
@@ -96,57 +120,97 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
                 self.switched_mtu(place)?;
                 self.arrive(to, Origin::Neighbour)
             }
-            Hop::Router => {
-                self.leave_subnet(place)?;
-                self.credit(place, Direction::Egress, true);
-                let route = self.route(place)?;
-                match route.way {
-                    Way::Local => {
-                        self.routed_mtu(place, path_mtu::VPC_MTU)?;
-                        let to = self.local(place)?;
-                        self.arrive(to, Origin::Subnet(place.interface.subnet))
-                    }
-                    Way::Interface(to) => {
-                        self.routed_mtu(place, path_mtu::VPC_MTU)?;
-                        let to = self.place_at(to)?;
-                        self.arrive(to, Origin::Subnet(place.interface.subnet))
-                    }
-                    Way::InternetGateway => {
-                        self.routed_mtu(place, path_mtu::INTERNET_MTU)?;
-                        match self.translate_outward(place)? {
-                            Some(to) => self.arrive(to, Origin::Internet),
-                            None => self.deliver_to_internet(),
-                        }
-                    }
-                    Way::Blackhole => Err(self.blackhole(place, route)),
+            Hop::Router => self.onward(place),
+        }
+    }
+
+    /// From the router of a subnet on: out of the subnet, by its route table (PIPE-6).
+    fn onward(&mut self, place: Place<'a>) -> Result<PortIndex, Stop> {
+        self.leave_subnet(place)?;
+        self.credit(place, Direction::Egress, true);
+        let route = self.route(place)?;
+        self.routed_mtu(place, self.mtu_of(route.way, place))?;
+        let origin = Origin::Subnet(place.interface.subnet);
+        match route.way {
+            Way::Local => {
+                let to = self.local(place)?;
+                self.arrive(to, origin)
+            }
+            Way::Interface(to) => {
+                let to = self.place_at(to)?;
+                self.arrive(to, origin)
+            }
+            Way::NatGateway(to) => {
+                let to = self.place_at(to)?;
+                self.enter_from(to, origin)?;
+                self.translate_to_gateway(place, to)?;
+                self.onward(to)
+            }
+            Way::InternetGateway | Way::EgressOnlyInternetGateway => {
+                let outward = match self.headers.tuple.family() {
+                    Family::V4 => self.translate_outward(place)?,
+                    Family::V6 => self.outward_ipv6(place, route.way)?,
+                };
+                match outward {
+                    Some((to, arriving)) => self.arrive_by_gateway(to, arriving),
+                    None => self.deliver_to_internet(),
                 }
             }
+            Way::Peering(peering) => {
+                let to = self.peer(place, peering)?;
+                self.arrive(to, Origin::Outside)
+            }
+            Way::Blackhole => Err(self.blackhole(place, route)),
         }
     }
 
     /// The way of a packet from the simulated internet.
     pub(crate) fn internet_ingress(&mut self) -> Result<PortIndex, Stop> {
+        self.fabric_neighbor()?;
         self.check_fabric_mac()?;
-        let to = self.translate_inward()?;
-        self.arrive(to, Origin::Internet)
+        let (to, arriving) = self.translate_inward()?;
+        self.arrive_by_gateway(to, arriving)
     }
 
     /// The way of a packet from the services.
     pub(crate) fn services_ingress(&mut self) -> Result<PortIndex, Stop> {
+        self.fabric_neighbor()?;
         self.check_fabric_mac()?;
         self.return_to_caller()
     }
 
-    /// Into an interface (PIPE-2).
+    /// From an internet gateway into its VPC, by the gateway's own route table where it has one
+    /// (PIPE-2, RT-18).
+    fn arrive_by_gateway(&mut self, to: Place<'a>, by: Arriving) -> Result<PortIndex, Stop> {
+        match by {
+            Arriving::Answer => self.arrive(to, Origin::Outside),
+            Arriving::Inward => {
+                let to = self.gateway_route(to)?;
+                self.arrive(to, Origin::Outside)
+            }
+        }
+    }
+
+    /// Into an interface (PIPE-2): that of an instance, or of a NAT gateway and on from there.
     fn arrive(&mut self, to: Place<'a>, origin: Origin) -> Result<PortIndex, Stop> {
-        let inside = Origin::Subnet(to.interface.subnet);
-        if origin != Origin::Neighbour && origin != inside {
-            self.enter_subnet(to)?;
+        self.enter_from(to, origin)?;
+        if to.interface.role == Role::NatGateway {
+            self.translate_from_gateway(to)?;
+            return self.onward(to);
         }
         self.security_group(to, Direction::Ingress)?;
         self.credit(to, Direction::Ingress, true);
         self.destination_check(to)?;
         self.deliver(to, origin != Origin::Neighbour)
+    }
+
+    /// Into a subnet, unless the packet comes from inside of it (NACL-1).
+    fn enter_from(&mut self, to: Place<'a>, origin: Origin) -> Result<(), Stop> {
+        match origin {
+            Origin::Neighbour => Ok(()),
+            Origin::Subnet(from) if from == to.interface.subnet => Ok(()),
+            Origin::Subnet(_) | Origin::Outside => self.enter_subnet(to),
+        }
     }
 
     fn place(&self, port: PortIndex) -> Result<Place<'a>, Stop> {
@@ -179,9 +243,12 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     /// Adds the packet to its flow's counters at an interface. What is rejected is counted beside
     /// tracked flows, so that it does not keep them alive.
     fn credit(&mut self, place: Place<'_>, direction: Direction, accepted: bool) {
+        if place.interface.role == Role::NatGateway && accepted {
+            return; // Its flows were counted when they were translated.
+        }
         let known = match direction {
-            Direction::Egress => self.uses[0],
-            Direction::Ingress => self.uses[1],
+            Direction::Egress => self.uses.sender,
+            Direction::Ingress => self.uses.receiver,
         };
         let of = if accepted { known } else { self.count_apart(place, direction) };
         let Some(of) = of else { return };
@@ -224,9 +291,4 @@ pub(crate) fn credit_of(headers: &Headers, accepted: bool) -> Credit {
         bytes: headers.wire_bytes,
         tcp_flags: headers.tcp_flags,
     }
-}
-
-/// An address for people.
-pub(crate) fn show(address: u32) -> std::net::Ipv4Addr {
-    address.into()
 }

@@ -1,6 +1,6 @@
 //! Network ACLs (NACL-*): stateless, at the border of a subnet, never inside it (NACL-1).
 
-use super::{Place, Stop, Walk, show};
+use super::{Place, Stop, Walk};
 use crate::{
     Direction, DropReason, Outcome, Output, Stage, Trace, policy::acl::Decision,
     policy::classifier::Class,
@@ -57,8 +57,7 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
                 self.credit(place, direction, false);
                 Err(self.dropped(Stage::NetworkAcl, at, reason(decision), |walk| {
                     let tuple = &walk.headers.tuple;
-                    let (source, destination) = (show(tuple.source), show(tuple.destination));
-                    format!("{source} to {destination} is denied by an entry")
+                    format!("{} to {} is denied by an entry", tuple.source, tuple.destination)
                 }))
             }
             None => {

@@ -4,16 +4,15 @@
 //! router (PIPE-8); others are cut when they are delivered. A segment is judged by the packets
 //! that it stands for, not by its own length.
 
-use gureum_types::IpProtocol;
-
-use super::{Place, Stop, Walk, show};
+use super::{Place, Stop, Walk};
 use crate::{
     Direction, DropReason, Outcome, Output, Stage, Trace,
+    address::Family,
+    policy::{Role, routes::Way},
     wire::{
         ETHERNET_LEN,
-        fragment::complete_checksum,
-        icmp::{ErrorEnds, fragmentation_needed},
-        ipv4::{Part, is_error},
+        icmp::{Complaint, ErrorEnds, error},
+        ip::Part,
     },
 };
 
@@ -21,8 +20,26 @@ use crate::{
 pub(crate) const VPC_MTU: u16 = 9001;
 /// Through an internet gateway.
 pub(crate) const INTERNET_MTU: u16 = 1500;
+/// Through a peering connection between regions (MTU-1: newer documentation says 8500).
+pub(crate) const INTER_REGION_MTU: u16 = 1500;
 
 impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
+    /// What a way from a subnet carries.
+    pub(super) fn mtu_of(&self, way: Way, place: Place<'_>) -> u16 {
+        match way {
+            Way::InternetGateway | Way::EgressOnlyInternetGateway => INTERNET_MTU,
+            Way::Peering(peering) => {
+                let peering = self.policy.peering(peering);
+                let near = peering.is_some_and(|peering| {
+                    peering.same_region && peering.vpcs.contains(&place.subnet.vpc)
+                });
+                if near { VPC_MTU } else { INTER_REGION_MTU }
+            }
+            Way::Local | Way::Interface(_) | Way::NatGateway(_) => VPC_MTU,
+            Way::Blackhole => u16::MAX,
+        }
+    }
+
     /// On a way with a router.
     pub(super) fn routed_mtu(&mut self, place: Place<'_>, mtu: u16) -> Result<(), Stop> {
         self.mtu = u32::from(mtu);
@@ -67,29 +84,37 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
     fn fragmentation_needed(&mut self, place: Place<'_>, mtu: u16) -> Stop {
         let at = (place.interface.port, Direction::Egress);
         let tuple = self.headers.tuple;
-        // No error is sent about an error or a later fragment (RFC 1122, 3.2.2).
-        let is_error = tuple.protocol == IpProtocol::ICMP.0 && is_error(tuple.icmp_type());
-        if is_error || self.headers.part == Part::Later {
+        let router = match tuple.family() {
+            Family::V4 => place.subnet.router(),
+            Family::V6 => Some(place.subnet.router_ipv6()),
+        };
+        // No error is sent about an error or a later fragment (RFC 1122, 3.2.2), and a gateway has
+        // told who uses it before.
+        let silent = tuple.is_icmp_error()
+            || self.headers.part == Part::Later
+            || place.interface.role == Role::NatGateway;
+        let Some(router) = router.filter(|_| !silent) else {
             return self.dropped(Stage::PathMtu, at, DropReason::TooLarge, |walk| {
                 format!("{} bytes exceed {mtu}", walk.headers.largest)
             });
-        }
+        };
         self.step(Stage::PathMtu, at, Outcome::Reply, |walk| {
             let largest = walk.headers.largest;
-            let router = show(place.subnet.router);
-            (None, format!("{largest} bytes exceed {mtu}: \"fragmentation needed\" from {router}"))
+            let error = match router.family() {
+                Family::V4 => "fragmentation needed",
+                Family::V6 => "packet too big",
+            };
+            (None, format!("{largest} bytes exceed {mtu}: \"{error}\" from {router}"))
         });
-        if self.packet.offload.gso_size == 0 {
-            complete_checksum(self.packet.frame, self.headers.end, &mut self.packet.offload);
-        }
+        self.finish_checksum();
         let ends = ErrorEnds {
             source_mac: place.subnet.router_mac,
             destination_mac: place.interface.mac,
-            source: place.subnet.router,
+            source: router,
             destination: tuple.source,
         };
         let packet = self.packet.frame.get(ETHERNET_LEN..self.headers.end).unwrap_or_default();
-        let error = fragmentation_needed(ends, packet, self.headers.largest, mtu);
+        let error = error(ends, Complaint::TooBig(mtu), packet, self.headers.largest);
         self.send(place.interface.port, error.as_bytes());
         Stop::Reply
     }

@@ -5,29 +5,76 @@
 //! always an address of the interface, also where the source check is off: an answer would not
 //! find its way back otherwise (SDC-3 is not offered).
 
-use gureum_types::{IpProtocol, PortIndex, ServiceDoor, caller_address, caller_of};
+use std::net::IpAddr;
 
-use super::{Place, Stop, Walk, path_mtu::VPC_MTU, show};
+use gureum_types::{
+    IpProtocol, PortIndex, ServiceDoor, caller_address, caller_of, ipv6_caller_address,
+    ipv6_caller_of,
+};
+
+use super::{Place, Stop, Walk, path_mtu::VPC_MTU};
 use crate::{
-    Direction, DropReason, Outcome, Output, Stage, Trace,
-    policy::Vpc,
+    Direction, DropReason, Outcome, Output, Policy, Stage, Trace,
+    address::{Address, Family},
+    policy::{Interface, Vpc},
     wire::rewrite::{End, set_address, translate_embedded},
 };
 
 /// 169.254.169.254
-pub(super) const METADATA: u32 = 0xa9fe_a9fe;
+pub(super) const METADATA: Address = Address::v4(0xa9fe_a9fe);
 /// 169.254.169.253
-pub(super) const RESOLVER: u32 = 0xa9fe_a9fd;
+pub(super) const RESOLVER: Address = Address::v4(0xa9fe_a9fd);
 /// 169.254.169.123
-pub(super) const TIME: u32 = 0xa9fe_a97b;
+pub(super) const TIME: Address = Address::v4(0xa9fe_a97b);
 
-/// The address by which an interface of a VPC knows a service.
-pub(super) fn known_address(door: ServiceDoor, vpc: &Vpc) -> u32 {
-    match door {
-        ServiceDoor::Metadata => METADATA,
-        ServiceDoor::ResolverLinkLocal => RESOLVER,
-        ServiceDoor::ResolverVpc => vpc.resolver,
-        ServiceDoor::Time => TIME,
+/// The address by which an interface of a VPC knows a service; in IPv6 every VPC the same.
+pub(super) fn known_address(door: ServiceDoor, family: Family, vpc: &Vpc) -> Option<Address> {
+    match (door, family) {
+        (_, Family::V6) => door.ipv6_known_address().map(Address::from),
+        (ServiceDoor::Metadata, _) => Some(METADATA),
+        (ServiceDoor::ResolverLinkLocal, _) => Some(RESOLVER),
+        (ServiceDoor::ResolverVpc, _) => Some(vpc.resolver),
+        (ServiceDoor::Time, _) => Some(TIME),
+    }
+}
+
+/// The address of a service in the services namespace.
+fn door_address(door: ServiceDoor, family: Family) -> Option<Address> {
+    match family {
+        Family::V4 => Some(door.address().into()),
+        Family::V6 => door.ipv6_address().map(Address::from),
+    }
+}
+
+/// The address under which services see an interface that calls from one of its addresses.
+fn caller(interface: &Interface, source: Address) -> Option<Address> {
+    let index = |found: Option<usize>| found.and_then(|index| u32::try_from(index).ok());
+    match source.family() {
+        Family::V4 => {
+            let own = interface.addresses.iter().position(|(own, _)| *own == source);
+            Some(caller_address(interface.port, index(own)?)?.into())
+        }
+        Family::V6 => {
+            let own = interface.ipv6.iter().position(|own| *own == source);
+            Some(ipv6_caller_address(interface.port, index(own)?)?.into())
+        }
+    }
+}
+
+/// The interface behind such an address, with the address that it called from.
+fn called_from(policy: &Policy, address: Address) -> Option<(&Interface, Address)> {
+    match address.ip() {
+        IpAddr::V4(address) => {
+            let (port, index) = caller_of(address)?;
+            let interface = policy.interface(port)?;
+            let (own, _) = interface.addresses.get(usize::try_from(index).ok()?)?;
+            Some((interface, *own))
+        }
+        IpAddr::V6(address) => {
+            let (port, index) = ipv6_caller_of(address)?;
+            let interface = policy.interface(port)?;
+            Some((interface, *interface.ipv6.get(usize::try_from(index).ok()?)?))
+        }
     }
 }
 
@@ -51,7 +98,7 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
         let tuple = self.headers.tuple;
         let Some(door) = ServiceDoor::ALL
             .into_iter()
-            .find(|door| tuple.destination == known_address(*door, vpc))
+            .find(|door| known_address(*door, tuple.family(), vpc) == Some(tuple.destination))
         else {
             return Ok(None);
         };
@@ -65,23 +112,21 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
         }
         if !is_open(door, tuple.protocol, tuple.destination_port) {
             return Err(self.dropped(stage, at, DropReason::ServicePortClosed, |_| {
-                format!("{} does not offer this", show(tuple.destination))
+                format!("{} does not offer this", tuple.destination)
             }));
         }
-        let index = place.interface.addresses.iter().position(|(own, _)| *own == tuple.source);
-        let caller = index
-            .and_then(|index| caller_address(place.interface.port, u32::try_from(index).ok()?));
-        let Some(caller) = caller else {
+        let caller = caller(place.interface, tuple.source);
+        let (Some(caller), Some(address)) = (caller, door_address(door, tuple.family())) else {
             return Err(self.dropped(stage, at, DropReason::SourceCheck, |_| {
-                format!("{} is not an address of the interface", show(tuple.source))
+                format!("{} is not an address of the interface", tuple.source)
             }));
         };
         self.step(stage, at, Outcome::Pass, |_| {
-            (None, format!("{} is a service of the platform", show(tuple.destination)))
+            (None, format!("{} is a service of the platform", tuple.destination))
         });
         self.routed_mtu(place, VPC_MTU)?;
-        set_address(self.packet, &mut self.headers, End::Source, caller.into());
-        set_address(self.packet, &mut self.headers, End::Destination, door.address().into());
+        set_address(self.packet, &mut self.headers, End::Source, caller);
+        set_address(self.packet, &mut self.headers, End::Destination, address);
         let mac = self.policy.fabric().services_mac;
         self.deliver_to_fabric(PortIndex::SERVICES, mac).map(Some)
     }
@@ -91,22 +136,20 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
         let at = (self.from, Direction::Ingress);
         let tuple = self.headers.tuple;
         let policy = self.policy;
-        let door =
-            ServiceDoor::ALL.into_iter().find(|door| u32::from(door.address()) == tuple.source);
-        let caller = caller_of(tuple.destination.into()).and_then(|(port, index)| {
-            let interface = policy.interface(port)?;
-            let (private, _) = interface.addresses.get(usize::try_from(index).ok()?)?;
+        let door = ServiceDoor::ALL
+            .into_iter()
+            .find(|door| door_address(*door, tuple.family()) == Some(tuple.source));
+        let found = called_from(policy, tuple.destination).and_then(|(interface, private)| {
             let subnet = policy.subnet(interface)?;
-            Some((Place { interface, subnet }, *private, policy.vpc(subnet)?))
+            let known = known_address(door?, tuple.family(), policy.vpc(subnet)?)?;
+            Some((Place { interface, subnet }, private, known))
         });
-        let (Some(door), Some((place, private, vpc))) = (door, caller) else {
+        let Some((place, private, known)) = found else {
             let reason = DropReason::ServiceCallerUnknown;
             return Err(self.dropped(Stage::PlatformService, at, reason, |_| {
-                let (source, destination) = (show(tuple.source), show(tuple.destination));
-                format!("{source} to {destination} answers no caller")
+                format!("{} to {} answers no caller", tuple.source, tuple.destination)
             }));
         };
-        let known = known_address(door, vpc);
         translate_embedded(self.packet, &self.headers, |end, address| match end {
             End::Source => (address == tuple.destination).then_some(private),
             End::Destination => (address == tuple.source).then_some(known),
@@ -120,7 +163,7 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
             }));
         }
         self.step(Stage::PlatformService, at, Outcome::Pass, |_| {
-            (None, format!("an answer of {}", show(known)))
+            (None, format!("an answer of {known}"))
         });
         self.deliver(place, true)
     }

@@ -1,16 +1,19 @@
 //! The route table of the sender's subnet (RT-*, PIPE-6) and delivery within the VPC.
 
-use gureum_types::record::is_reserved;
-
-use super::{Place, Stop, Walk, show};
+use super::{Place, Stop, Walk};
 use crate::{
     Direction, DropReason, Outcome, Output, Stage, Trace,
+    address::Address,
     policy::routes::{Route, Way},
 };
 
-/// 169.254.168.0/22: never forwarded, whatever a table says (RT-15).
-fn is_platform_range(destination: u32) -> bool {
-    destination & 0xffff_fc00 == 0xa9fe_a800
+/// 169.254.168.0/22, fd00:ec2::/32 and whatever is for a link alone: never forwarded, whatever a
+/// table says (RT-15).
+fn is_platform_range(destination: Address) -> bool {
+    match destination.as_v4() {
+        Some(bits) => bits & 0xffff_fc00 == 0xa9fe_a800,
+        None => destination.number() >> 96 == 0xfd00_0ec2 || destination.is_link_local(),
+    }
 }
 
 impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
@@ -21,7 +24,7 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         if is_platform_range(destination) {
             let reason = DropReason::LinkLocalDestination;
             return Err(self.dropped(Stage::Route, at, reason, |_| {
-                format!("{} is never forwarded", show(destination))
+                format!("{destination} is never forwarded")
             }));
         }
         let Some(table) = self.policy.table(place.subnet) else {
@@ -29,9 +32,9 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
                 format!("{} has no route table", place.subnet.id)
             }));
         };
-        let Some(&route) = table.at(destination) else {
+        let Some(&route) = table.at(destination.number()) else {
             return Err(self.dropped(Stage::Route, at, DropReason::NoRoute, |_| {
-                format!("no route to {}", show(destination))
+                format!("no route to {destination}")
             }));
         };
         if route.way == Way::Blackhole {
@@ -42,11 +45,45 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
                 Way::Local => "within the VPC",
                 Way::InternetGateway => "to the internet gateway",
                 Way::Interface(_) => "to an interface",
+                Way::NatGateway(_) => "to a NAT gateway",
+                Way::EgressOnlyInternetGateway => "to the egress-only internet gateway",
+                Way::Peering(_) => "through a peering connection",
                 Way::Blackhole => "",
             };
-            (Some(route.component), format!("{} goes {way}", show(destination)))
+            (Some(route.component), format!("{destination} goes {way}"))
         });
         Ok(route)
+    }
+
+    /// Where the packet would go from a subnet's router on.
+    pub(super) fn peek(&self, place: Place<'_>) -> Option<Way> {
+        let table = self.policy.table(place.subnet)?;
+        table.at(self.headers.tuple.destination.number()).map(|route| route.way)
+    }
+
+    /// What arrives at an internet gateway goes where the gateway's own table says: to the
+    /// interface that has the address, or to an appliance before it (RT-18).
+    pub(super) fn gateway_route(&mut self, to: Place<'a>) -> Result<Place<'a>, Stop> {
+        let vpc = self.policy.vpc(to.subnet).ok_or(DropReason::BrokenInterface)?;
+        let destination = self.headers.tuple.destination;
+        let route = self.policy.edge_table(vpc).and_then(|table| table.at(destination.number()));
+        let Some(&route) = route else { return Ok(to) };
+        let at = (to.interface.port, Direction::Ingress);
+        match route.way {
+            Way::Local => Ok(to),
+            Way::Interface(place) => {
+                self.step(Stage::GatewayRoute, at, Outcome::Pass, |_| {
+                    (Some(route.component), format!("{destination} goes to an interface first"))
+                });
+                self.place_at(place)
+            }
+            _ => {
+                let reason = DropReason::RouteBlackhole(route.component);
+                Err(self.dropped(Stage::GatewayRoute, at, reason, |_| {
+                    "the gateway's best route leads to something that is gone".to_owned()
+                }))
+            }
+        }
     }
 
     /// A route to something that is gone still wins over a more general one (RT-12).
@@ -64,13 +101,11 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
             return self.place_of(interface);
         }
         let at = (place.interface.port, Direction::Egress);
-        let own_router = destination == place.subnet.router
-            && is_reserved(place.subnet.block, show(destination));
-        let (reason, text) = if own_router {
+        let (reason, text) = if place.subnet.is_router(destination) {
             (DropReason::RouterAddress, "is the router's, which answers to nothing")
         } else {
             (DropReason::NoSuchAddress, "is not the address of an interface in use")
         };
-        Err(self.dropped(Stage::Route, at, reason, |_| format!("{} {text}", show(destination))))
+        Err(self.dropped(Stage::Route, at, reason, |_| format!("{destination} {text}")))
     }
 }

@@ -11,19 +11,22 @@
 
 use gureum_types::IpProtocol;
 
-use super::{Place, Stop, Walk, show};
+use super::{Place, Stop, Walk};
 use crate::{
     Direction, DropReason, Outcome, Output, Stage, Trace,
+    address::Address,
     policy::{
         classifier::Class,
+        routes::Way,
         rule_set::{Admission, RuleSet},
     },
     state::{
+        Flows,
         cache::FlowUse,
         flow::{FlowKey, Phase, begins_icmp},
         table::FlowRef,
     },
-    wire::ipv4::{Tuple, tcp},
+    wire::ip::{Tuple, tcp},
 };
 
 /// What the rules make of a packet that belongs to no tracked flow.
@@ -49,8 +52,9 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
                 let phase = walk.state.tracked.get(flow).map_or("", |flow| flow.phase.name());
                 (None, format!("belongs to a tracked flow ({phase})"))
             });
-            self.state.advance(flow, direction, self.headers.tcp_flags, self.now, self.out);
-            self.note_use(direction, flow, true);
+            let of = FlowUse { flow, of: Flows::Tracked, direction };
+            self.state.advance(&of, self.headers.tcp_flags, self.now, self.out);
+            self.note_use(of);
             return Ok(());
         }
         match self.meet_rules(place, direction) {
@@ -59,7 +63,7 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
                     (Some(admission.rule), "admitted by a rule, not tracked".to_owned())
                 });
                 if let Some(flow) = self.state.count_untracked(key, direction, self.now) {
-                    self.note_use(direction, flow, false);
+                    self.note_use(FlowUse { flow, of: Flows::Untracked, direction });
                 } else {
                     self.cacheable = false;
                 }
@@ -77,7 +81,7 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
                 self.step(Stage::SecurityGroup, at, Outcome::Pass, |_| {
                     (Some(admission.rule), "admitted by a rule, tracked from here on".to_owned())
                 });
-                self.note_use(direction, flow, true);
+                self.note_use(FlowUse { flow, of: Flows::Tracked, direction });
                 Ok(())
             }
             Verdict::Reject(reason) => {
@@ -107,8 +111,8 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
             Direction::Ingress => (&interface.ingress, &interface.egress),
         };
         let tuple = &self.headers.tuple;
-        let protocol = tuple.protocol;
-        let loose = self.is_loose();
+        let (family, protocol) = (tuple.family(), tuple.protocol);
+        let loose = self.is_loose_tcp();
         let Some(admission) = self.admission(place, rules, self.class(), peer(direction, tuple))
         else {
             // After an unclean start, an answer may be the first packet seen (traps 9).
@@ -120,21 +124,20 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
                 Direction::Ingress => DropReason::SecurityGroupIngress,
             });
         };
-        if admission.wide && reverse.admits_everything(protocol) {
-            return Verdict::Pass(admission);
-        }
-        if self.answers_untracked(place, (rules, reverse), direction) {
+        let untracked = admission.wide && reverse.admits_everything(family, protocol)
+            || self.answers_untracked(place, (rules, reverse), direction);
+        if untracked && !(direction == Direction::Egress && self.leads_to_tracker(place)) {
             return Verdict::Pass(admission);
         }
         match IpProtocol(protocol) {
-            IpProtocol::ICMP if !begins_icmp(tuple) => Verdict::Pass(admission),
+            _ if tuple.is_icmp() && !begins_icmp(tuple) => Verdict::Pass(admission),
             IpProtocol::TCP if loose => {
                 Verdict::Track(admission, direction, self.loose_phase(true))
             }
             IpProtocol::TCP if !self.headers.begins_tcp() => {
                 Verdict::Reject(DropReason::TcpNotTracked)
             }
-            _ => Verdict::Track(admission, direction, Phase::first(protocol)),
+            _ => Verdict::Track(admission, direction, Phase::first(tuple)),
         }
     }
 
@@ -146,13 +149,14 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
         (rules, reverse): (&RuleSet, &RuleSet),
         direction: Direction,
     ) -> bool {
-        rules.admits_everything(self.headers.tuple.protocol)
+        let tuple = &self.headers.tuple;
+        rules.admits_everything(tuple.family(), tuple.protocol)
             && !self.headers.begins_tcp()
             && self.admits_answered(place, reverse, direction).is_some_and(|by| by.wide)
     }
 
     /// Whether the packet may re-create a flow that was lost: TCP without SYN, for some time.
-    fn is_loose(&self) -> bool {
+    pub(super) fn is_loose_tcp(&self) -> bool {
         self.headers.tuple.protocol == IpProtocol::TCP.0
             && self.headers.tcp_flags & tcp::SYN == 0
             && self.state.is_loose(self.now)
@@ -179,20 +183,33 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
         place: Place<'_>,
         rules: &RuleSet,
         class: Class,
-        peer: u32,
+        peer: Address,
     ) -> Option<Admission> {
         rules.admits(class, peer, || {
-            // Only private addresses of the same VPC have groups (SG-30).
-            let interface = self.policy.by_private(place.subnet.vpc, peer);
-            interface.map_or(&[][..], |interface| &interface.groups)
+            // Only private addresses have groups (SG-30), and only of who sent the packet itself:
+            // whatever sends it on in between discards them (SG-32).
+            let interface = self.policy.by_private_or_peer(place.subnet.vpc, peer);
+            let groups = interface.filter(|_| self.comes_from_its_source());
+            groups.map_or(&[][..], |interface| &interface.groups)
         })
     }
 
-    fn note_use(&mut self, direction: Direction, flow: FlowRef, tracked: bool) {
-        let of = Some(FlowUse { flow, tracked, direction });
-        match direction {
-            Direction::Egress => self.uses[0] = of,
-            Direction::Ingress => self.uses[1] = of,
+    /// Whether the interface that the packet comes from has its source address.
+    fn comes_from_its_source(&self) -> bool {
+        let source = self.headers.tuple.source;
+        self.policy.interface(self.from).is_some_and(|interface| interface.has(source))
+    }
+
+    /// Whether the packet goes to a gateway whose flows are tracked whatever the rules say
+    /// (SGT-11, NAT-22).
+    fn leads_to_tracker(&self, place: Place<'_>) -> bool {
+        matches!(self.peek(place), Some(Way::NatGateway(_) | Way::EgressOnlyInternetGateway))
+    }
+
+    fn note_use(&mut self, of: FlowUse) {
+        match of.direction {
+            Direction::Egress => self.uses.sender = Some(of),
+            Direction::Ingress => self.uses.receiver = Some(of),
         }
     }
 
@@ -204,7 +221,7 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
     ) -> Option<FlowUse> {
         let key = FlowKey::new(place.interface.port, direction, &self.headers.tuple);
         let flow = self.state.count_untracked(key, direction, self.now)?;
-        Some(FlowUse { flow, tracked: false, direction })
+        Some(FlowUse { flow, of: Flows::Untracked, direction })
     }
 }
 
@@ -216,7 +233,7 @@ fn opposite(direction: Direction) -> Direction {
 }
 
 /// The other end of a packet, as rules name it.
-fn peer(direction: Direction, tuple: &Tuple) -> u32 {
+fn peer(direction: Direction, tuple: &Tuple) -> Address {
     match direction {
         Direction::Egress => tuple.destination,
         Direction::Ingress => tuple.source,
@@ -230,14 +247,14 @@ fn rejection(reason: DropReason, direction: Direction, tuple: &Tuple) -> String 
     let protocol = IpProtocol(tuple.protocol);
     let what = match protocol {
         IpProtocol::TCP | IpProtocol::UDP => format!("{protocol} {}", tuple.destination_port),
-        IpProtocol::ICMP => {
+        _ if tuple.is_icmp() => {
             let [kind, code] = tuple.source_port.to_be_bytes();
-            format!("icmp type {kind} code {code}")
+            format!("{protocol} type {kind} code {code}")
         }
         _ => format!("protocol {protocol}"),
     };
     match direction {
-        Direction::Egress => format!("no egress rule for {what} to {}", show(tuple.destination)),
-        Direction::Ingress => format!("no ingress rule for {what} from {}", show(tuple.source)),
+        Direction::Egress => format!("no egress rule for {what} to {}", tuple.destination),
+        Direction::Ingress => format!("no ingress rule for {what} from {}", tuple.source),
     }
 }

@@ -1,11 +1,15 @@
 //! The source: the frame's MAC address always, the packet's address unless the check is off
 //! (SDC-1, traps 18).
 
-use super::{Place, Stop, Walk, show};
+use super::{Place, Stop, Walk};
 use crate::{
     Direction, DropReason, Outcome, Output, Stage, Trace,
+    address::Address,
     wire::{self, BROADCAST},
 };
+
+/// 255.255.255.255
+const EVERYBODY: Address = Address::v4(u32::MAX);
 
 impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
     /// The frame must come from the interface's own MAC address, whatever the guest's root set.
@@ -25,16 +29,15 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
         let mac = wire::destination_mac(self.packet.frame).unwrap_or(BROADCAST);
         let destination = self.headers.tuple.destination;
         let broadcast =
-            mac == BROADCAST || destination == u32::MAX || is_broadcast(place, destination);
-        let multicast = mac[0] & 1 != 0 || show(destination).is_multicast();
+            mac == BROADCAST || destination == EVERYBODY || is_broadcast(place, destination);
+        let multicast = mac[0] & 1 != 0 || destination.is_multicast();
         let reason = match (broadcast, multicast) {
             (true, _) => DropReason::Broadcast,
             (false, true) => DropReason::Multicast,
             (false, false) => return Ok(()),
         };
         let at = (place.interface.port, Direction::Egress);
-        Err(self
-            .dropped(Stage::L2, at, reason, |_| format!("{} is not unicast", show(destination))))
+        Err(self.dropped(Stage::L2, at, reason, |_| format!("{destination} is not unicast")))
     }
 
     /// The packet must come from an address of the interface, unless the check is off (SDC-2).
@@ -48,17 +51,17 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
                 } else {
                     "is not an address of the interface, whose check is off"
                 };
-                (None, format!("{} {checked}", show(source)))
+                (None, format!("{source} {checked}"))
             });
             return Ok(());
         }
         Err(self.dropped(Stage::SourceCheck, at, DropReason::SourceCheck, |_| {
-            format!("{} is not an address of the interface", show(source))
+            format!("{source} is not an address of the interface")
         }))
     }
 }
 
 /// The last address of the sender's subnet is its broadcast address, which is not carried.
-fn is_broadcast(place: Place<'_>, destination: u32) -> bool {
-    destination == u32::from(place.subnet.block.broadcast())
+fn is_broadcast(place: Place<'_>, destination: Address) -> bool {
+    place.subnet.block.is_some_and(|block| destination == block.broadcast().into())
 }

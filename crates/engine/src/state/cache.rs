@@ -8,15 +8,37 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use gureum_types::PortIndex;
 
-use super::table::FlowRef;
-use crate::{Direction, wire::ipv4::Tuple};
+use super::{Flows, table::FlowRef};
+use crate::{Direction, address::Address, wire::ip::Tuple};
 
 /// A flow that a packet belongs to at one interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FlowUse {
     pub(crate) flow: FlowRef,
-    pub(crate) tracked: bool,
+    pub(crate) of: Flows,
     pub(crate) direction: Direction,
+}
+
+/// The flows that one packet belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Uses {
+    /// The flow at the sender.
+    pub(crate) sender: Option<FlowUse>,
+    /// The flow at the receiver.
+    pub(crate) receiver: Option<FlowUse>,
+    /// The flow on the inside of a NAT gateway, or at an egress-only internet gateway.
+    pub(crate) gateway: Option<FlowUse>,
+    /// The flow on the outside of a NAT gateway.
+    pub(crate) gateway_outside: Option<FlowUse>,
+}
+
+impl Uses {
+    /// All of them.
+    #[inline]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &FlowUse> {
+        let Self { sender, receiver, gateway, gateway_outside } = self;
+        [sender, receiver, gateway, gateway_outside].into_iter().flatten()
+    }
 }
 
 /// What packets are told apart by.
@@ -34,12 +56,14 @@ pub(crate) struct Cached {
     /// The MAC addresses that the frame came with: others take another way (PIPE-3).
     pub(crate) macs_before: [u8; 12],
     pub(crate) macs_after: [u8; 12],
-    pub(crate) source: u32,
-    pub(crate) destination: u32,
+    pub(crate) source: (Address, u16),
+    pub(crate) destination: (Address, u16),
+    /// Routers on the way that count (NAT-18).
+    pub(crate) hops: u8,
     pub(crate) to: PortIndex,
     pub(crate) mtu: u32,
-    /// The flows at the sender and at the receiver.
-    pub(crate) uses: [Option<FlowUse>; 2],
+    /// The flows that it belongs to.
+    pub(crate) uses: Uses,
 }
 
 /// Direct-mapped: one place a hash, so it never grows and never needs tidying.

@@ -1,10 +1,15 @@
 //! A flow at one interface: its key, how far it is tracked, what it carried (SGT-*, Appendix B).
 
-use gureum_types::{IpProtocol, PortIndex};
+use gureum_types::{IpProtocol, PortIndex, record::ConnectionTracking};
 
+use super::table::FlowRef;
 use crate::{
     Direction,
-    wire::ipv4::{Tuple, tcp},
+    address::{Address, Family},
+    wire::{
+        icmp::icmpv6,
+        ip::{Tuple, tcp},
+    },
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -22,6 +27,8 @@ pub const UDP_STREAM_TIMEOUT: u64 = 180 * SECOND;
 pub const ICMP_TIMEOUT: u64 = 30 * SECOND;
 /// Other protocols (SGT-8).
 pub const OTHER_TIMEOUT: u64 = 600 * SECOND;
+/// Through a NAT gateway, whatever the protocol (NAT-12).
+pub const NAT_GATEWAY_TIMEOUT: u64 = 350 * SECOND;
 /// How long the counters of a flow that is not tracked are kept after its last packet.
 pub const UNTRACKED_TIMEOUT: u64 = 120 * SECOND;
 /// How far `last seen` may run ahead of the journal.
@@ -31,8 +38,8 @@ pub(crate) const JOURNAL_INTERVAL: u64 = 5 * SECOND;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct FlowKey {
     pub(crate) port: u32,
-    pub(crate) local: u32,
-    pub(crate) remote: u32,
+    pub(crate) local: Address,
+    pub(crate) remote: Address,
     pub(crate) local_port: u16,
     pub(crate) remote_port: u16,
     pub(crate) protocol: u8,
@@ -45,9 +52,9 @@ impl FlowKey {
             Direction::Egress => *tuple,
             Direction::Ingress => tuple.reversed(),
         };
-        let (local_port, remote_port) = match IpProtocol(tuple.protocol) {
-            IpProtocol::ICMP => icmp_ports(direction, tuple),
-            _ => (seen.source_port, seen.destination_port),
+        let (local_port, remote_port) = match tuple.is_icmp() {
+            true => icmp_ports(direction, tuple),
+            false => (seen.source_port, seen.destination_port),
         };
         Self {
             port: port.0,
@@ -63,10 +70,12 @@ impl FlowKey {
 /// ICMP's place of ports: the identifier (SGT-7), and the kind of query with who asks. What is
 /// no query is told apart by type and code.
 fn icmp_ports(direction: Direction, tuple: &Tuple) -> (u16, u16) {
-    let (asks, query) = match tuple.icmp_type() {
-        0 => (false, 8),
-        reply @ (14 | 16 | 18) => (false, reply - 1),
-        request @ (8 | 13 | 15 | 17) => (true, request),
+    let (asks, query) = match (tuple.family(), tuple.icmp_type()) {
+        (Family::V4, 0) => (false, 8),
+        (Family::V4, reply @ (14 | 16 | 18)) => (false, reply - 1),
+        (Family::V4, request @ (8 | 13 | 15 | 17)) => (true, request),
+        (Family::V6, icmpv6::ECHO) => (true, icmpv6::ECHO),
+        (Family::V6, icmpv6::ECHO_REPLY) => (false, icmpv6::ECHO),
         _ => return (tuple.source_port, 0xffff),
     };
     let local_asks = asks == (direction == Direction::Egress);
@@ -75,7 +84,10 @@ fn icmp_ports(direction: Direction, tuple: &Tuple) -> (u16, u16) {
 
 /// Whether an ICMP packet asks for an answer, so that a flow begins with it.
 pub(crate) fn begins_icmp(tuple: &Tuple) -> bool {
-    matches!(tuple.icmp_type(), 8 | 13 | 15 | 17)
+    match tuple.family() {
+        Family::V4 => matches!(tuple.icmp_type(), 8 | 13 | 15 | 17),
+        Family::V6 => tuple.icmp_type() == icmpv6::ECHO,
+    }
 }
 
 /// How far a flow is, which decides how long it may be idle.
@@ -152,35 +164,18 @@ impl Phase {
         }
     }
 
-    /// How long the flow may be idle.
-    pub(crate) const fn timeout(self) -> u64 {
-        match self {
-            Self::Untracked => UNTRACKED_TIMEOUT,
-            Self::TcpEstablished => TCP_ESTABLISHED_TIMEOUT,
-            Self::TcpSynSent
-            | Self::TcpSynReceived
-            | Self::TcpOriginatorClosed
-            | Self::TcpResponderClosed
-            | Self::TcpClosed => TCP_TRANSIENT_TIMEOUT,
-            Self::TcpReset => TCP_RESET_TIMEOUT,
-            Self::UdpRequest | Self::UdpReply | Self::UdpSecondRequest => UDP_SINGLE_TIMEOUT,
-            Self::UdpStream => UDP_STREAM_TIMEOUT,
-            Self::Icmp => ICMP_TIMEOUT,
-            Self::Other => OTHER_TIMEOUT,
-        }
-    }
-
     /// Whether a SYN in this phase begins another connection, which meets the rules anew.
     pub(crate) const fn is_over(self) -> bool {
         matches!(self, Self::TcpClosed | Self::TcpReset)
     }
 
     /// The phase of a flow that begins.
-    pub(crate) fn first(protocol: u8) -> Self {
-        match IpProtocol(protocol) {
+    pub(crate) fn first(tuple: &Tuple) -> Self {
+        match IpProtocol(tuple.protocol) {
             IpProtocol::TCP => Self::TcpSynSent,
             IpProtocol::UDP => Self::UdpRequest,
-            IpProtocol::ICMP => Self::Icmp,
+            // One family's ICMP over the other is a protocol like any (SGT-8).
+            _ if tuple.is_icmp() => Self::Icmp,
             _ => Self::Other,
         }
     }
@@ -226,6 +221,65 @@ impl Phase {
     }
 }
 
+/// How long flows of an interface may be idle, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timeouts {
+    tcp_established: u64,
+    udp_single: u64,
+    udp_stream: u64,
+    icmp: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            tcp_established: TCP_ESTABLISHED_TIMEOUT,
+            udp_single: UDP_SINGLE_TIMEOUT,
+            udp_stream: UDP_STREAM_TIMEOUT,
+            icmp: ICMP_TIMEOUT,
+        }
+    }
+}
+
+impl Timeouts {
+    /// Those of a NAT gateway (NAT-12).
+    pub(crate) const NAT_GATEWAY: Self = Self {
+        tcp_established: NAT_GATEWAY_TIMEOUT,
+        udp_single: NAT_GATEWAY_TIMEOUT,
+        udp_stream: NAT_GATEWAY_TIMEOUT,
+        icmp: NAT_GATEWAY_TIMEOUT,
+    };
+
+    /// Those that an interface asks for (SGT-9).
+    pub(crate) fn of(wanted: &ConnectionTracking) -> Self {
+        let or = |seconds: Option<u32>, default| seconds.map_or(default, |s| u64::from(s) * SECOND);
+        Self {
+            tcp_established: or(wanted.tcp_established, TCP_ESTABLISHED_TIMEOUT),
+            udp_single: or(wanted.udp, UDP_SINGLE_TIMEOUT),
+            udp_stream: or(wanted.udp_stream, UDP_STREAM_TIMEOUT),
+            icmp: ICMP_TIMEOUT,
+        }
+    }
+
+    /// How long a flow may be idle in a phase.
+    pub(crate) const fn of_phase(&self, phase: Phase) -> u64 {
+        match phase {
+            Phase::Untracked => UNTRACKED_TIMEOUT,
+            Phase::TcpEstablished => self.tcp_established,
+            Phase::TcpSynSent
+            | Phase::TcpSynReceived
+            | Phase::TcpOriginatorClosed
+            | Phase::TcpResponderClosed
+            | Phase::TcpClosed => TCP_TRANSIENT_TIMEOUT,
+            Phase::TcpReset => TCP_RESET_TIMEOUT,
+            Phase::UdpRequest | Phase::UdpReply | Phase::UdpSecondRequest => self.udp_single,
+            Phase::UdpStream => self.udp_stream,
+            Phase::Icmp => self.icmp,
+            Phase::Other => OTHER_TIMEOUT,
+        }
+    }
+}
+
 /// What a flow carried in one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -252,12 +306,22 @@ pub(crate) struct Flow {
     pub(crate) last_seen: u64,
     /// `last_seen` as the journal has it.
     pub(crate) journaled: u64,
+    /// How long it may be idle.
+    pub(crate) timeout: u64,
+    /// The same flow on the other side of a translation.
+    pub(crate) twin: Option<FlowRef>,
     pub(crate) egress: Traffic,
     pub(crate) ingress: Traffic,
 }
 
 impl Flow {
-    pub(crate) fn new(key: FlowKey, phase: Phase, origin: Direction, now: u64) -> Self {
+    pub(crate) fn new(
+        key: FlowKey,
+        phase: Phase,
+        origin: Direction,
+        timeouts: &Timeouts,
+        now: u64,
+    ) -> Self {
         Self {
             key,
             phase,
@@ -265,6 +329,8 @@ impl Flow {
             created: now,
             last_seen: now,
             journaled: now,
+            timeout: timeouts.of_phase(phase),
+            twin: None,
             egress: Traffic::default(),
             ingress: Traffic::default(),
         }
@@ -273,17 +339,27 @@ impl Flow {
     /// Whether it has been idle for too long. Such a flow is as good as gone.
     #[inline]
     pub(crate) fn is_expired(&self, now: u64) -> bool {
-        now.saturating_sub(self.last_seen) >= self.phase.timeout()
+        now.saturating_sub(self.last_seen) >= self.timeout
     }
 
     /// Takes note of a packet. Tells whether the journal must know.
     #[inline]
-    pub(crate) fn advance(&mut self, direction: Direction, tcp_flags: u8, now: u64) -> bool {
+    pub(crate) fn advance(
+        &mut self,
+        direction: Direction,
+        tcp_flags: u8,
+        now: u64,
+        timeouts: impl FnOnce() -> Timeouts,
+    ) -> bool {
         let before = self.phase;
         self.phase = before.next(direction == self.origin, tcp_flags);
         // A clock that a restored record was ahead of must not turn back.
         self.last_seen = self.last_seen.max(now);
-        self.phase != before || self.last_seen - self.journaled >= JOURNAL_INTERVAL
+        if self.phase != before {
+            self.timeout = timeouts().of_phase(self.phase);
+            return true;
+        }
+        self.last_seen - self.journaled >= JOURNAL_INTERVAL
     }
 
     /// What it carried in a direction.

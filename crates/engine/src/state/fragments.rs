@@ -6,7 +6,8 @@ use hashbrown::HashMap;
 
 use crate::{
     DropReason,
-    wire::ipv4::{Headers, Part},
+    address::Address,
+    wire::ip::{Headers, Part},
 };
 
 /// How long fragments of a datagram may follow its first one (RFC 791 suggests 15 s, Linux 30 s).
@@ -16,9 +17,9 @@ pub(crate) const FRAGMENT_TIMEOUT: u64 = 30 * 1_000_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Datagram {
     port: u32,
-    source: u32,
-    destination: u32,
-    identification: u16,
+    source: Address,
+    destination: Address,
+    identification: u32,
     protocol: u8,
 }
 

@@ -4,22 +4,25 @@ pub(crate) mod cache;
 mod counters;
 pub(crate) mod flow;
 pub(crate) mod fragments;
+pub(crate) mod nat;
 pub(crate) mod record;
 pub(crate) mod table;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
+use foldhash::fast::FixedState;
 use gureum_types::PortIndex;
+use hashbrown::HashMap;
 
 pub use self::counters::{Counters, PortCounters};
 pub use self::flow::{
-    ICMP_TIMEOUT, OTHER_TIMEOUT, TCP_ESTABLISHED_TIMEOUT, TCP_RESET_TIMEOUT, TCP_TRANSIENT_TIMEOUT,
-    Traffic, UDP_SINGLE_TIMEOUT, UDP_STREAM_TIMEOUT, UNTRACKED_TIMEOUT,
+    ICMP_TIMEOUT, NAT_GATEWAY_TIMEOUT, OTHER_TIMEOUT, TCP_ESTABLISHED_TIMEOUT, TCP_RESET_TIMEOUT,
+    TCP_TRANSIENT_TIMEOUT, Traffic, UDP_SINGLE_TIMEOUT, UDP_STREAM_TIMEOUT, UNTRACKED_TIMEOUT,
 };
 pub use self::record::record_is_whole;
 use self::{
     cache::{Cache, FlowUse},
-    flow::{Flow, FlowKey, Phase},
+    flow::{Flow, FlowKey, Phase, Timeouts},
     fragments::Fragments,
     table::{FlowRef, FlowTable},
 };
@@ -61,11 +64,13 @@ pub struct FlowView {
     /// IP protocol number.
     pub protocol: u8,
     /// The interface's end. For ICMP queries the port is the identifier.
-    pub local: (Ipv4Addr, u16),
+    pub local: (IpAddr, u16),
     /// The other end.
-    pub remote: (Ipv4Addr, u16),
+    pub remote: (IpAddr, u16),
     /// Whether it is tracked (SGT-2).
     pub tracked: bool,
+    /// Which side of a NAT gateway it is seen on, where it is one's.
+    pub nat_gateway: Option<NatSide>,
     /// How far it is.
     pub phase: &'static str,
     /// The direction of the packet that began it.
@@ -80,6 +85,35 @@ pub struct FlowView {
     pub ingress: Traffic,
 }
 
+/// A side of a NAT gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NatSide {
+    /// Towards who uses it: the local end is the user's.
+    Inside,
+    /// Towards where it goes to: the local end is the gateway's own.
+    Outside,
+}
+
+/// Which flows of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flows {
+    /// Those that security groups track (SGT-1).
+    Tracked,
+    /// Those that they don't (SGT-2): counters only.
+    Untracked,
+    /// Those of NAT gateways, as their users see them.
+    NatInside,
+    /// The same as everybody else sees them.
+    NatOutside,
+    /// Those of egress-only internet gateways (EIGW-1).
+    EgressOnly,
+}
+
+impl Flows {
+    const ALL: [Self; 5] =
+        [Self::Tracked, Self::Untracked, Self::NatInside, Self::NatOutside, Self::EgressOnly];
+}
+
 /// Tracked flows, fragments under way, counters and the flow cache.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -88,8 +122,17 @@ pub struct State {
     epoch: Option<u64>,
     pub(crate) tracked: FlowTable,
     pub(crate) untracked: FlowTable,
+    nat_inside: FlowTable,
+    nat_outside: FlowTable,
+    nat_loads: nat::Loads,
+    egress_only: FlowTable,
+    /// Flows of gateways by the port that they belong to: a NAT gateway's, or that of the
+    /// interface behind an egress-only internet gateway.
+    gateway_flows_of: HashMap<u32, u32, FixedState>,
     /// Tracked flows by port.
     tracked_of: Vec<u32>,
+    /// Timeouts of ports whose are not the default ones.
+    timeouts_of: HashMap<u32, Timeouts, FixedState>,
     pub(crate) fragments: Fragments,
     pub(crate) counters: Counters,
     pub(crate) cache: Cache,
@@ -114,7 +157,13 @@ impl State {
             epoch: None,
             tracked: FlowTable::new(limits.flows, seed),
             untracked: FlowTable::new(limits.flows, seed),
+            nat_inside: FlowTable::new(limits.flows, seed),
+            nat_outside: FlowTable::new(limits.flows, seed),
+            nat_loads: nat::Loads::default(),
+            egress_only: FlowTable::new(limits.flows, seed),
+            gateway_flows_of: HashMap::default(),
             tracked_of: Vec::new(),
+            timeouts_of: HashMap::default(),
             fragments: Fragments::new(limits.fragments, seed),
             counters: Counters::default(),
             cache: Cache::new(limits.cache, seed),
@@ -182,12 +231,21 @@ impl State {
 
     /// All flows, tracked or not.
     pub fn flows(&self) -> impl Iterator<Item = FlowView> {
-        self.tracked.iter().chain(self.untracked.iter()).map(|flow| FlowView {
+        let sides = [
+            (&self.tracked, None),
+            (&self.untracked, None),
+            (&self.nat_inside, Some(NatSide::Inside)),
+            (&self.nat_outside, Some(NatSide::Outside)),
+        ];
+        let flows =
+            sides.into_iter().flat_map(|(table, side)| table.iter().map(move |flow| (flow, side)));
+        flows.map(|(flow, nat_gateway)| FlowView {
             port: PortIndex(flow.key.port),
             protocol: flow.key.protocol,
-            local: (flow.key.local.into(), flow.key.local_port),
-            remote: (flow.key.remote.into(), flow.key.remote_port),
+            local: (flow.key.local.ip(), flow.key.local_port),
+            remote: (flow.key.remote.ip(), flow.key.remote_port),
             tracked: flow.phase != Phase::Untracked,
+            nat_gateway,
             phase: flow.phase.name(),
             origin: flow.origin,
             created: flow.created,
@@ -221,6 +279,8 @@ impl State {
     fn adopt_new(&mut self, policy: &Policy, out: &mut impl Output) {
         self.epoch = Some(policy.epoch());
         self.counters.reserve(policy.port_bound().max(2));
+        self.adopt_timeouts(policy);
+        self.adopt_gateways(policy);
         let gone = |port: u32| policy.slot(PortIndex(port)) == PortSlot::Unused;
         let lost = self
             .tracked_of
@@ -231,6 +291,104 @@ impl State {
             for at in self.tracked.select(|flow| gone(flow.key.port)) {
                 self.end_flow(at, out);
             }
+        }
+    }
+
+    /// Timeouts are a setting of interfaces (SGT-9); a change counts for flows that are under way.
+    fn adopt_timeouts(&mut self, policy: &Policy) {
+        let special: HashMap<u32, Timeouts, FixedState> = policy
+            .interfaces()
+            .filter(|interface| interface.timeouts != Timeouts::default())
+            .map(|interface| (interface.port.0, interface.timeouts))
+            .collect();
+        if special == self.timeouts_of {
+            return;
+        }
+        let before = std::mem::replace(&mut self.timeouts_of, special);
+        let of = |all: &HashMap<u32, Timeouts, FixedState>, port: u32| {
+            all.get(&port).copied().unwrap_or_default()
+        };
+        let after = &self.timeouts_of;
+        for at in self.tracked.select(|f| of(&before, f.key.port) != of(after, f.key.port)) {
+            if let Some(flow) = self.tracked.change(at) {
+                flow.timeout = of(after, flow.key.port).of_phase(flow.phase);
+            }
+        }
+    }
+
+    /// Flows of gateways that are gone go too.
+    fn adopt_gateways(&mut self, policy: &Policy) {
+        let gone = |port: u32| policy.interface(PortIndex(port)).is_none();
+        if !self.gateway_flows_of.keys().any(|port| gone(*port)) {
+            return;
+        }
+        for at in self.nat_inside.select(|flow| gone(flow.key.port)) {
+            self.unbind(at);
+        }
+        for at in self.egress_only.select(|flow| gone(flow.key.port)) {
+            self.end_egress_only(at);
+        }
+    }
+
+    pub(crate) fn table(&self, of: Flows) -> &FlowTable {
+        match of {
+            Flows::Tracked => &self.tracked,
+            Flows::Untracked => &self.untracked,
+            Flows::NatInside => &self.nat_inside,
+            Flows::NatOutside => &self.nat_outside,
+            Flows::EgressOnly => &self.egress_only,
+        }
+    }
+
+    fn table_mut(&mut self, of: Flows) -> &mut FlowTable {
+        match of {
+            Flows::Tracked => &mut self.tracked,
+            Flows::Untracked => &mut self.untracked,
+            Flows::NatInside => &mut self.nat_inside,
+            Flows::NatOutside => &mut self.nat_outside,
+            Flows::EgressOnly => &mut self.egress_only,
+        }
+    }
+
+    fn timeouts(&self, port: u32) -> Timeouts {
+        self.timeouts_of.get(&port).copied().unwrap_or_default()
+    }
+
+    fn count_gateway_flow(&mut self, port: u32, change: i32) {
+        let count = self.gateway_flows_of.entry(port).or_insert(0);
+        *count = count.saturating_add_signed(change);
+        if *count == 0 {
+            self.gateway_flows_of.remove(&port);
+        }
+    }
+
+    /// The flow of an egress-only internet gateway with a key, of an interface behind it; one that
+    /// has timed out is ended first.
+    pub(crate) fn find_egress_only(&mut self, key: &FlowKey, now: u64) -> Option<FlowRef> {
+        let at = self.egress_only.find(key)?;
+        if self.egress_only.get(at)?.is_expired(now) {
+            self.end_egress_only(at);
+            return None;
+        }
+        Some(at)
+    }
+
+    /// Begins a flow of an egress-only internet gateway; `None` when there is no room.
+    pub(crate) fn begin_egress_only(
+        &mut self,
+        key: FlowKey,
+        phase: Phase,
+        now: u64,
+    ) -> Option<FlowRef> {
+        let flow = Flow::new(key, phase, Direction::Egress, &Timeouts::default(), now);
+        let at = self.egress_only.insert(flow)?;
+        self.count_gateway_flow(key.port, 1);
+        Some(at)
+    }
+
+    pub(crate) fn end_egress_only(&mut self, at: FlowRef) {
+        if let Some(flow) = self.egress_only.remove(at) {
+            self.count_gateway_flow(flow.key.port, -1);
         }
     }
 
@@ -266,7 +424,7 @@ impl State {
                 return None;
             }
         }
-        let flow = Flow::new(key, phase, origin, now);
+        let flow = Flow::new(key, phase, origin, &self.timeouts(key.port), now);
         let record = record::encode(&flow);
         let at = self.tracked.insert(flow)?;
         self.count_tracked(port, 1);
@@ -296,21 +454,27 @@ impl State {
         }
     }
 
-    /// Takes note of a packet of a tracked flow.
+    /// Takes note of a packet of a flow with a life of its own: any but an untracked one.
     #[inline]
-    pub(crate) fn advance(
-        &mut self,
-        at: FlowRef,
-        direction: Direction,
-        tcp_flags: u8,
-        now: u64,
-        out: &mut impl Output,
-    ) {
-        let Some(flow) = self.tracked.change(at) else { return };
-        if flow.advance(direction, tcp_flags, now) {
+    pub(crate) fn advance(&mut self, of: &FlowUse, tcp_flags: u8, now: u64, out: &mut impl Output) {
+        let timeouts_of = &self.timeouts_of;
+        let table = match of.of {
+            Flows::Tracked => &mut self.tracked,
+            Flows::NatInside => &mut self.nat_inside,
+            Flows::NatOutside => &mut self.nat_outside,
+            Flows::EgressOnly => &mut self.egress_only,
+            Flows::Untracked => return,
+        };
+        let Some(flow) = table.change(of.flow) else { return };
+        let port = flow.key.port;
+        let timeouts = || match of.of {
+            Flows::EgressOnly => Timeouts::default(),
+            _ => timeouts_of.get(&port).copied().unwrap_or_default(),
+        };
+        if flow.advance(of.direction, tcp_flags, now, timeouts) && of.of == Flows::Tracked {
             flow.journaled = flow.last_seen;
             let record = record::encode(flow);
-            out.journal(StateChange::Update { slot: at.slot, record: &record });
+            out.journal(StateChange::Update { slot: of.flow.slot, record: &record });
         }
     }
 
@@ -330,7 +494,9 @@ impl State {
                 table.remove(at);
             });
         }
-        let at = self.untracked.insert(Flow::new(key, Phase::Untracked, direction, now));
+        let timeouts = Timeouts::default();
+        let flow = Flow::new(key, Phase::Untracked, direction, &timeouts, now);
+        let at = self.untracked.insert(flow);
         if at.is_none() {
             self.counters.uncounted_flows += 1;
         }
@@ -340,9 +506,8 @@ impl State {
     /// Adds wire packets to what a flow carried.
     #[inline]
     pub(crate) fn credit(&mut self, of: &FlowUse, credit: Credit, now: u64) {
-        let table = if of.tracked { &mut self.tracked } else { &mut self.untracked };
-        let Some(flow) = table.change(of.flow) else { return };
-        if !of.tracked {
+        let Some(flow) = self.table_mut(of.of).change(of.flow) else { return };
+        if of.of == Flows::Untracked {
             flow.last_seen = flow.last_seen.max(now);
         }
         let traffic = flow.traffic(of.direction);
@@ -364,13 +529,21 @@ impl State {
         let tracked_of = self.tracked_of.clone();
         let fragments = self.fragments.clone();
         let counters = self.counters.clone();
-        self.tracked.begin_trial();
-        self.untracked.begin_trial();
+        let nat_loads = self.nat_loads.clone();
+        let gateway_flows_of = self.gateway_flows_of.clone();
+        let timeouts_of = self.timeouts_of.clone();
+        for of in Flows::ALL {
+            self.table_mut(of).begin_trial();
+        }
         self.cache.enable(false);
         let result = run(self);
         self.cache.enable(true);
-        self.untracked.end_trial();
-        self.tracked.end_trial();
+        for of in Flows::ALL {
+            self.table_mut(of).end_trial();
+        }
+        self.timeouts_of = timeouts_of;
+        self.gateway_flows_of = gateway_flows_of;
+        self.nat_loads = nat_loads;
         self.counters = counters;
         self.fragments = fragments;
         self.tracked_of = tracked_of;
@@ -389,6 +562,15 @@ impl State {
         self.untracked.scan(EXPIRE_SCAN, stale, |table, at| {
             table.remove(at);
         });
+        let mut over = Vec::new();
+        self.nat_inside.scan(EXPIRE_SCAN, stale, |_, at| over.push(at));
+        for at in over.drain(..) {
+            self.unbind(at);
+        }
+        self.egress_only.scan(EXPIRE_SCAN, stale, |_, at| over.push(at));
+        for at in over {
+            self.end_egress_only(at);
+        }
         self.fragments.expire(now);
     }
 }
@@ -409,6 +591,12 @@ impl PartialEq for State {
             && self.epoch == other.epoch
             && self.tracked == other.tracked
             && self.untracked == other.untracked
+            && self.nat_inside == other.nat_inside
+            && self.nat_outside == other.nat_outside
+            && self.nat_loads == other.nat_loads
+            && self.egress_only == other.egress_only
+            && self.gateway_flows_of == other.gateway_flows_of
+            && self.timeouts_of == other.timeouts_of
             && self.tracked_of == other.tracked_of
             && self.fragments == other.fragments
             && self.counters == other.counters

@@ -3,11 +3,10 @@
 //! Little endian: version, protocol, phase, origin; port; local and remote address; both ports;
 //! created; last seen; packets and bytes out, then in; a checksum of all that at the end.
 
-use crate::{Direction, RECORD_LEN, Record};
+use super::flow::{Flow, FlowKey, Phase, Timeouts, Traffic};
+use crate::{Direction, RECORD_LEN, Record, address::Address};
 
-use super::flow::{Flow, FlowKey, Phase, Traffic};
-
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const CHECKED: usize = RECORD_LEN - 8;
 
 fn checksum(bytes: &[u8]) -> u64 {
@@ -29,8 +28,8 @@ pub(crate) fn encode(flow: &Flow) -> Record {
     let origin = u8::from(flow.origin == Direction::Ingress);
     put(&[VERSION, flow.key.protocol, flow.phase as u8, origin]);
     put(&flow.key.port.to_le_bytes());
-    put(&flow.key.local.to_le_bytes());
-    put(&flow.key.remote.to_le_bytes());
+    put(&flow.key.local.number().to_le_bytes());
+    put(&flow.key.remote.number().to_le_bytes());
     put(&flow.key.local_port.to_le_bytes());
     put(&flow.key.remote_port.to_le_bytes());
     put(&flow.created.to_le_bytes());
@@ -64,8 +63,8 @@ pub(crate) fn decode(record: &Record, now: u64) -> Option<Flow> {
     }
     let key = FlowKey {
         port: u32::from_le_bytes(take(&mut rest)?),
-        local: u32::from_le_bytes(take(&mut rest)?),
-        remote: u32::from_le_bytes(take(&mut rest)?),
+        local: Address::v6(u128::from_le_bytes(take(&mut rest)?)),
+        remote: Address::v6(u128::from_le_bytes(take(&mut rest)?)),
         local_port: u16::from_le_bytes(take(&mut rest)?),
         remote_port: u16::from_le_bytes(take(&mut rest)?),
         protocol,
@@ -81,7 +80,18 @@ pub(crate) fn decode(record: &Record, now: u64) -> Option<Flow> {
         Some(Traffic { packets, bytes, tcp_flags, ..Traffic::default() })
     };
     let (egress, ingress) = (traffic()?, traffic()?);
-    Some(Flow { key, phase, origin, created, last_seen, journaled: last_seen, egress, ingress })
+    Some(Flow {
+        key,
+        phase,
+        origin,
+        created,
+        last_seen,
+        journaled: last_seen,
+        timeout: Timeouts::default().of_phase(phase),
+        twin: None,
+        egress,
+        ingress,
+    })
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -97,13 +107,14 @@ mod tests {
     fn flow() -> Flow {
         let key = FlowKey {
             port: 7,
-            local: 0x0a01_0105,
-            remote: 0xcb00_7101,
+            local: Address::v4(0x0a01_0105),
+            remote: Address::v6(0x2001_0db8 << 96 | 1),
             local_port: 22,
             remote_port: 40_000,
             protocol: 6,
         };
-        let mut flow = Flow::new(key, Phase::TcpEstablished, Direction::Ingress, 1000);
+        let mut flow =
+            Flow::new(key, Phase::TcpEstablished, Direction::Ingress, &Timeouts::default(), 1000);
         flow.egress = Traffic { packets: 3, bytes: 5, tcp_flags: 0x12, ..Traffic::default() };
         flow
     }

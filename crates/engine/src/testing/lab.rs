@@ -1,6 +1,9 @@
 //! The VPC of the lab: four subnets, three security groups, five interfaces.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use gureum_types::{
     PortIndex, SecurityGroupId, SecurityGroupRuleId, SubnetId, VpcId,
@@ -31,11 +34,16 @@ pub const BASTION: PortIndex = PortIndex(6);
 /// A host of the simulated internet.
 pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(198, 18, 200, 7);
 
+/// The same in IPv6.
+pub const OUTSIDE_IPV6: std::net::Ipv6Addr =
+    std::net::Ipv6Addr::new(0x2001, 0xdb8, 0x8000, 0, 0, 0, 0, 7);
+
 /// The fabric's MAC addresses and the public addresses of VPCs.
 pub const FABRIC: FabricConfig = FabricConfig {
     internet_mac: [0x02, 0x11, 0x11, 0x11, 0x11, 0x11],
     services_mac: [0x02, 0x22, 0x22, 0x22, 0x22, 0x22],
     public_pool: ipnet::Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 20),
+    ipv6_pool: gureum_types::IPV6_POOL,
 };
 
 /// A second, in nanoseconds.
@@ -74,7 +82,7 @@ impl Sent {
     /// The frame as its receiver sees it.
     pub fn seen(&self) -> Seen {
         assert!(self.arrived().is_some(), "{:?}", self.verdict);
-        Seen::ipv4(&self.built.frame)
+        Seen::ip(&self.built.frame)
     }
 
     /// The only frame that the engine sent in answer.
@@ -274,54 +282,104 @@ impl Lab {
         Some(answer.frame[22..28].try_into().unwrap())
     }
 
-    /// The ends of a packet from a guest to an address, with the next hop that ARP gives it.
-    /// Where nobody answers, the next hop is a MAC address that nobody has.
-    pub fn ends(&mut self, port: PortIndex, destination: Ipv4Addr) -> Ends {
-        let interface = self.interface(port).clone();
-        let subnet = self.network.subnets.iter().find(|s| s.id == interface.subnet_id).unwrap();
-        let cidr = subnet.cidr_block.unwrap();
-        let near = cidr.contains(&destination) || destination.is_link_local();
-        let hop = if near { destination } else { router_address(cidr) };
-        Ends {
-            source_mac: interface.mac,
-            destination_mac: self.arp(port, hop).unwrap_or([0x02, 0xde, 0xad, 0, 0, 1]),
-            source: interface.primary_address(),
-            destination,
-        }
+    /// What neighbour discovery answers a guest.
+    pub fn discover(&mut self, port: PortIndex, target: std::net::Ipv6Addr) -> Option<[u8; 6]> {
+        let interface = self.interface(port);
+        let (mac, sender) = (interface.mac, interface.ipv6_addresses[0]);
+        let sent = self.send(port, packets::neighbor_solicitation(mac, sender, target));
+        let (to, answer) = sent.emitted.first()?;
+        assert_eq!(*to, port);
+        Some(answer.frame[80..86].try_into().unwrap())
     }
 
-    /// The ends of a packet from the internet.
-    pub fn from_outside(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Ends {
+    /// The MAC address of a subnet's router, as it advertises itself.
+    pub fn router_of(&mut self, port: PortIndex) -> [u8; 6] {
+        let mac = self.interface(port).mac;
+        let sent = self.send(port, packets::router_solicitation(mac, "fe80::1".parse().unwrap()));
+        sent.answer().frame[6..12].try_into().unwrap()
+    }
+
+    /// The ends of a packet from a guest to an address, with the next hop that ARP or neighbour
+    /// discovery gives it. Where nobody answers, the next hop is a MAC address that nobody has.
+    pub fn ends(&mut self, port: PortIndex, destination: impl Into<IpAddr>) -> Ends {
+        const NOBODY: [u8; 6] = [0x02, 0xde, 0xad, 0, 0, 1];
+        let interface = self.interface(port).clone();
+        let subnet = self.network.subnets.iter().find(|s| s.id == interface.subnet_id).unwrap();
+        let (cidr, ipv6) = (subnet.cidr_block, subnet.ipv6_block());
+        let destination = destination.into();
+        let (source, destination_mac) = match destination {
+            IpAddr::V4(to) => {
+                let cidr = cidr.unwrap();
+                let near = cidr.contains(&to) || to.is_link_local();
+                let hop = if near { to } else { router_address(cidr) };
+                (interface.primary_address().into(), self.arp(port, hop))
+            }
+            IpAddr::V6(to) => {
+                let near = ipv6.unwrap().contains(&to);
+                let mac = if near { self.discover(port, to) } else { Some(self.router_of(port)) };
+                (interface.ipv6_addresses[0].into(), mac)
+            }
+        };
         Ends {
-            source_mac: FABRIC.internet_mac,
-            destination_mac: FABRIC_ROUTER_MAC,
+            source_mac: interface.mac,
+            destination_mac: destination_mac.unwrap_or(NOBODY),
             source,
             destination,
         }
     }
 
+    /// The ends of a packet from the internet.
+    pub fn from_outside(&self, source: impl Into<IpAddr>, destination: impl Into<IpAddr>) -> Ends {
+        Ends {
+            source_mac: FABRIC.internet_mac,
+            destination_mac: FABRIC_ROUTER_MAC,
+            source: source.into(),
+            destination: destination.into(),
+        }
+    }
+
     /// A TCP packet from a guest.
-    pub fn tcp(&mut self, port: PortIndex, to: Ipv4Addr, ports: (u16, u16), flags: u8) -> Sent {
+    pub fn tcp(
+        &mut self,
+        port: PortIndex,
+        to: impl Into<IpAddr>,
+        ports: (u16, u16),
+        flags: u8,
+    ) -> Sent {
         let ends = self.ends(port, to);
         self.send(port, packets::tcp(&ends, ports, flags, &[]))
     }
 
     /// A ping from a guest.
-    pub fn ping(&mut self, port: PortIndex, to: Ipv4Addr, identifier: u16) -> Sent {
+    pub fn ping(&mut self, port: PortIndex, to: impl Into<IpAddr>, identifier: u16) -> Sent {
         let ends = self.ends(port, to);
         self.send(port, packets::icmp_echo(&ends, identifier, 1))
     }
 
     /// A ping from the internet.
-    pub fn ping_from_outside(&mut self, to: Ipv4Addr, identifier: u16) -> Sent {
-        let ends = self.from_outside(OUTSIDE, to);
+    pub fn ping_from_outside(&mut self, to: impl Into<IpAddr>, identifier: u16) -> Sent {
+        let ends = self.outside_ends(to);
         self.send(PortIndex::INTERNET, packets::icmp_echo(&ends, identifier, 1))
     }
 
     /// A TCP packet from the internet.
-    pub fn tcp_from_outside(&mut self, to: Ipv4Addr, ports: (u16, u16), flags: u8) -> Sent {
-        let ends = self.from_outside(OUTSIDE, to);
+    pub fn tcp_from_outside(
+        &mut self,
+        to: impl Into<IpAddr>,
+        ports: (u16, u16),
+        flags: u8,
+    ) -> Sent {
+        let ends = self.outside_ends(to);
         self.send(PortIndex::INTERNET, packets::tcp(&ends, ports, flags, &[]))
+    }
+
+    /// From a host of the internet of the same family.
+    fn outside_ends(&self, to: impl Into<IpAddr>) -> Ends {
+        let to = to.into();
+        match to {
+            IpAddr::V4(_) => self.from_outside(OUTSIDE, to),
+            IpAddr::V6(_) => self.from_outside(OUTSIDE_IPV6, to),
+        }
     }
 
     /// The ends of the answer to a packet that arrived.
@@ -364,8 +422,9 @@ impl Lab {
     }
 
     /// A complete handshake from a guest, whose data then arrives.
-    pub fn connect(&mut self, port: PortIndex, to: Ipv4Addr, ports: (u16, u16)) {
+    pub fn connect(&mut self, port: PortIndex, to: impl Into<IpAddr>, ports: (u16, u16)) {
         use packets::flags::{ACK, SYN};
+        let to = to.into();
         let syn = self.tcp(port, to, ports, SYN);
         let answer = self.answer_tcp(&syn, SYN | ACK);
         assert_eq!(answer.arrived(), Some(port), "{:?}", answer.verdict);
@@ -374,8 +433,9 @@ impl Lab {
     }
 
     /// A complete handshake from the internet.
-    pub fn connect_from_outside(&mut self, to: Ipv4Addr, ports: (u16, u16)) -> Sent {
+    pub fn connect_from_outside(&mut self, to: impl Into<IpAddr>, ports: (u16, u16)) -> Sent {
         use packets::flags::{ACK, SYN};
+        let to = to.into();
         let syn = self.tcp_from_outside(to, ports, SYN);
         let answer = self.answer_tcp(&syn, SYN | ACK);
         assert_eq!(answer.arrived(), Some(PortIndex::INTERNET), "{:?}", answer.verdict);

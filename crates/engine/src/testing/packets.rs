@@ -1,12 +1,15 @@
 //! Packets, named by what they are for.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{
     Offload,
+    address::Address,
     wire::{
         ETHERNET_LEN, ETHERTYPE_ARP, ETHERTYPE_IPV4,
         checksum::{fill_ipv4, fold, pseudo_header, sum},
+        icmp::fill_ipv6,
+        ip::IPV6_HEADER_LEN,
         put, put16, put32,
     },
 };
@@ -28,9 +31,9 @@ pub struct Ends {
     /// MAC address of the next hop.
     pub destination_mac: [u8; 6],
     /// The sender.
-    pub source: Ipv4Addr,
+    pub source: IpAddr,
     /// The receiver.
-    pub destination: Ipv4Addr,
+    pub destination: IpAddr,
 }
 
 /// TCP flags.
@@ -49,8 +52,11 @@ pub mod flags {
 
 const TTL: u8 = 64;
 
-/// An IPv4 packet of any protocol, not to be fragmented.
-pub fn ipv4(ends: &Ends, protocol: u8, payload: &[u8]) -> Built {
+/// A packet of any protocol, of the family of its ends, not to be fragmented.
+pub fn ip(ends: &Ends, protocol: u8, payload: &[u8]) -> Built {
+    let (IpAddr::V4(source), IpAddr::V4(destination)) = (ends.source, ends.destination) else {
+        return ipv6(ends, protocol, payload);
+    };
     let mut frame = vec![0; ETHERNET_LEN + 20];
     put(&mut frame, 0, &ends.destination_mac);
     put(&mut frame, 6, &ends.source_mac);
@@ -61,21 +67,41 @@ pub fn ipv4(ends: &Ends, protocol: u8, payload: &[u8]) -> Built {
     put16(&mut frame, ETHERNET_LEN + 4, 0x1234);
     put16(&mut frame, ETHERNET_LEN + 6, 0x4000);
     put(&mut frame, ETHERNET_LEN + 8, &[TTL, protocol]);
-    put32(&mut frame, ETHERNET_LEN + 12, ends.source.into());
-    put32(&mut frame, ETHERNET_LEN + 16, ends.destination.into());
+    put32(&mut frame, ETHERNET_LEN + 12, source.into());
+    put32(&mut frame, ETHERNET_LEN + 16, destination.into());
     fill_ipv4(&mut frame, ETHERNET_LEN, 20);
     Built { frame, offload: Offload::NONE }
 }
 
+fn ipv6(ends: &Ends, protocol: u8, payload: &[u8]) -> Built {
+    let mut frame = vec![0; ETHERNET_LEN + IPV6_HEADER_LEN];
+    put(&mut frame, 0, &ends.destination_mac);
+    put(&mut frame, 6, &ends.source_mac);
+    frame.extend_from_slice(payload);
+    let end = frame.len();
+    fill_ipv6(&mut frame, ETHERNET_LEN, end, protocol, addresses(ends));
+    put(&mut frame, ETHERNET_LEN + 7, &[TTL]);
+    Built { frame, offload: Offload::NONE }
+}
+
+fn addresses(ends: &Ends) -> (Address, Address) {
+    (ends.source.into(), ends.destination.into())
+}
+
+/// Bytes of an IP header without options, by what the frame says it is.
+fn header_len(frame: &[u8]) -> usize {
+    if frame[ETHERNET_LEN] >> 4 == 6 { IPV6_HEADER_LEN } else { 20 }
+}
+
 fn transport(ends: &Ends, protocol: u8, mut payload: Vec<u8>, field: usize) -> Built {
-    let pseudo =
-        pseudo_header(ends.source.into(), ends.destination.into(), protocol, payload.len());
+    let (source, destination) = addresses(ends);
+    let pseudo = pseudo_header(source, destination, protocol, payload.len());
     let checksum = match !fold(pseudo + sum(&payload)) {
         0 => 0xffff,
         checksum => checksum,
     };
     put16(&mut payload, field, checksum);
-    ipv4(ends, protocol, &payload)
+    ip(ends, protocol, &payload)
 }
 
 /// A TCP packet.
@@ -111,14 +137,18 @@ pub fn udp(ends: &Ends, (from, to): (u16, u16), payload: &[u8]) -> Built {
     transport(ends, 17, bytes, 6)
 }
 
-/// An ICMP message: type, code, the four bytes after the checksum, and the rest.
+/// An ICMP message of the ends' family: type, code, the four bytes after the checksum, and the
+/// rest.
 pub fn icmp(ends: &Ends, (kind, code): (u8, u8), rest: [u8; 4], payload: &[u8]) -> Built {
     let mut bytes = vec![kind, code, 0, 0];
     bytes.extend_from_slice(&rest);
     bytes.extend_from_slice(payload);
+    if ends.source.is_ipv6() {
+        return transport(ends, 58, bytes, 2);
+    }
     let checksum = !fold(sum(&bytes));
     put16(&mut bytes, 2, checksum);
-    ipv4(ends, 1, &bytes)
+    ip(ends, 1, &bytes)
 }
 
 fn echo(ends: &Ends, kind: u8, identifier: u16, sequence: u16) -> Built {
@@ -129,18 +159,68 @@ fn echo(ends: &Ends, kind: u8, identifier: u16, sequence: u16) -> Built {
 
 /// A ping; the identifier makes the flow (SGT-7).
 pub fn icmp_echo(ends: &Ends, identifier: u16, sequence: u16) -> Built {
-    echo(ends, 8, identifier, sequence)
+    echo(ends, if ends.source.is_ipv6() { 128 } else { 8 }, identifier, sequence)
 }
 
 /// The answer to a ping.
 pub fn icmp_echo_reply(ends: &Ends, identifier: u16, sequence: u16) -> Built {
-    echo(ends, 0, identifier, sequence)
+    echo(ends, if ends.source.is_ipv6() { 129 } else { 0 }, identifier, sequence)
 }
 
 /// An ICMP error about a packet, given as the frame that its receiver got.
 pub fn icmp_error(ends: &Ends, (kind, code): (u8, u8), about: &[u8]) -> Built {
     let packet = &about[ETHERNET_LEN..];
-    icmp(ends, (kind, code), [0; 4], &packet[..packet.len().min(60)])
+    icmp(ends, (kind, code), [0; 4], &packet[..packet.len().min(100)])
+}
+
+/// A message of neighbour discovery: its body with options, from whatever address.
+pub fn neighbor(mac: [u8; 6], source: Ipv6Addr, kind: u8, body: &[u8]) -> Built {
+    let ends = Ends {
+        source_mac: mac,
+        destination_mac: [0x33, 0x33, 0, 0, 0, 1],
+        source: source.into(),
+        destination: "ff02::1".parse().unwrap(),
+    };
+    let (rest, more) = body.split_first_chunk().unwrap();
+    let mut built = icmp(&ends, (kind, 0), *rest, more);
+    put(&mut built.frame, ETHERNET_LEN + 7, &[255]);
+    built
+}
+
+/// Who has this address, in IPv6?
+pub fn neighbor_solicitation(mac: [u8; 6], source: Ipv6Addr, target: Ipv6Addr) -> Built {
+    let mut body = vec![0; 4];
+    body.extend_from_slice(&target.octets());
+    if !source.is_unspecified() {
+        body.extend_from_slice(&[1, 1]);
+        body.extend_from_slice(&mac);
+    }
+    neighbor(mac, source, 135, &body)
+}
+
+/// Is there a router?
+pub fn router_solicitation(mac: [u8; 6], source: Ipv6Addr) -> Built {
+    let mut body = vec![0; 4];
+    body.extend_from_slice(&[1, 1]);
+    body.extend_from_slice(&mac);
+    neighbor(mac, source, 133, &body)
+}
+
+/// A DHCPv6 message of a kind with options as (code, value), to all servers.
+pub fn dhcpv6(mac: [u8; 6], source: Ipv6Addr, kind: u8, options: &[(u16, &[u8])]) -> Built {
+    let mut message = vec![kind, 0x11, 0x22, 0x33];
+    for (code, value) in options {
+        message.extend_from_slice(&code.to_be_bytes());
+        message.extend_from_slice(&(value.len() as u16).to_be_bytes());
+        message.extend_from_slice(value);
+    }
+    let ends = Ends {
+        source_mac: mac,
+        destination_mac: [0x33, 0x33, 0, 1, 0, 2],
+        source: source.into(),
+        destination: "ff02::1:2".parse().unwrap(),
+    };
+    udp(&ends, (546, 547), &message)
 }
 
 /// Who has this address?
@@ -173,8 +253,8 @@ pub fn dhcp(mac: [u8; 6], kind: u8, address: Ipv4Addr, options: &[(u8, &[u8])]) 
     let ends = Ends {
         source_mac: mac,
         destination_mac: [0xff; 6],
-        source: address,
-        destination: Ipv4Addr::BROADCAST,
+        source: address.into(),
+        destination: Ipv4Addr::BROADCAST.into(),
     };
     udp(&ends, (68, 67), &message)
 }
@@ -199,17 +279,22 @@ impl Built {
     /// The packet with its checksum left to the network card: the field holds the sum of the
     /// pseudo-header only, as the kernel hands it over (traps 2).
     pub fn with_unfinished_checksum(mut self) -> Self {
-        let protocol = self.frame[ETHERNET_LEN + 9];
+        let header = header_len(&self.frame);
+        let protocol = self.protocol();
         let offset = if protocol == 6 { 16 } else { 6 };
-        let length = self.frame.len() - ETHERNET_LEN - 20;
-        let word = |at: usize| u32::from_be_bytes(self.frame[at..at + 4].try_into().unwrap());
-        let pseudo =
-            pseudo_header(word(ETHERNET_LEN + 12), word(ETHERNET_LEN + 16), protocol, length);
-        put16(&mut self.frame, ETHERNET_LEN + 20 + offset, fold(pseudo));
+        let length = self.frame.len() - ETHERNET_LEN - header;
+        let ends = if header == 20 { 12..20 } else { 8..40 };
+        let addresses = &self.frame[ETHERNET_LEN + ends.start..ETHERNET_LEN + ends.end];
+        let pseudo = sum(addresses) + u64::from(protocol) + length as u64;
+        put16(&mut self.frame, ETHERNET_LEN + header + offset, fold(pseudo));
         self.offload.needs_csum = true;
-        self.offload.csum_start = (ETHERNET_LEN + 20) as u16;
+        self.offload.csum_start = (ETHERNET_LEN + header) as u16;
         self.offload.csum_offset = offset as u16;
         self
+    }
+
+    fn protocol(&self) -> u8 {
+        self.frame[ETHERNET_LEN + if header_len(&self.frame) == 20 { 9 } else { 6 }]
     }
 
     /// The packet as one that stands for several on the wire (traps 3).
@@ -217,8 +302,20 @@ impl Built {
         self = self.with_unfinished_checksum();
         self.offload.gso_type = gso_type;
         self.offload.gso_size = gso_size;
-        let transport = if self.frame[ETHERNET_LEN + 9] == 6 { 20 } else { 8 };
-        self.offload.hdr_len = (ETHERNET_LEN + 20 + transport) as u16;
+        let transport = if self.protocol() == 6 { 20 } else { 8 };
+        let header = header_len(&self.frame);
+        self.offload.hdr_len = (ETHERNET_LEN + header + transport) as u16;
+        self
+    }
+
+    /// The packet with another TTL or hop limit.
+    pub fn with_hop_limit(mut self, hop_limit: u8) -> Self {
+        if header_len(&self.frame) == 20 {
+            put(&mut self.frame, ETHERNET_LEN + 8, &[hop_limit]);
+            fill_ipv4(&mut self.frame, ETHERNET_LEN, 20);
+        } else {
+            put(&mut self.frame, ETHERNET_LEN + 7, &[hop_limit]);
+        }
         self
     }
 

@@ -6,12 +6,15 @@ use gureum_types::{
     AccountId, IpProtocol, NetworkInterfaceId, PortIndex, Region, SecurityGroupId,
     SecurityGroupRuleId, SubnetId, Timestamp, VpcId,
     record::{
-        DhcpOptions, InternetGateway, NetworkAcl, NetworkAclAssociation, NetworkAclEntry,
-        NetworkInterface, Route, RouteDestination, RouteTable, RouteTableAssociation, RouteTarget,
-        RulePeer, SecurityGroup, SecurityGroupRule, Subnet, Traffic, Vpc, VpcCidrAssociation,
+        DhcpOptions, EgressOnlyInternetGateway, InternetGateway, NatGateway, NatGatewayState,
+        NetworkAcl, NetworkAclAssociation, NetworkAclEntry, NetworkInterface, PeeringStatus,
+        PeeringVpc, PrefixList, PrefixListEntry, Route, RouteDestination, RouteTable,
+        RouteTableAssociation, RouteTarget, RulePeer, Scope, SecurityGroup, SecurityGroupRule,
+        Subnet, SubnetIpv6CidrAssociation, Traffic, Vpc, VpcCidrAssociation,
+        VpcIpv6CidrAssociation, VpcPeeringConnection,
     },
 };
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 /// Seoul.
 pub fn region() -> Region {
@@ -132,6 +135,90 @@ pub fn internet_gateway(number: u64, vpc: Option<&VpcId>) -> InternetGateway {
         vpc_id: vpc.cloned(),
         created: Timestamp(0),
         tags: Default::default(),
+    }
+}
+
+/// A NAT gateway that translates, behind the interface of a port.
+pub fn nat_gateway(number: u64, subnet: &Subnet, port: PortIndex, public: bool) -> NatGateway {
+    NatGateway {
+        id: gureum_types::NatGatewayId::new(number),
+        vpc_id: subnet.vpc_id.clone(),
+        subnet_id: subnet.id.clone(),
+        public,
+        state: NatGatewayState::Available,
+        failure: None,
+        network_interface_id: Some(NetworkInterfaceId::new(port.0.into())),
+        addresses: Vec::new(),
+        client_token: None,
+        created: Timestamp(0),
+        deleted: None,
+        tags: Default::default(),
+    }
+}
+
+/// An egress-only internet gateway.
+pub fn egress_only_internet_gateway(number: u64, vpc: &VpcId) -> EgressOnlyInternetGateway {
+    EgressOnlyInternetGateway {
+        id: gureum_types::EgressOnlyInternetGatewayId::new(number),
+        vpc_id: vpc.clone(),
+        created: Timestamp(0),
+        tags: Default::default(),
+    }
+}
+
+/// An active peering connection between VPCs of one account and region.
+pub fn peering(number: u64, requester: &VpcId, accepter: &VpcId) -> VpcPeeringConnection {
+    let side = |vpc: &VpcId| PeeringVpc {
+        scope: Scope { account: account(), region: region() },
+        vpc_id: vpc.clone(),
+        allow_dns_resolution_from_remote_vpc: false,
+    };
+    VpcPeeringConnection {
+        id: gureum_types::VpcPeeringConnectionId::new(number),
+        requester: side(requester),
+        accepter: side(accepter),
+        status: PeeringStatus::Active,
+        status_message: "Active".to_owned(),
+        expiration: None,
+        created: Timestamp(0),
+        changed: Timestamp(0),
+        tags: Default::default(),
+        accepter_tags: Default::default(),
+    }
+}
+
+/// A prefix list with these blocks.
+pub fn prefix_list(number: u64, blocks: &[&str]) -> PrefixList {
+    let entries: Vec<PrefixListEntry> = blocks
+        .iter()
+        .map(|block| PrefixListEntry { cidr: block.parse().unwrap(), description: None })
+        .collect();
+    PrefixList {
+        id: gureum_types::PrefixListId::new(number),
+        name: "list".to_owned(),
+        ipv6: entries.iter().any(|entry| entry.cidr.addr().is_ipv6()),
+        max_entries: 10,
+        entries,
+        version: 1,
+        earlier: Vec::new(),
+        state: "create-complete".to_owned(),
+        created: Timestamp(0),
+        tags: Default::default(),
+    }
+}
+
+/// Gives a VPC and some of its subnets IPv6 blocks, a /64 each of the VPC's /56.
+pub fn with_ipv6(vpc: &mut Vpc, block: &str, subnets: &mut [Subnet]) {
+    let block: Ipv6Net = block.parse().unwrap();
+    vpc.ipv6_cidr_associations.push(VpcIpv6CidrAssociation {
+        id: gureum_types::VpcCidrAssociationId::new(100),
+        cidr_block: block,
+    });
+    for (subnet, (part, number)) in subnets.iter_mut().zip(block.subnets(64).unwrap().zip(1..)) {
+        subnet.ipv6_cidr_association = Some(SubnetIpv6CidrAssociation {
+            id: gureum_types::SubnetCidrAssociationId::new(number),
+            cidr_block: part,
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a receiver checks: lengths and checksums, by the slow and obvious way.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{Offload, wire::ETHERNET_LEN};
 
@@ -14,9 +14,9 @@ pub struct Seen {
     /// The EtherType.
     pub ether_type: u16,
     /// The sender.
-    pub source: Ipv4Addr,
+    pub source: IpAddr,
     /// The receiver.
-    pub destination: Ipv4Addr,
+    pub destination: IpAddr,
     /// IP protocol number.
     pub protocol: u8,
     /// Time to live.
@@ -30,21 +30,27 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Reads a frame that holds IPv4.
-    pub fn ipv4(frame: &[u8]) -> Self {
+    /// Reads a frame that holds IPv4 or IPv6 (without extension headers).
+    pub fn ip(frame: &[u8]) -> Self {
         let ip = &frame[ETHERNET_LEN..];
-        let header = usize::from(ip[0] & 15) * 4;
-        let total_length = word(ip, 2).into();
+        let is_v4 = ip[0] >> 4 == 4;
+        let header = if is_v4 { usize::from(ip[0] & 15) * 4 } else { 40 };
+        let total_length = if is_v4 { word(ip, 2).into() } else { 40 + usize::from(word(ip, 4)) };
+        let (source, destination) = if is_v4 {
+            (address(ip, 12).into(), address(ip, 16).into())
+        } else {
+            (ipv6_address(ip, 8).into(), ipv6_address(ip, 24).into())
+        };
         Self {
             destination_mac: frame[..6].try_into().unwrap(),
             source_mac: frame[6..12].try_into().unwrap(),
             ether_type: word(frame, 12),
-            source: address(ip, 12),
-            destination: address(ip, 16),
-            protocol: ip[9],
-            ttl: ip[8],
+            source,
+            destination,
+            protocol: ip[if is_v4 { 9 } else { 6 }],
+            ttl: ip[if is_v4 { 8 } else { 7 }],
             total_length,
-            fragment: word(ip, 6),
+            fragment: if is_v4 { word(ip, 6) } else { 0 },
             payload: ip[header..total_length.min(ip.len())].to_vec(),
         }
     }
@@ -70,6 +76,11 @@ pub fn address(bytes: &[u8], at: usize) -> Ipv4Addr {
     Ipv4Addr::new(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3])
 }
 
+/// An IPv6 address at an offset.
+pub fn ipv6_address(bytes: &[u8], at: usize) -> Ipv6Addr {
+    <[u8; 16]>::try_from(&bytes[at..at + 16]).unwrap().into()
+}
+
 fn sum(bytes: &[u8]) -> u32 {
     let mut sum = 0;
     for pair in bytes.chunks(2) {
@@ -84,9 +95,14 @@ fn sum(bytes: &[u8]) -> u32 {
 /// Checks every checksum of a frame as its receiver would, after finishing what is owed to it
 /// (traps 2). `Err` says what is wrong.
 pub fn check(frame: &[u8], offload: &Offload) -> Result<(), String> {
-    if word(frame, 12) != 0x0800 {
-        return Ok(());
+    match word(frame, 12) {
+        0x0800 => check_ipv4(frame, offload),
+        0x86dd => check_ipv6(frame, offload),
+        _ => Ok(()),
     }
+}
+
+fn check_ipv4(frame: &[u8], offload: &Offload) -> Result<(), String> {
     let ip = &frame[ETHERNET_LEN..];
     let header = usize::from(ip[0] & 15) * 4;
     let total: usize = word(ip, 2).into();
@@ -99,23 +115,43 @@ pub fn check(frame: &[u8], offload: &Offload) -> Result<(), String> {
     if word(ip, 6) & 0x3fff != 0 {
         return Ok(()); // Fragments have no checksum of their own.
     }
-    let mut payload = ip[header..total].to_vec();
+    let payload = finished(ip[header..total].to_vec(), header, offload);
+    check_transport(ip[9], &ip[12..20], &payload)
+}
+
+fn check_ipv6(frame: &[u8], offload: &Offload) -> Result<(), String> {
+    let ip = &frame[ETHERNET_LEN..];
+    let total = 40 + usize::from(word(ip, 4));
+    if total > ip.len() {
+        return Err(format!("{total} bytes of IP in a frame of {}", frame.len()));
+    }
+    let payload = finished(ip[40..total].to_vec(), 40, offload);
+    check_transport(ip[6], &ip[8..40], &payload)
+}
+
+/// What a network card does, and nothing more.
+fn finished(mut payload: Vec<u8>, header: usize, offload: &Offload) -> Vec<u8> {
     if offload.needs_csum {
-        // What a network card does, and nothing more.
         let start = usize::from(offload.csum_start) - ETHERNET_LEN - header;
         let field = start + usize::from(offload.csum_offset);
         let value = !(sum(&payload[start..]) as u16);
         payload[field..field + 2].copy_from_slice(&value.to_be_bytes());
     }
-    let mut pseudo = ip[12..20].to_vec();
-    pseudo.extend_from_slice(&[0, ip[9]]);
+    payload
+}
+
+fn check_transport(protocol: u8, addresses: &[u8], payload: &[u8]) -> Result<(), String> {
+    let mut pseudo = addresses.to_vec();
+    pseudo.extend_from_slice(&[0, protocol]);
     pseudo.extend_from_slice(&(payload.len() as u16).to_be_bytes());
-    pseudo.extend_from_slice(&payload);
-    let fine = match ip[9] {
+    pseudo.extend_from_slice(payload);
+    let is_v4 = addresses.len() == 8;
+    let fine = match protocol {
         6 => sum(&pseudo) == 0xffff,
-        17 => word(&payload, 6) == 0 || sum(&pseudo) == 0xffff,
-        1 => sum(&payload) == 0xffff,
+        17 => word(payload, 6) == 0 || sum(&pseudo) == 0xffff,
+        1 if is_v4 => sum(payload) == 0xffff,
+        58 if !is_v4 => sum(&pseudo) == 0xffff,
         _ => true,
     };
-    if fine { Ok(()) } else { Err(format!("the checksum of protocol {} is wrong", ip[9])) }
+    if fine { Ok(()) } else { Err(format!("the checksum of protocol {protocol} is wrong")) }
 }

@@ -1,6 +1,7 @@
 //! The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
 
-use super::{be16, put16};
+use super::{be16, be32, put16};
+use crate::address::Address;
 
 /// The ones' complement sum of bytes as big-endian words, not folded.
 pub(crate) fn sum(bytes: &[u8]) -> u64 {
@@ -27,9 +28,21 @@ pub(crate) fn fold(mut sum: u64) -> u16 {
     u16::try_from(sum).unwrap_or(u16::MAX)
 }
 
-/// The sum of the pseudo-header of TCP and UDP over IPv4, not folded.
-pub(crate) fn pseudo_header(source: u32, destination: u32, protocol: u8, length: usize) -> u64 {
-    u64::from(source) + u64::from(destination) + u64::from(protocol) + length as u64
+/// The sum of the pseudo-header of TCP, UDP and ICMPv6, not folded.
+pub(crate) fn pseudo_header(
+    source: Address,
+    destination: Address,
+    protocol: u8,
+    length: usize,
+) -> u64 {
+    sum_address(source) + sum_address(destination) + u64::from(protocol) + length as u64
+}
+
+fn sum_address(address: Address) -> u64 {
+    match address.as_v4() {
+        Some(bits) => bits.into(),
+        None => sum(&address.number().to_be_bytes()),
+    }
 }
 
 /// By how much words that a checksum covers changed.
@@ -47,6 +60,27 @@ impl Delta {
     pub(crate) fn double(mut self, old: u32, new: u32) -> Self {
         self.0 += u64::from(!old) + u64::from(new);
         self
+    }
+
+    /// All that both tell.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+
+    /// An address became another of the same family.
+    pub(crate) fn address(self, old: Address, new: Address) -> Self {
+        match (old.as_v4(), new.as_v4()) {
+            (Some(old), Some(new)) => self.double(old, new),
+            _ => {
+                let words = |address: Address| address.number().to_be_bytes();
+                let (old, new) = (words(old), words(new));
+                let pairs = old.chunks_exact(4).zip(new.chunks_exact(4));
+                pairs.fold(self, |delta, (old, new)| {
+                    let word = |bytes: &[u8]| be32(bytes, 0).unwrap_or_default();
+                    delta.double(word(old), word(new))
+                })
+            }
+        }
     }
 
     /// The updated value of a finished checksum: RFC 1624, equation 3.

@@ -5,9 +5,10 @@ use gureum_types::IpProtocol;
 use super::{
     BROADCAST, ETHERNET_LEN, ETHERTYPE_IPV4, be16, be32, byte, bytes,
     checksum::{fill_ipv4, fold, pseudo_header, sum},
-    ipv4::Headers,
+    ip::Headers,
     put, put16, put32, set_macs,
 };
+use crate::address::Address;
 
 /// The port of servers.
 pub(crate) const SERVER_PORT: u16 = 67;
@@ -187,6 +188,7 @@ impl Answer {
         put16(&mut self.frame, udp + 4, u16::try_from(total - 20).unwrap_or(u16::MAX));
         let source = be32(&self.frame, ETHERNET_LEN + 12).unwrap_or_default();
         let destination = be32(&self.frame, ETHERNET_LEN + 16).unwrap_or_default();
+        let (source, destination) = (Address::v4(source), Address::v4(destination));
         let pseudo = pseudo_header(source, destination, IpProtocol::UDP.0, total - 20);
         let covered = self.frame.get(udp..).map_or(0, sum);
         let checksum = match !fold(pseudo + covered) {

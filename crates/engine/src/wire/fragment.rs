@@ -5,7 +5,7 @@ use gureum_types::IpProtocol;
 use super::{
     ETHERNET_LEN, be16, be32,
     checksum::{fill_ipv4, fold, pseudo_header, sum},
-    ipv4::Headers,
+    ip::Headers,
     put16, put32,
 };
 use crate::{Offload, Packet};
@@ -27,7 +27,8 @@ pub(crate) fn complete_checksum(frame: &mut [u8], end: usize, offload: &mut Offl
     }
 }
 
-/// Hands each wire packet of a frame that must not exceed `mtu` to `emit`.
+/// Hands each wire packet of a frame that must not exceed `mtu` to `emit`. Nobody asks it to cut
+/// IPv6, which routers never fragment.
 pub(crate) fn cut(
     packet: &mut Packet<'_>,
     headers: &Headers,
@@ -52,7 +53,7 @@ fn segments(packet: &Packet<'_>, headers: &Headers, mut emit: impl FnMut(&[u8]))
     let size = usize::from(packet.offload.gso_size).max(1);
     let is_tcp = headers.tuple.protocol == IpProtocol::TCP.0;
     let sequence = be32(head, headers.transport + 4).unwrap_or_default();
-    let identification = headers.identification;
+    let identification = u16::try_from(headers.identification & 0xffff).unwrap_or_default();
     let count = payload.len().div_ceil(size);
     let mut frame = Vec::with_capacity(start + size);
     for (index, piece) in payload.chunks(size).enumerate() {

@@ -1,4 +1,4 @@
-//! Reading and writing frames: Ethernet, ARP, IPv4, ICMP, DHCP, checksums.
+//! Reading and writing frames: Ethernet, ARP, IP, ICMP, neighbour discovery, DHCP, checksums.
 //!
 //! Readers return `None` beyond the end. Writers leave the frame alone beyond its end: every
 //! offset written to was read before.
@@ -6,9 +6,12 @@
 pub(crate) mod arp;
 pub(crate) mod checksum;
 pub(crate) mod dhcp;
+pub(crate) mod dhcpv6;
 pub(crate) mod fragment;
 pub(crate) mod icmp;
-pub(crate) mod ipv4;
+pub(crate) mod ip;
+pub(crate) mod neighbor;
+pub(crate) mod reset;
 pub(crate) mod rewrite;
 
 /// Bytes of an Ethernet header.
@@ -40,6 +43,11 @@ pub(crate) fn be16(from: &[u8], at: usize) -> Option<u16> {
 /// Reads four bytes in network order.
 pub(crate) fn be32(from: &[u8], at: usize) -> Option<u32> {
     bytes(from, at).map(u32::from_be_bytes)
+}
+
+/// Reads sixteen bytes in network order.
+pub(crate) fn be128(from: &[u8], at: usize) -> Option<u128> {
+    bytes(from, at).map(u128::from_be_bytes)
 }
 
 /// Writes bytes.

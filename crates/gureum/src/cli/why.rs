@@ -26,15 +26,16 @@ const FAILED: u8 = 2;
 Examples:
   gureum why internet PUBLIC-01 --proto tcp --port 80
   gureum why PUBLIC-01 PRIVATE-01 --proto icmp
-  gureum why PRIVATE-01 8.8.8.8 --proto udp --port 53 --json")]
+  gureum why PRIVATE-01 8.8.8.8 --proto udp --port 53 --json
+  gureum why -6 internet PUBLIC-01 --proto icmp")]
 pub(crate) struct WhyCommand {
     /// Where from: a Name tag, id, address, or "internet"
     #[arg(value_name = "SRC")]
     source: String,
-    /// Where to: the same, or any IPv4 address
+    /// Where to: the same, or any address
     #[arg(value_name = "DST")]
     destination: String,
-    /// tcp, udp, icmp or a protocol number
+    /// tcp, udp, icmp (either family's) or a protocol number
     #[arg(long, value_name = "PROTOCOL", default_value = "tcp", value_parser = protocol)]
     proto: String,
     /// The destination port; tcp and udp need one
@@ -43,6 +44,9 @@ pub(crate) struct WhyCommand {
     /// The source port [default: an ephemeral one]
     #[arg(long, value_name = "PORT")]
     source_port: Option<u16>,
+    /// Ask about IPv6 where no address says so
+    #[arg(short = '6', long)]
+    ipv6: bool,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -50,7 +54,7 @@ pub(crate) struct WhyCommand {
 
 fn protocol(text: &str) -> Result<String, String> {
     let name = text.to_ascii_lowercase();
-    if matches!(name.as_str(), "tcp" | "udp" | "icmp") || name.parse::<u8>().is_ok() {
+    if matches!(name.as_str(), "tcp" | "udp" | "icmp" | "icmpv6") || name.parse::<u8>().is_ok() {
         return Ok(name);
     }
     Err("neither tcp, udp, icmp nor a number from 0 to 255".to_owned())
@@ -80,6 +84,7 @@ fn answer(args: &WhyCommand, daemon: &Daemon) -> Result<ExitCode, Failure> {
         protocol: args.proto.clone(),
         port: args.port,
         source_port: args.source_port,
+        ipv6: args.ipv6,
     });
     let report = match daemon.ask(&request)? {
         Reply::Why(report) => report,

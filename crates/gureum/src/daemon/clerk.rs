@@ -2,7 +2,7 @@
 //! programs in instances, stops the daemon.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     os::{
         fd::{BorrowedFd, OwnedFd},
         unix::process::ExitStatusExt as _,
@@ -29,7 +29,7 @@ use tokio::{
 };
 
 use super::{
-    CLIENT, End,
+    CLIENT, End, IPV6_CLIENT,
     desk::{Answered, Desk},
 };
 use crate::{
@@ -271,13 +271,17 @@ impl Clerk {
     }
 
     fn why(&self, question: &WhyArgs) -> Answer<Reply> {
-        let destination = self.destination(&question.destination)?;
+        // The family is that of an address that was written, or what was asked for.
+        let written = [&question.source, &question.destination];
+        let ipv6 = question.ipv6 || written.iter().any(|end| end.parse::<Ipv6Addr>().is_ok());
+        let client = if ipv6 { IPV6_CLIENT.into() } else { IpAddr::from(CLIENT) };
+        let destination = self.destination(&question.destination, ipv6)?;
         let source = match question.source.as_str() {
-            INTERNET => WhySource::Internet(CLIENT),
+            INTERNET => WhySource::Internet(client),
             name => self.source(name)?,
         };
         let (destination, source) = match (destination, source) {
-            (Destination::Internet, source) => (CLIENT, source),
+            (Destination::Internet, source) => (client, source),
             (Destination::Address(address), source) => (address, source),
             // From outside only the public address leads there; without one the packet is sent to
             // the private address, and the answer is why that does not arrive. From inside a name
@@ -322,18 +326,20 @@ impl Clerk {
         match self.interface(name)? {
             Some(found) => {
                 let port: PortIndex = found.record.port;
-                let address =
-                    name.parse().ok().filter(|it| found.record.private_addresses.contains(it));
-                Ok(WhySource::Interface { port, address })
+                let own = |address: &IpAddr| match address {
+                    IpAddr::V4(address) => found.record.private_addresses.contains(address),
+                    IpAddr::V6(address) => found.record.ipv6_addresses.contains(address),
+                };
+                Ok(WhySource::Interface { port, address: name.parse().ok().filter(own) })
             }
-            None => match name.parse::<Ipv4Addr>() {
+            None => match name.parse::<IpAddr>() {
                 Ok(address) => Ok(WhySource::Internet(address)),
                 Err(_) => Err(unknown_end(name)),
             },
         }
     }
 
-    fn destination(&self, name: &str) -> Answer<Destination> {
+    fn destination(&self, name: &str, ipv6: bool) -> Answer<Destination> {
         if name == INTERNET {
             return Ok(Destination::Internet);
         }
@@ -342,9 +348,16 @@ impl Clerk {
             return Ok(Destination::Address(address));
         }
         let found = self.interface(name)?.ok_or_else(|| unknown_end(name))?;
+        if ipv6 {
+            // An address of IPv6 is the same inside and outside (IGW-4).
+            return match found.record.ipv6_addresses.first() {
+                Some(address) => Ok(Destination::Address((*address).into())),
+                None => Err(format!("\"{name}\" has no IPv6 address")),
+            };
+        }
         Ok(Destination::Interface {
-            private: found.record.primary_address(),
-            public: self.control.public_address(&found.record),
+            private: found.record.primary_address().into(),
+            public: self.control.public_address(&found.record).map(IpAddr::from),
         })
     }
 }
@@ -352,14 +365,14 @@ impl Clerk {
 /// Where a question leads.
 enum Destination {
     Internet,
-    Address(Ipv4Addr),
-    Interface { private: Ipv4Addr, public: Option<Ipv4Addr> },
+    Address(IpAddr),
+    Interface { private: IpAddr, public: Option<IpAddr> },
 }
 
 fn unknown_end(name: &str) -> String {
     format!(
         "\"{name}\" is no instance, interface or address\n\
-         help: an end is a Name tag, an id, an IPv4 address or \"{INTERNET}\"; `gureum instances` lists instances"
+         help: an end is a Name tag, an id, an address or \"{INTERNET}\"; `gureum instances` lists instances"
     )
 }
 
@@ -370,7 +383,7 @@ fn traffic(question: &WhyArgs) -> Answer<WhyTraffic> {
         "tcp" | "6" => Ok(WhyTraffic::Tcp { source_port, destination_port: port()? }),
         "udp" | "17" => Ok(WhyTraffic::Udp { source_port, destination_port: port()? }),
         // An identifier that no running ping is likely to have: a new one is asked for (SGT-7).
-        "icmp" | "1" => Ok(WhyTraffic::IcmpEcho { identifier: u16::MAX }),
+        "icmp" | "icmpv6" | "1" | "58" => Ok(WhyTraffic::IcmpEcho { identifier: u16::MAX }),
         other => match other.parse() {
             Ok(number) => Ok(WhyTraffic::Protocol(number)),
             Err(_) => Err(format!("\"{other}\" is no protocol: tcp, udp, icmp or a number")),

@@ -12,7 +12,7 @@ mod ownership;
 
 use std::{
     fs, io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::Arc,
@@ -65,6 +65,8 @@ use crate::{
 
 /// The address of whoever runs a client in the simulated internet.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
+/// As that, over IPv6.
+const IPV6_CLIENT: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x8000, 0, 0, 0, 0, 0x10);
 /// How long instances have to shut down when everything goes down.
 const DOWN_PATIENCE: Duration = Duration::from_secs(20);
 /// How many events of the host may wait to be looked at.

@@ -1,9 +1,13 @@
-//! The headers of an IPv4 packet as far as stages ask for them.
+//! The headers of a packet of IPv4 or IPv6 as far as stages ask for them.
 
 use gureum_types::IpProtocol;
 
-use super::{ETHERNET_LEN, be16, be32, byte};
-use crate::{DropReason, Offload};
+use super::{ETHERNET_LEN, be16, be32, be128, byte, icmp::icmpv6};
+use crate::{
+    DropReason, Offload,
+    address::{Address, Family},
+    policy::classifier::icmp_of,
+};
 
 /// TCP flags.
 pub(crate) mod tcp {
@@ -33,8 +37,8 @@ pub(crate) enum Part {
 /// query (SGT-7); other protocols have no ports (SGT-8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Tuple {
-    pub(crate) source: u32,
-    pub(crate) destination: u32,
+    pub(crate) source: Address,
+    pub(crate) destination: Address,
     pub(crate) source_port: u16,
     pub(crate) destination_port: u16,
     pub(crate) protocol: u8,
@@ -56,9 +60,11 @@ pub(crate) struct Headers {
     /// What part of a datagram it is.
     pub(crate) part: Part,
     /// The identification that fragments share.
-    pub(crate) identification: u16,
-    /// Whether routers may not fragment it.
+    pub(crate) identification: u32,
+    /// Whether routers may not fragment it; they never do in IPv6 (RFC 8200).
     pub(crate) dont_fragment: bool,
+    /// How many routers it may still pass.
+    pub(crate) hop_limit: u8,
     /// TCP's flags, 0 for others.
     pub(crate) tcp_flags: u8,
     /// Packets on the wire (traps 3).
@@ -69,28 +75,58 @@ pub(crate) struct Headers {
     pub(crate) largest: u32,
 }
 
-/// Whether an ICMP type is a query, which has an identifier.
-pub(crate) fn is_query(icmp_type: u8) -> bool {
-    matches!(icmp_type, 0 | 8 | 13..=18)
+/// Extension headers of IPv6 that are looked past (RFC 8200). More of them than
+/// [`EXTENSIONS_MAX`] make a packet malformed.
+mod extension {
+    pub(super) const HOP_BY_HOP: u8 = 0;
+    pub(super) const ROUTING: u8 = 43;
+    pub(super) const FRAGMENT: u8 = 44;
+    pub(super) const DESTINATION: u8 = 60;
 }
 
-/// Whether an ICMP type is an error, which carries the packet that it speaks of.
-pub(crate) fn is_error(icmp_type: u8) -> bool {
-    matches!(icmp_type, 3 | 4 | 5 | 11 | 12)
-}
+/// How many extension headers a packet may have.
+const EXTENSIONS_MAX: usize = 8;
+
+/// Bytes of IPv6's own header.
+pub(crate) const IPV6_HEADER_LEN: usize = 40;
 
 impl Tuple {
+    /// The family of its addresses.
+    pub(crate) fn family(&self) -> Family {
+        self.source.family()
+    }
+
+    /// Whether it is of its family's control protocol.
+    pub(crate) fn is_icmp(&self) -> bool {
+        IpProtocol(self.protocol) == icmp_of(self.family())
+    }
+
     /// The type of an ICMP message.
     pub(crate) fn icmp_type(&self) -> u8 {
         self.source_port.to_be_bytes()[0]
     }
 
+    /// Whether it is a query of ICMP, which has an identifier.
+    pub(crate) fn is_icmp_query(&self) -> bool {
+        self.is_icmp()
+            && match self.family() {
+                Family::V4 => matches!(self.icmp_type(), 0 | 8 | 13..=18),
+                Family::V6 => matches!(self.icmp_type(), icmpv6::ECHO | icmpv6::ECHO_REPLY),
+            }
+    }
+
+    /// Whether it is an error of ICMP, which carries the packet that it speaks of.
+    pub(crate) fn is_icmp_error(&self) -> bool {
+        self.is_icmp()
+            && match self.family() {
+                Family::V4 => matches!(self.icmp_type(), 3 | 4 | 5 | 11 | 12),
+                Family::V6 => self.icmp_type() < 128,
+            }
+    }
+
     /// What rules compare with port ranges: the destination port (NACL-12), or type and code.
     pub(crate) fn rule_port(&self) -> u16 {
-        match IpProtocol(self.protocol) {
-            IpProtocol::ICMP => self.source_port,
-            _ => self.destination_port,
-        }
+        if self.is_icmp() { self.source_port } else { self.destination_port }
     }
 
     /// The tuple of an answer.
@@ -106,9 +142,17 @@ impl Tuple {
 }
 
 impl Headers {
-    /// Reads the headers of a frame that holds IPv4.
-    pub(crate) fn parse(frame: &[u8], offload: &Offload) -> Result<Self, DropReason> {
-        let mut headers = Self::parse_ipv4(frame).ok_or(DropReason::Malformed)?;
+    /// Reads the headers of a frame that holds IPv4 or IPv6, as its EtherType says.
+    pub(crate) fn parse(
+        family: Family,
+        frame: &[u8],
+        offload: &Offload,
+    ) -> Result<Self, DropReason> {
+        let mut headers = match family {
+            Family::V4 => Self::parse_ipv4(frame),
+            Family::V6 => Self::parse_ipv6(frame),
+        }
+        .ok_or(DropReason::Malformed)?;
         headers.check_offload(frame, offload)?;
         Ok(headers)
     }
@@ -129,18 +173,20 @@ impl Headers {
         };
         let mut headers = Self {
             tuple: Tuple {
-                source: be32(frame, ip + 12)?,
-                destination: be32(frame, ip + 16)?,
+                source: Address::v4(be32(frame, ip + 12)?),
+                destination: Address::v4(be32(frame, ip + 16)?),
                 protocol: byte(frame, ip + 9)?,
-                ..Tuple::default()
+                source_port: 0,
+                destination_port: 0,
             },
             ports_known: false,
             transport: ip + header_len,
             transport_len: 0,
             end: ip + total,
             part,
-            identification: be16(frame, ip + 4)?,
+            identification: be16(frame, ip + 4)?.into(),
             dont_fragment: fragment & 0x4000 != 0,
+            hop_limit: byte(frame, ip + 8)?,
             tcp_flags: 0,
             wire_packets: 1,
             wire_bytes: u32::try_from(total).ok()?,
@@ -150,6 +196,82 @@ impl Headers {
             headers.parse_transport(frame.get(..headers.end)?)?;
         }
         Some(headers)
+    }
+
+    fn parse_ipv6(frame: &[u8]) -> Option<Self> {
+        let ip = ETHERNET_LEN;
+        let total = IPV6_HEADER_LEN + usize::from(be16(frame, ip + 4)?);
+        if byte(frame, ip)? >> 4 != 6 || ip + total > frame.len() {
+            return None;
+        }
+        let source = Address::v6(be128(frame, ip + 8)?);
+        let destination = Address::v6(be128(frame, ip + 24)?);
+        // Numbers that stand for IPv4 are nobody's in IPv6, and neither is a group a sender.
+        if source.family() == Family::V4
+            || destination.family() == Family::V4
+            || source.is_multicast()
+        {
+            return None;
+        }
+        let mut headers = Self {
+            tuple: Tuple {
+                source,
+                destination,
+                protocol: byte(frame, ip + 6)?,
+                source_port: 0,
+                destination_port: 0,
+            },
+            ports_known: false,
+            transport: ip + IPV6_HEADER_LEN,
+            transport_len: 0,
+            end: ip + total,
+            part: Part::Whole,
+            identification: 0,
+            dont_fragment: true,
+            hop_limit: byte(frame, ip + 7)?,
+            tcp_flags: 0,
+            wire_packets: 1,
+            wire_bytes: u32::try_from(total).ok()?,
+            largest: u32::try_from(total).ok()?,
+        };
+        let packet = frame.get(..headers.end)?;
+        headers.skip_extensions(packet)?;
+        if headers.part != Part::Later {
+            headers.parse_transport(packet)?;
+        }
+        Some(headers)
+    }
+
+    /// Goes on to the transport header, past what extends IPv6's own.
+    fn skip_extensions(&mut self, packet: &[u8]) -> Option<()> {
+        for _ in 0..EXTENSIONS_MAX {
+            let at = self.transport;
+            match self.tuple.protocol {
+                extension::HOP_BY_HOP | extension::ROUTING | extension::DESTINATION => {
+                    self.transport = at + (usize::from(byte(packet, at + 1)?) + 1) * 8;
+                }
+                extension::FRAGMENT => {
+                    let field = be16(packet, at + 2)?;
+                    self.part = match (field & 0xfff8, field & 1) {
+                        (0, 0) => Part::Whole,
+                        (0, _) => Part::First,
+                        _ => Part::Later,
+                    };
+                    self.identification = be32(packet, at + 4)?;
+                    self.transport = at + 8;
+                }
+                _ => return Some(()),
+            }
+            self.tuple.protocol = byte(packet, at)?;
+            if self.transport > packet.len() {
+                return None;
+            }
+            // What follows the header of a later fragment is payload.
+            if self.part == Part::Later {
+                return Some(());
+            }
+        }
+        None
     }
 
     fn parse_transport(&mut self, packet: &[u8]) -> Option<()> {
@@ -163,10 +285,10 @@ impl Headers {
                 }
             }
             IpProtocol::UDP => self.transport_len = 8,
-            IpProtocol::ICMP => {
+            protocol if protocol == icmp_of(self.tuple.family()) => {
                 self.transport_len = 8;
                 self.tuple.source_port = be16(packet, at)?;
-                if is_query(self.tuple.icmp_type()) {
+                if self.tuple.is_icmp_query() {
                     self.tuple.destination_port = be16(packet, at + 4)?;
                 }
             }
@@ -178,7 +300,7 @@ impl Headers {
         if at + self.transport_len > packet.len() {
             return None;
         }
-        if self.tuple.protocol != IpProtocol::ICMP.0 {
+        if !self.tuple.is_icmp() {
             self.tuple.source_port = be16(packet, at)?;
             self.tuple.destination_port = be16(packet, at + 2)?;
         }
@@ -196,7 +318,12 @@ impl Headers {
         }
         let fits = match offload.gso_type & !Offload::GSO_ECN {
             Offload::GSO_NONE => return Ok(()),
-            Offload::GSO_TCPV4 => self.tuple.protocol == IpProtocol::TCP.0,
+            Offload::GSO_TCPV4 => {
+                self.tuple.protocol == IpProtocol::TCP.0 && self.tuple.family() == Family::V4
+            }
+            Offload::GSO_TCPV6 => {
+                self.tuple.protocol == IpProtocol::TCP.0 && self.tuple.family() == Family::V6
+            }
             Offload::GSO_UDP_L4 => self.tuple.protocol == IpProtocol::UDP.0,
             _ => false,
         };
