@@ -200,10 +200,12 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
         self.policy.interface(self.from).is_some_and(|interface| interface.has(source))
     }
 
-    /// Whether the packet goes to a gateway whose flows are tracked whatever the rules say
-    /// (SGT-11, NAT-22).
+    /// Whether the packet begins a flow through a gateway whose flows are tracked whatever the
+    /// rules say (SGT-11, NAT-22). What begins none is the gateway's to judge.
     fn leads_to_tracker(&self, place: Place<'_>) -> bool {
-        matches!(self.peek(place), Some(Way::NatGateway(_) | Way::EgressOnlyInternetGateway))
+        let begins = self.headers.tuple.protocol != IpProtocol::TCP.0 || self.headers.begins_tcp();
+        let way = || self.peek(place);
+        begins && matches!(way(), Some(Way::NatGateway(_) | Way::EgressOnlyInternetGateway))
     }
 
     fn note_use(&mut self, of: FlowUse) {
