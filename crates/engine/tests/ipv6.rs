@@ -285,7 +285,8 @@ fn dhcpv6_ignores_what_is_not_for_it() {
     let mac = lab.interface(PUBLIC_01).mac;
     let client: (u16, &[u8]) = (1, &[0, 3, 0, 1, 2, 0, 0, 0, 0, 2]);
     let other: (u16, &[u8]) = (2, &[9; 10]);
-    let cases: [(u8, &[(u16, &[u8])]); 5] =
+    type Case<'a> = (u8, &'a [(u16, &'a [u8])]);
+    let cases: [Case<'_>; 5] =
         [(3, &[client]), (3, &[client, other]), (1, &[]), (7, &[client]), (99, &[client])];
     for (kind, options) in cases {
         let sent = lab.send(PUBLIC_01, packets::dhcpv6(mac, ip("fe80::1"), kind, options));
