@@ -9,6 +9,8 @@
     reason = "a test that cannot go on shall stop loudly"
 )]
 
+pub mod fuzz;
+mod fuzz_changes;
 pub mod lab;
 pub mod packets;
 pub mod records;

@@ -134,7 +134,11 @@ fn finished(mut payload: Vec<u8>, header: usize, offload: &Offload) -> Vec<u8> {
     if offload.needs_csum {
         let start = usize::from(offload.csum_start) - ETHERNET_LEN - header;
         let field = start + usize::from(offload.csum_offset);
-        let value = !(sum(&payload[start..]) as u16);
+        // Zero is sent as all ones, since in UDP it would mean that there is no checksum.
+        let value = match !(sum(&payload[start..]) as u16) {
+            0 => 0xffff,
+            value => value,
+        };
         payload[field..field + 2].copy_from_slice(&value.to_be_bytes());
     }
     payload

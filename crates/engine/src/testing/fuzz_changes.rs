@@ -1,0 +1,271 @@
+//! The network that a fuzzer's packets go through, and what it may change about it.
+
+use std::{net::Ipv4Addr, sync::Arc};
+
+use gureum_types::{
+    AddressAssociationId, AllocationId, InternetGatewayId, IpProtocol, NetworkAclId,
+    NetworkInterfaceId, PortIndex, PrefixListId, RouteTableAssociationId, RouteTableId,
+    SecurityGroupId, SubnetId, Timestamp, VpcId,
+    record::{
+        Address, AddressAssociation, Network, NetworkAclEntry, NetworkInterface, PrefixList,
+        PrefixListEntry, Route, RouteDestination, RouteTableAssociation, RouteTarget, RulePeer,
+        Traffic,
+    },
+};
+
+use super::{
+    fuzz::Bytes,
+    lab::{allow_all, lab_network},
+    records::{self, block},
+};
+
+/// The port of the only interface of the other VPC, 10.2.1.31.
+const OTHER: PortIndex = PortIndex(7);
+
+/// The lab, and another VPC beside it.
+pub(super) fn network() -> Network {
+    let mut network = lab_network();
+    let vpc = records::vpc(2, block("10.2.0.0/16"));
+    let subnet = records::subnet(5, &vpc.id, block("10.2.1.0/24"));
+    let group = records::security_group(4, &vpc.id, "OTHER");
+    let gateway = records::internet_gateway(2, Some(&vpc.id));
+    let out = (block("0.0.0.0/0"), RouteTarget::InternetGateway(gateway.id.clone()));
+    let ids = [subnet.id.clone()];
+    let table = records::route_table(4, &vpc.id, true, &ids, &[out]);
+    let acl = records::network_acl(
+        2,
+        &vpc.id,
+        true,
+        &ids,
+        &[allow_all(100, true), allow_all(100, false)],
+    );
+    let rules = [true, false]
+        .map(|egress| records::rule(90, &group.id, egress, Traffic::All, records::anywhere()));
+    let address = Ipv4Addr::new(10, 2, 1, 31);
+    let public = Some(Ipv4Addr::new(198, 18, 0, 14));
+    let groups = [group.id.clone()];
+    let interface = records::interface(OTHER, &subnet, &[address], &groups, public);
+    network.prefix_lists.push(Arc::new(PrefixList {
+        id: PrefixListId::new(1),
+        name: "list".to_owned(),
+        ipv6: false,
+        max_entries: 10,
+        entries: Vec::new(),
+        version: 1,
+        earlier: Vec::new(),
+        state: "create-complete".to_owned(),
+        created: Timestamp(0),
+        tags: Default::default(),
+    }));
+    network.route_tables.push(Arc::new(table));
+    network.network_acls.push(Arc::new(acl));
+    network.internet_gateways.push(Arc::new(gateway));
+    network.security_groups.push(Arc::new(group));
+    network.security_group_rules.extend(rules.map(Arc::new));
+    network.interfaces.push(Arc::new(interface));
+    network.subnets.push(Arc::new(subnet));
+    network.vpcs.push((records::region(), Arc::new(vpc)));
+    network
+}
+
+fn blocks(input: &mut Bytes<'_>) -> ipnet::Ipv4Net {
+    block(input.pick(&[
+        "0.0.0.0/0",
+        "10.1.0.0/16",
+        "10.1.1.0/24",
+        "10.1.2.0/23",
+        "198.18.0.0/16",
+        "198.18.200.7/32",
+        "10.2.0.0/16",
+        "169.254.0.0/16",
+    ]))
+}
+
+fn traffic(input: &mut Bytes<'_>) -> Traffic {
+    match input.byte() % 8 {
+        0 | 1 => Traffic::All,
+        2 => records::tcp(0, u16::MAX),
+        3 => records::udp(0, u16::MAX),
+        4 => {
+            let (a, b) = (input.word(), input.word());
+            records::tcp(a.min(b), a.max(b))
+        }
+        5 => records::all_icmp(),
+        6 => records::icmp(input.byte()),
+        _ => Traffic::Protocol(IpProtocol(input.byte())),
+    }
+}
+
+fn peer(input: &mut Bytes<'_>) -> RulePeer {
+    match input.byte() % 6 {
+        0..=2 => RulePeer::Ipv4(blocks(input)),
+        3 => RulePeer::Group(group(input)),
+        4 => RulePeer::PrefixList(PrefixListId::new(1)),
+        _ => RulePeer::Ipv6("::/0".parse().unwrap()),
+    }
+}
+
+fn group(input: &mut Bytes<'_>) -> SecurityGroupId {
+    SecurityGroupId::new(1 + input.byte() as u64 % 5)
+}
+
+fn target(input: &mut Bytes<'_>) -> RouteTarget {
+    match input.byte() % 8 {
+        0..=2 => RouteTarget::InternetGateway(InternetGatewayId::new(1 + input.byte() as u64 % 3)),
+        3..=5 => RouteTarget::NetworkInterface(NetworkInterfaceId::new(input.port().0.into())),
+        6 => RouteTarget::Local,
+        _ => RouteTarget::NatGateway(gureum_types::NatGatewayId::new(1)),
+    }
+}
+
+fn public(input: &mut Bytes<'_>) -> Ipv4Addr {
+    Ipv4Addr::new(198, 18, 0, 10 + input.byte() % 8)
+}
+
+/// Takes a public address from whoever has it: there is one holder at a time.
+fn release(network: &mut Network, address: Ipv4Addr) {
+    for interface in &mut network.interfaces {
+        if interface.auto_public_ip == Some(address) {
+            Arc::make_mut(interface).auto_public_ip = None;
+        }
+    }
+    network.addresses.retain(|known| known.public_ip != address);
+}
+
+fn with_interface(
+    network: &mut Network,
+    port: PortIndex,
+    edit: impl FnOnce(&mut NetworkInterface),
+) {
+    if let Some(found) = network.interfaces.iter_mut().find(|interface| interface.port == port) {
+        edit(Arc::make_mut(found));
+    }
+}
+
+/// Changes something, as an operation could.
+pub(super) fn change(network: &mut Network, serial: u64, input: &mut Bytes<'_>) {
+    match input.byte() % 17 {
+        0 | 1 => {
+            let rule = (group(input), input.flag(), traffic(input), peer(input));
+            let rule = records::rule(1000 + serial, &rule.0, rule.1, rule.2, rule.3);
+            network.security_group_rules.push(Arc::new(rule));
+        }
+        2 => {
+            let count = network.security_group_rules.len();
+            if count > 0 {
+                network.security_group_rules.remove(input.below(count));
+            }
+        }
+        3 => {
+            let (port, groups) = (input.port(), vec![group(input), group(input)]);
+            with_interface(network, port, |interface| interface.groups = groups);
+        }
+        4 => {
+            let (port, on) = (input.port(), input.flag());
+            with_interface(network, port, |interface| interface.source_dest_check = on);
+        }
+        5 => {
+            let (port, address) = (input.port(), public(input));
+            release(network, address);
+            with_interface(network, port, |of| of.auto_public_ip = Some(address));
+        }
+        6 => {
+            let (port, address) = (input.port(), public(input));
+            release(network, address);
+            let Some(of) = network.interfaces.iter().find(|of| of.port == port) else { return };
+            network.addresses.push(Arc::new(Address {
+                allocation_id: AllocationId::new(serial),
+                public_ip: address,
+                association: Some(AddressAssociation {
+                    id: AddressAssociationId::new(serial),
+                    network_interface_id: of.id.clone(),
+                    private_ip: *input.pick(&of.private_addresses.iter().collect::<Vec<_>>()),
+                }),
+                created: Timestamp(0),
+                tags: Default::default(),
+            }));
+        }
+        7 => {
+            let port = input.port();
+            network.interfaces.retain(|interface| interface.port != port);
+        }
+        8 => *network = self::network(),
+        9 | 10 => {
+            let id = RouteTableId::new(1 + input.byte() as u64 % 4);
+            let destination = match input.byte() % 4 {
+                0 => RouteDestination::PrefixList(PrefixListId::new(1)),
+                _ => RouteDestination::Ipv4(blocks(input)),
+            };
+            let target = input.flag().then(|| target(input));
+            let Some(table) = network.route_tables.iter_mut().find(|of| of.id == id) else {
+                return;
+            };
+            let table = Arc::make_mut(table);
+            table.routes.retain(|route| route.destination != destination);
+            table.routes.extend(target.map(|target| Route { destination, target }));
+        }
+        11 => {
+            let (subnet, table) = (SubnetId::new(1 + input.byte() as u64 % 5), input.byte() as u64);
+            for known in &mut network.route_tables {
+                let known = Arc::make_mut(known);
+                known.associations.retain(|of| of.subnet_id.as_ref() != Some(&subnet));
+                if known.id == RouteTableId::new(1 + table % 5) {
+                    known.associations.push(RouteTableAssociation {
+                        id: RouteTableAssociationId::new(serial),
+                        subnet_id: Some(subnet.clone()),
+                        gateway_id: None,
+                        main: false,
+                    });
+                }
+            }
+        }
+        12 | 13 => {
+            let id = NetworkAclId::new(1 + input.byte() as u64 % 2);
+            let (rule_number, egress) = (1 + input.word() % 120, input.flag());
+            let entry = input.flag().then(|| (input.flag(), traffic(input), blocks(input)));
+            let Some(acl) = network.network_acls.iter_mut().find(|of| of.id == id) else { return };
+            let acl = Arc::make_mut(acl);
+            acl.entries.retain(|of| (of.rule_number, of.egress) != (rule_number, egress));
+            acl.entries.extend(entry.map(|(allow, traffic, cidr)| NetworkAclEntry {
+                rule_number,
+                egress,
+                allow,
+                traffic,
+                cidr: cidr.into(),
+            }));
+        }
+        14 => {
+            let (at, on) = (input.byte() as u64 % 2 + 1, input.flag());
+            for gateway in &mut network.internet_gateways {
+                if gateway.id == InternetGatewayId::new(at) {
+                    Arc::make_mut(gateway).vpc_id = on.then(|| VpcId::new(at));
+                }
+            }
+        }
+        15 => {
+            let list = network.prefix_lists.iter_mut().next();
+            let Some(list) = list else { return };
+            let list = Arc::make_mut(list);
+            if list.entries.len() > 4 {
+                list.entries.clear();
+            }
+            list.entries.push(PrefixListEntry { cidr: blocks(input).into(), description: None });
+            list.version += 1;
+        }
+        _ => {
+            let (port, last) = (input.port(), input.byte());
+            // A secondary address of its subnet that nobody has (ENI-9).
+            let taken: Vec<Ipv4Addr> =
+                network.interfaces.iter().flat_map(|of| of.private_addresses.clone()).collect();
+            with_interface(network, port, |interface| {
+                let [a, b, c, _] = interface.primary_address().octets();
+                let address = Ipv4Addr::new(a, b, c, 100 + last % 100);
+                if interface.private_addresses.len() > 3 {
+                    interface.private_addresses.truncate(1);
+                } else if !taken.contains(&address) {
+                    interface.private_addresses.push(address);
+                }
+            });
+        }
+    }
+}
