@@ -1,7 +1,9 @@
-//! Developer tasks: generated API types, and the order in which crates may depend on each other.
+//! Developer tasks: generated API types, the order in which crates may depend on each other, and
+//! which facts about AWS have a test.
 
 #![forbid(unsafe_code)]
 
+mod anchors;
 mod codegen;
 mod crate_order;
 
@@ -29,6 +31,15 @@ enum Task {
     },
     /// Check that crates depend on each other only in the agreed order.
     CrateOrder,
+    /// List the facts about AWS that decide about packets, with the tests that show them.
+    Anchors {
+        /// Fail where a supported one has no test, or a test cites one that there is not.
+        #[arg(long)]
+        check: bool,
+        /// How to print the list.
+        #[arg(long, value_enum, default_value = "table")]
+        output: anchors::Output,
+    },
 }
 
 fn main() -> ExitCode {
@@ -36,6 +47,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Codegen { check } => codegen::run(&root, check),
         Task::CrateOrder => crate_order::run(&root),
+        Task::Anchors { check, output } => anchors::run(&root, check, output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
