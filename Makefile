@@ -22,6 +22,10 @@ export GUREUM_IMAGES_DIR := $(IMAGES)
 PREFIX ?= /usr/local
 LAB_LANG ?=
 FRESH ?=
+# How long each fuzz target runs, and how much the nightly run judges.
+FUZZ_SECONDS ?= 600
+NIGHTLY_FLOWS ?= 1000000
+NIGHTLY_SECOND_OPINION ?= 20000
 
 GUREUM := target/release/gureum
 TOOLS := $(CURDIR)/target/tools/venv/bin
@@ -29,7 +33,7 @@ export PATH := $(if $(wildcard $(TOOLS)),$(TOOLS):)$(PATH)
 
 .NOTPARALLEL:
 .PHONY: help setup setup-tests build image install up lab test fmt-check clippy-check checks unit \
-	e2e bench fmt clippy
+	e2e bench fmt clippy setup-nightly fuzz mutants nightly
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -39,6 +43,9 @@ setup: ## install what building and running needs (Debian and Ubuntu), and say h
 
 setup-tests:
 	@scripts/setup --tests
+
+setup-nightly:
+	@scripts/setup --nightly
 
 build: ## build the release binary
 	$(CARGO) build --locked --release -p gureum
@@ -80,6 +87,20 @@ unit:
 e2e: ## the end-to-end tests: real clients, real namespaces, real packets
 	$(CARGO) build --locked --workspace --bins
 	@scripts/nextest --workspace --no-fail-fast -E 'package(gureum-e2e)'
+
+fuzz: setup-nightly ## arbitrary bytes through parser and engine (FUZZ_SECONDS=600 for each)
+	@scripts/fuzz $(FUZZ_SECONDS)
+
+mutants: setup-nightly ## does a test fail when the engine decides otherwise? hours (SHARD=0/8)
+	@scripts/mutants $(if $(SHARD),--shard $(SHARD))
+
+nightly: setup-nightly ## a million flows, more of the second opinion, fuzz, mutants: a night long
+	@GUREUM_ORACLE_FLOWS=$(NIGHTLY_FLOWS) scripts/nextest -p gureum-engine --cargo-profile release \
+		--no-capture -E 'binary(oracle)'
+	@GUREUM_FLOWS=$(NIGHTLY_SECOND_OPINION) scripts/nextest -p gureum-host --retries 0 --no-capture \
+		-E 'binary(second_opinion)'
+	@$(MAKE) fuzz
+	@$(MAKE) mutants
 
 bench: build image ## measure, print a table, write bench/results/latest.json
 	@$(AS_ROOT) env GUREUM_IMAGES_DIR="$(IMAGES)" bench/run $(GUREUM)

@@ -1,7 +1,7 @@
 //! Engine, engine with its cache flushed at every packet, and oracle agree on everything, on
 //! generated VPCs whose records change between packets; and asking `why` changes nothing.
 
-use std::{cell::Cell, net::Ipv4Addr, sync::Arc};
+use std::{cell::Cell, collections::HashSet, net::Ipv4Addr, sync::Arc};
 
 use gureum_engine::{
     Discard, DropReason, FABRIC_ROUTER_MAC, Limits, Verdict, WhyQuery, WhySource, WhyTraffic,
@@ -24,7 +24,7 @@ use proptest::{
     collection::vec,
     prelude::*,
     sample::select,
-    test_runner::{FileFailurePersistence::WithSource, TestRunner},
+    test_runner::{FileFailurePersistence::WithSource, RngSeed, TestRunner},
 };
 
 /// Interfaces of two VPCs with the same block.
@@ -535,6 +535,8 @@ struct Trial {
     serial: u64,
     /// Packets that were judged.
     packets: u64,
+    /// Their flows, whichever way: by the sender's port, addresses, protocol and ports.
+    flows: HashSet<(PortIndex, Ipv4Addr, Ipv4Addr, [u16; 3])>,
 }
 
 impl Trial {
@@ -546,7 +548,9 @@ impl Trial {
             cached.state.set_loose_until(40 * SECOND);
             oracle.set_loose_until(40 * SECOND);
         }
-        Self { flushed: cached.clone(), cached, oracle, last: None, serial: 0, packets: 0 }
+        let flushed = cached.clone();
+        let flows = HashSet::new();
+        Self { flushed, cached, oracle, last: None, serial: 0, packets: 0, flows }
     }
 
     fn router_mac(&mut self, port: u32) -> [u8; 6] {
@@ -594,6 +598,13 @@ impl Trial {
         prop_assert_eq!(&fate(&first), &expected, "{:?} {:?} {:?}", at, hop, words);
         prop_assert_eq!(&first, &second);
         self.packets += 1;
+        let ports = match words.kind {
+            Kind::Tcp(from, to, _) => [6, from, to],
+            Kind::Udp(from, to) => [17, from, to],
+            Kind::Icmp(icmp_type, _, identifier) => [1, icmp_type.into(), identifier],
+            Kind::Other(number) => [number.into(), 0, 0],
+        };
+        self.flows.insert((at, words.source, words.destination, ports));
         if let Verdict::Forward(to) = first.verdict {
             self.last = Some((at, words, to, self::words(&first.built.frame)));
         }
@@ -722,39 +733,58 @@ impl Trial {
     }
 }
 
-/// Histories of a usual run, some 125 events each; `PROPTEST_CASES` asks for more, as at night.
-const HISTORIES: u32 = 400;
-/// Packets that a usual run must judge at least.
-const PACKETS: u64 = 20_000;
+/// Flows that a usual run judges; `GUREUM_ORACLE_FLOWS` asks for more, as at night.
+const FLOWS: usize = 20_000;
+/// Histories that share a seed, some 125 events each.
+const BATCH: u32 = 100;
 
+/// A number from the environment.
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// `PROPTEST_RNG_SEED` with the number that is printed repeats a run.
 #[test]
 fn engine_and_oracle_agree_packet_by_packet() {
-    let mut config = ProptestConfig {
-        max_shrink_iters: 4000,
-        source_file: Some(file!()),
-        // What is found is kept beside this file.
-        failure_persistence: Some(Box::new(WithSource("proptest-regressions"))),
-        ..ProptestConfig::default()
-    };
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = HISTORIES;
-    }
-    let enough = config.cases >= HISTORIES;
-    let packets = Cell::new(0);
-    let histories = (prop::bool::weighted(0.2), vec(event(), 1..250));
-    let outcome = TestRunner::new(config).run(&histories, |(loose, events)| {
-        let mut trial = Trial::new(loose);
-        for event in &events {
-            trial.step(event)?;
+    let wanted = number("GUREUM_ORACLE_FLOWS").map_or(FLOWS, |flows| flows as usize);
+    let first = number("PROPTEST_RNG_SEED").unwrap_or_else(|| rand_seed(std::process::id()));
+    let (packets, flows) = (Cell::new(0), Cell::new(0));
+    let began = std::time::Instant::now();
+    let mut seed = first;
+    while flows.get() < wanted {
+        println!("PROPTEST_RNG_SEED={seed}");
+        let config = ProptestConfig {
+            cases: BATCH,
+            rng_seed: RngSeed::Fixed(seed),
+            max_shrink_iters: 4000,
+            source_file: Some(file!()),
+            // What is found is kept beside this file.
+            failure_persistence: Some(Box::new(WithSource("proptest-regressions"))),
+            ..ProptestConfig::default()
+        };
+        let histories = (prop::bool::weighted(0.2), vec(event(), 1..250));
+        let outcome = TestRunner::new(config).run(&histories, |(loose, events)| {
+            let mut trial = Trial::new(loose);
+            for event in &events {
+                trial.step(event)?;
+            }
+            packets.set(packets.get() + trial.packets);
+            flows.set(flows.get() + trial.flows.len());
+            trial.finish()
+        });
+        if let Err(error) = outcome {
+            panic!("PROPTEST_RNG_SEED={seed}: {error}");
         }
-        packets.set(packets.get() + trial.packets);
-        trial.finish()
-    });
-    if let Err(error) = outcome {
-        panic!("{error}");
+        seed += 1;
     }
-    println!("{} packets", packets.get());
-    assert!(!enough || packets.get() >= PACKETS, "only {} packets", packets.get());
+    let (packets, flows, seconds) = (packets.get(), flows.get(), began.elapsed().as_secs_f64());
+    println!("{flows} flows in {packets} packets, {:.0} flows a second", flows as f64 / seconds);
+}
+
+/// Another number each time.
+fn rand_seed(process: u32) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(process) >> 16
 }
 
 #[test]
