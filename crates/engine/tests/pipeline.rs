@@ -68,12 +68,12 @@ fn gates_of_a_sender_are_asked_in_order() {
     lab.remove_rules(|rule| rule.egress && rule.group_id == group);
     deny(&mut lab, ACL, true);
     let mut ends = lab.ends(PRIVATE_01, OUTSIDE);
-    let own = std::mem::replace(&mut ends.source, OUTSIDE);
+    let own = std::mem::replace(&mut ends.source, OUTSIDE.into());
     let mut send = |lab: &mut Lab, source| {
         ends.source = source;
         name(lab.send(PRIVATE_01, packets::tcp_syn(&ends, (40_000, 80))).dropped())
     };
-    assert_eq!(send(&mut lab, OUTSIDE), "source-check");
+    assert_eq!(send(&mut lab, OUTSIDE.into()), "source-check");
     assert_eq!(send(&mut lab, own), "security-group-egress");
     lab.add_rule(PRI_GROUP, true, records::tcp(80, 80), anywhere());
     assert_eq!(send(&mut lab, own), "network-acl-egress");

@@ -4,27 +4,32 @@
 //! Bytes are read as a sequence of small commands, so that whatever a fuzzer comes up with means
 //! something, and a change of one byte changes one thing.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
 use gureum_types::PortIndex;
 
 use super::{
     Built, Ends, Lab,
     fuzz_changes::{change, network},
-    lab::{FABRIC, Journal, OUTSIDE, SECOND},
+    lab::{FABRIC, Journal, OUTSIDE, OUTSIDE_IPV6, SECOND},
     packets,
     verify::{self, Seen, word},
 };
 use crate::{
     FABRIC_ROUTER_MAC, Limits, NoTrace, Offload, Output, Packet, Policy, Record, State,
-    StateChange, Verdict, WhyQuery, WhySource, WhyTraffic, expire, process,
+    StateChange, Verdict, WhyQuery, WhySource, WhyTraffic,
+    address::{Address, Family},
+    expire, process,
     why::why,
     wire::{
         ETHERNET_LEN, arp,
         dhcp::Message,
-        fragment,
-        ipv4::{Headers, Part},
-        rewrite::{End, set_address, translate_embedded},
+        dhcpv6, fragment,
+        ip::{Headers, Part},
+        rewrite::{End, decrement_hop_limit, set_address, set_port, translate_embedded},
     },
 };
 
@@ -92,39 +97,53 @@ impl<'a> Bytes<'a> {
     }
 
     /// Addresses that mean something in [`network`], and any other.
-    pub(super) fn address(&mut self) -> Ipv4Addr {
-        const KNOWN: [[u8; 4]; 24] = [
-            [10, 1, 1, 11],
-            [10, 1, 2, 12],
-            [10, 1, 11, 21],
-            [10, 1, 12, 22],
-            [10, 1, 2, 13],
-            [10, 2, 1, 31],
-            [10, 1, 1, 250],
-            [10, 1, 1, 1],
-            [10, 1, 0, 2],
-            [10, 1, 1, 255],
-            [10, 9, 9, 9],
-            [198, 18, 0, 11],
-            [198, 18, 0, 12],
-            [198, 18, 0, 13],
-            [198, 18, 0, 14],
-            [198, 18, 0, 15],
-            [198, 18, 200, 7],
-            [169, 254, 169, 254],
-            [169, 254, 169, 253],
-            [169, 254, 169, 123],
-            [169, 254, 1, 1],
-            [224, 0, 0, 1],
-            [255, 255, 255, 255],
-            [0, 0, 0, 0],
+    pub(super) fn address(&mut self) -> IpAddr {
+        const KNOWN: [&str; 34] = [
+            "10.1.1.11",
+            "10.1.2.12",
+            "10.1.11.21",
+            "10.1.12.22",
+            "10.1.2.13",
+            "10.2.1.31",
+            "10.1.1.250",
+            "10.1.1.1",
+            "10.1.0.2",
+            "10.1.1.255",
+            "10.9.9.9",
+            "198.18.0.11",
+            "198.18.0.12",
+            "198.18.0.13",
+            "198.18.0.14",
+            "198.18.0.15",
+            "198.18.200.7",
+            "169.254.169.254",
+            "169.254.169.253",
+            "169.254.169.123",
+            "169.254.1.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "0.0.0.0",
+            "2001:db8:0:100::2",
+            "2001:db8:0:101::3",
+            "2001:db8:0:102::4",
+            "2001:db8:0:100::1",
+            "2001:db8:8000::7",
+            "fd00:ec2::254",
+            "fe80::1",
+            "ff02::1",
+            "::",
+            "64:ff9b::c612:c807",
         ];
-        match self.below(KNOWN.len() + 3) {
-            at if at < KNOWN.len() => KNOWN[at].into(),
-            at if at == KNOWN.len() => {
-                Ipv4Addr::from(u32::from_be_bytes([10, self.byte() & 0x7f, self.byte(), 1]))
+        match self.below(KNOWN.len() + 4) {
+            at if at < KNOWN.len() => KNOWN[at].parse().unwrap(),
+            at if at == KNOWN.len() => Ipv4Addr::new(10, self.byte() & 0x7f, self.byte(), 1).into(),
+            at if at == KNOWN.len() + 1 => {
+                let mut bytes = [0; 16];
+                bytes[..8].copy_from_slice(&[0x20, 1, 0x0d, 0xb8, 0, 0, 1, self.byte() & 7]);
+                bytes[15] = self.byte();
+                Ipv6Addr::from(bytes).into()
             }
-            _ => [self.byte(), self.byte(), self.byte(), self.byte()].into(),
+            _ => Ipv4Addr::new(self.byte(), self.byte(), self.byte(), self.byte()).into(),
         }
     }
 }
@@ -141,7 +160,7 @@ pub fn wire_parse(data: &[u8]) {
         damage(&mut built, &mut input);
         built
     };
-    let address = u32::from(input.address());
+    let address = Address::from(input.address());
     let mtu = 576 + usize::from(input.word()) % 1500;
     if built.frame.is_empty() {
         built.frame = input.0.to_vec();
@@ -154,31 +173,46 @@ pub fn wire_parse(data: &[u8]) {
         assert_eq!(arp::parse_request(&reply), None);
     }
     arp::is_reply(frame);
-    let Ok(headers) = Headers::parse(frame, &offload) else { return };
+    let family = if frame.get(12) == Some(&0x86) { Family::V6 } else { Family::V4 };
+    let Ok(headers) = Headers::parse(family, frame, &offload) else { return };
+    let header_len = if family == Family::V6 { 40 } else { 20 };
     let total = headers.end - ETHERNET_LEN;
-    assert!(headers.transport >= ETHERNET_LEN + 20 && headers.end <= frame.len());
+    assert!(headers.transport >= ETHERNET_LEN + header_len && headers.end <= frame.len());
     assert!(headers.transport + headers.transport_len <= headers.end);
     assert!(headers.wire_packets >= 1 && headers.wire_bytes as usize >= total);
     assert!(headers.largest as usize <= total);
     Message::parse(frame, &headers);
+    dhcpv6::Message::parse(frame, &headers);
+    let same_family = address.family() == family;
 
     let right = is_right(frame, &offload);
     for end in [End::Source, End::Destination] {
         let (mut bytes, mut headers) = (frame.to_vec(), headers);
         let mut packet = Packet { frame: &mut bytes, offload };
-        set_address(&mut packet, &mut headers, end, address);
+        if same_family {
+            set_address(&mut packet, &mut headers, end, address);
+        }
+        // A NAT gateway changes ports of TCP and UDP and identifiers of queries, no more (NAT-7).
+        let tuple = headers.tuple;
+        let has_ports = matches!(tuple.protocol, 6 | 17);
+        if has_ports || (tuple.is_icmp_query() && end == End::Destination) {
+            set_port(&mut packet, &mut headers, end, mtu as u16);
+        }
+        if headers.hop_limit > 0 {
+            decrement_hop_limit(&mut packet, &mut headers);
+        }
         let offload = packet.offload;
-        assert!(!right || is_right(&bytes, &offload), "{end:?} {bytes:02x?}");
+        assert!(!right || is_right(&bytes, &offload), "{end:?} {frame:02x?} {bytes:02x?}");
     }
     let mut bytes = frame.to_vec();
     let mut packet = Packet { frame: &mut bytes, offload };
-    translate_embedded(&mut packet, &headers, |_, _| Some(address));
+    translate_embedded(&mut packet, &headers, |_, _| same_family.then_some(address));
     assert!(!right || is_right(&bytes, &offload), "{bytes:02x?}");
 
     let mut bytes = frame.to_vec();
     let mut packet = Packet { frame: &mut bytes, offload };
     // Only what is too large is ever cut.
-    if headers.part != Part::Whole || headers.largest as usize <= mtu {
+    if family == Family::V6 || headers.part != Part::Whole || headers.largest as usize <= mtu {
         return;
     }
     let (mut whole, mut carried) = (0, 0);
@@ -301,6 +335,9 @@ impl Session {
                 let port = input.port();
                 let ends = self.ends(port, input);
                 let whole = built(&ends, input);
+                if word(&whole.frame, 12) != 0x0800 {
+                    return self.send(port, whole);
+                }
                 let room = 8 + 8 * input.below(20);
                 let identification = input.byte().into();
                 for piece in whole.fragments(room, identification).into_iter().take(8) {
@@ -385,16 +422,7 @@ impl Session {
     fn ends(&mut self, port: PortIndex, input: &mut Bytes<'_>) -> Ends {
         let oddity = input.byte();
         let destination = input.address();
-        let known = self.lab.network.interfaces.iter().any(|interface| interface.port == port);
-        let mut ends = if known {
-            self.lab.ends(port, destination)
-        } else {
-            let mut ends = self.lab.from_outside(OUTSIDE, destination);
-            if port == PortIndex::SERVICES {
-                ends.source_mac = FABRIC.services_mac;
-            }
-            ends
-        };
+        let mut ends = self.natural_ends(port, destination);
         match oddity % 16 {
             0 => ends.source = input.address(),
             1 => ends.destination_mac = [2, 0, 0, 0, 0, input.port().0 as u8],
@@ -406,30 +434,49 @@ impl Session {
         ends
     }
 
+    fn natural_ends(&mut self, port: PortIndex, destination: IpAddr) -> Ends {
+        let known = self.lab.network.interfaces.iter().find(|interface| interface.port == port);
+        if let Some(known) = known.cloned() {
+            if destination.is_ipv4() {
+                return self.lab.ends(port, destination);
+            }
+            let own = known.ipv6_addresses.first().copied().unwrap_or(Ipv6Addr::LOCALHOST);
+            let mut ends = self.lab.from_outside(own, destination);
+            ends.source_mac = known.mac;
+            let near = self.lab.network.interfaces.iter().find(|other| {
+                other.subnet_id == known.subnet_id
+                    && other.ipv6_addresses.iter().any(|address| destination == *address)
+            });
+            // The router's MAC address is the one that IPv4's ARP tells too.
+            ends.destination_mac = match near {
+                Some(other) => other.mac,
+                None => self.lab.ends(port, OUTSIDE).destination_mac,
+            };
+            return ends;
+        }
+        let mut ends = match destination {
+            IpAddr::V4(_) => self.lab.from_outside(OUTSIDE, destination),
+            IpAddr::V6(_) => self.lab.from_outside(OUTSIDE_IPV6, destination),
+        };
+        if port == PortIndex::SERVICES {
+            ends.source_mac = FABRIC.services_mac;
+        }
+        ends
+    }
+
     /// Whoever got the last packet that arrived answers it.
     fn answer(&mut self, input: &mut Bytes<'_>) {
         let Some((port, frame)) = self.arrived.clone() else { return };
         let known = self.lab.network.interfaces.iter().any(|interface| interface.port == port);
-        if !(known || port.0 < 2) || frame.len() < 34 || word(&frame, 12) != 0x0800 {
+        if !(known || port.0 < 2) || !is_right(&frame, &Offload::NONE) {
             return;
         }
-        let (source, destination) = (verify::address(&frame, 30), verify::address(&frame, 26));
-        let mut ends = if known {
-            self.lab.ends(port, destination)
-        } else {
-            self.lab.from_outside(source, destination)
-        };
-        ends.source = source;
-        if port == PortIndex::SERVICES {
-            ends.source_mac = FABRIC.services_mac;
-        }
-        if !is_right(&frame, &Offload::NONE) {
-            return;
-        }
-        let seen = Seen::ipv4(&frame);
+        let seen = Seen::ip(&frame);
         if seen.fragment & 0x3fff != 0 {
             return;
         }
+        let mut ends = self.natural_ends(port, seen.source);
+        ends.source = seen.destination;
         let error = input.byte().is_multiple_of(8);
         let built = match seen.protocol {
             _ if error => packets::icmp_error(&ends, (input.pick(&[3, 11, 5]), 4), &frame),
@@ -441,8 +488,8 @@ impl Session {
                 let (from, to) = seen.ports();
                 packets::udp(&ends, (to, from), b"answer")
             }
-            1 => packets::icmp_echo_reply(&ends, word(&seen.payload, 4), 1),
-            other => packets::ipv4(&ends, other, &seen.payload),
+            1 | 58 => packets::icmp_echo_reply(&ends, word(&seen.payload, 4), 1),
+            other => packets::ip(&ends, other, &seen.payload),
         };
         self.send(port, built);
     }
@@ -509,16 +556,32 @@ fn built(ends: &Ends, input: &mut Bytes<'_>) -> Built {
         3 => packets::tcp(ends, ports, input.byte(), &payload),
         4 => packets::tcp(ends, ports, packets::flags::ACK, &payload)
             .with_segments(Offload::GSO_TCPV4, 100 + input.word() % 1400),
-        5 => packets::udp(ends, ports, &payload),
-        6 => packets::udp(ends, ports, &payload).may_fragment(),
+        6 if ends.source.is_ipv4() && ends.destination.is_ipv4() => {
+            packets::udp(ends, ports, &payload).may_fragment()
+        }
+        5 | 6 => packets::udp(ends, ports, &payload),
         7 => packets::udp(ends, ports, &payload).with_unfinished_checksum(),
         8 => packets::icmp_echo(ends, ports.0, 1),
         9 => packets::icmp(ends, (input.byte(), input.byte()), [0; 4], &payload),
-        10 => packets::arp_request(ends.source_mac, ends.source, ends.destination),
-        _ => match input.byte() % 4 {
-            0 => packets::dhcp_discover(ends.source_mac),
-            1 => packets::dhcp_request(ends.source_mac, ends.source, None),
-            _ => packets::ipv4(ends, input.byte(), &payload),
+        10 => match (ends.source, ends.destination) {
+            (IpAddr::V4(source), IpAddr::V4(target)) => {
+                packets::arp_request(ends.source_mac, source, target)
+            }
+            (IpAddr::V6(source), IpAddr::V6(target)) => {
+                packets::neighbor_solicitation(ends.source_mac, source, target)
+            }
+            _ => packets::dhcp_discover(ends.source_mac),
+        },
+        _ => match (input.byte() % 4, ends.source) {
+            (0, IpAddr::V4(_)) => packets::dhcp_discover(ends.source_mac),
+            (1, IpAddr::V4(source)) => packets::dhcp_request(ends.source_mac, source, None),
+            (0, IpAddr::V6(source)) => packets::router_solicitation(ends.source_mac, source),
+            (1, IpAddr::V6(source)) => {
+                let id = [0, 3, 0, 1, 2, 0, 0, 0, 0, 2];
+                let kind = input.byte() % 14;
+                packets::dhcpv6(ends.source_mac, source, kind, &[(1, &id), (3, &[0; 12])])
+            }
+            _ => packets::ip(ends, input.byte(), &payload),
         },
     }
 }
@@ -541,22 +604,25 @@ fn damage(built: &mut Built, input: &mut Bytes<'_>) {
 
 /// Whether a receiver would accept a frame. One that it could not even read is not right.
 pub fn is_right(frame: &[u8], offload: &Offload) -> bool {
-    if frame.len() < ETHERNET_LEN + 20 || word(frame, 12) != 0x0800 {
+    if frame.len() < ETHERNET_LEN + 20 {
         return false;
     }
     let ip = &frame[ETHERNET_LEN..];
-    let header = usize::from(ip[0] & 15) * 4;
-    let total = usize::from(word(ip, 2));
-    let transport = match ip[9] {
+    let (header, total, protocol) = match (word(frame, 12), ip[0] >> 4) {
+        (0x0800, 4) => (usize::from(ip[0] & 15) * 4, usize::from(word(ip, 2)), ip[9]),
+        (0x86dd, 6) => (40, 40 + usize::from(word(ip, 4)), ip[6]),
+        _ => return false,
+    };
+    let transport = match protocol {
         6 => 20,
-        17 | 1 => 8,
+        17 | 1 | 58 => 8,
         _ => 0,
     };
-    if ip[0] >> 4 != 4 || header < 20 || total > ip.len() || total < header + transport {
+    if header < 20 || total > ip.len() || total < header + transport {
         return false;
     }
     if offload.needs_csum {
-        let field = match ip[9] {
+        let field = match protocol {
             6 => 16,
             17 => 6,
             _ => return false,

@@ -1,15 +1,18 @@
 //! The network that a fuzzer's packets go through, and what it may change about it.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
 use gureum_types::{
-    AddressAssociationId, AllocationId, InternetGatewayId, IpProtocol, NetworkAclId,
-    NetworkInterfaceId, PortIndex, PrefixListId, RouteTableAssociationId, RouteTableId,
-    SecurityGroupId, SubnetId, Timestamp, VpcId,
+    AddressAssociationId, AllocationId, EgressOnlyInternetGatewayId, InternetGatewayId, IpProtocol,
+    NatGatewayId, NetworkAclId, NetworkInterfaceId, PortIndex, PrefixListId,
+    RouteTableAssociationId, RouteTableId, SecurityGroupId, SubnetId, Timestamp, VpcId,
+    VpcPeeringConnectionId,
     record::{
-        Address, AddressAssociation, Network, NetworkAclEntry, NetworkInterface, PrefixList,
-        PrefixListEntry, Route, RouteDestination, RouteTableAssociation, RouteTarget, RulePeer,
-        Traffic,
+        Address, AddressAssociation, Network, NetworkAclEntry, NetworkInterface, PrefixListEntry,
+        Route, RouteDestination, RouteTableAssociation, RouteTarget, RulePeer, Traffic,
     },
 };
 
@@ -21,6 +24,8 @@ use super::{
 
 /// The port of the only interface of the other VPC, 10.2.1.31.
 const OTHER: PortIndex = PortIndex(7);
+/// The port of the NAT gateway's interface.
+const NAT: PortIndex = PortIndex(8);
 
 /// The lab, and another VPC beside it.
 pub(super) fn network() -> Network {
@@ -45,18 +50,10 @@ pub(super) fn network() -> Network {
     let public = Some(Ipv4Addr::new(198, 18, 0, 14));
     let groups = [group.id.clone()];
     let interface = records::interface(OTHER, &subnet, &[address], &groups, public);
-    network.prefix_lists.push(Arc::new(PrefixList {
-        id: PrefixListId::new(1),
-        name: "list".to_owned(),
-        ipv6: false,
-        max_entries: 10,
-        entries: Vec::new(),
-        version: 1,
-        earlier: Vec::new(),
-        state: "create-complete".to_owned(),
-        created: Timestamp(0),
-        tags: Default::default(),
-    }));
+    network.prefix_lists.push(Arc::new(records::prefix_list(1, &[])));
+    let peering = records::peering(1, &super::lab::vpc_id(), &vpc.id);
+    network.vpc_peering_connections.push(Arc::new(peering));
+    with_gateways(&mut network);
     network.route_tables.push(Arc::new(table));
     network.network_acls.push(Arc::new(acl));
     network.internet_gateways.push(Arc::new(gateway));
@@ -66,6 +63,32 @@ pub(super) fn network() -> Network {
     network.subnets.push(Arc::new(subnet));
     network.vpcs.push((records::region(), Arc::new(vpc)));
     network
+}
+
+/// IPv6 in the lab's VPC, with an egress-only gateway, and a NAT gateway in its first subnet.
+fn with_gateways(network: &mut Network) {
+    let mut vpc = Arc::unwrap_or_clone(Arc::clone(&network.vpcs[0].1));
+    let mut subnets: Vec<_> =
+        network.subnets.iter().map(|subnet| Arc::unwrap_or_clone(Arc::clone(subnet))).collect();
+    records::with_ipv6(&mut vpc, "2001:db8:0:100::/56", &mut subnets);
+    for interface in &mut network.interfaces {
+        let subnet = subnets.iter().find(|subnet| subnet.id == interface.subnet_id).unwrap();
+        let block = u128::from(subnet.ipv6_block().unwrap().network());
+        let address = Ipv6Addr::from(block + u128::from(interface.port.0));
+        Arc::make_mut(interface).ipv6_addresses.push(address);
+    }
+    let nat = records::nat_gateway(1, &subnets[0], NAT, true);
+    let address = Ipv4Addr::new(10, 1, 1, 250);
+    let public = Some(Ipv4Addr::new(198, 18, 0, 15));
+    let mut interface = records::interface(NAT, &subnets[0], &[address], &[], public);
+    interface.interface_type = "natGateway".to_owned();
+    interface.requester_managed = true;
+    let out = records::egress_only_internet_gateway(1, &vpc.id);
+    network.interfaces.push(Arc::new(interface));
+    network.nat_gateways.push(Arc::new(nat));
+    network.egress_only_internet_gateways.push(Arc::new(out));
+    network.subnets = subnets.into_iter().map(Arc::new).collect();
+    network.vpcs[0].1 = Arc::new(vpc);
 }
 
 fn blocks(input: &mut Bytes<'_>) -> ipnet::Ipv4Net {
@@ -113,8 +136,15 @@ fn target(input: &mut Bytes<'_>) -> RouteTarget {
     match input.byte() % 8 {
         0..=2 => RouteTarget::InternetGateway(InternetGatewayId::new(1 + input.byte() as u64 % 3)),
         3..=5 => RouteTarget::NetworkInterface(NetworkInterfaceId::new(input.port().0.into())),
-        6 => RouteTarget::Local,
-        _ => RouteTarget::NatGateway(gureum_types::NatGatewayId::new(1)),
+        6 => match input.byte() % 3 {
+            0 => RouteTarget::Local,
+            1 => RouteTarget::VpcPeeringConnection(VpcPeeringConnectionId::new(1)),
+            _ => {
+                let id = EgressOnlyInternetGatewayId::new(1);
+                RouteTarget::EgressOnlyInternetGateway(id)
+            }
+        },
+        _ => RouteTarget::NatGateway(NatGatewayId::new(1)),
     }
 }
 
@@ -194,6 +224,9 @@ pub(super) fn change(network: &mut Network, serial: u64, input: &mut Bytes<'_>) 
             let id = RouteTableId::new(1 + input.byte() as u64 % 4);
             let destination = match input.byte() % 4 {
                 0 => RouteDestination::PrefixList(PrefixListId::new(1)),
+                1 => {
+                    RouteDestination::Ipv6(input.pick(&["::/0", "2001:db8::/33"]).parse().unwrap())
+                }
                 _ => RouteDestination::Ipv4(blocks(input)),
             };
             let target = input.flag().then(|| target(input));
@@ -222,7 +255,13 @@ pub(super) fn change(network: &mut Network, serial: u64, input: &mut Bytes<'_>) 
         12 | 13 => {
             let id = NetworkAclId::new(1 + input.byte() as u64 % 2);
             let (rule_number, egress) = (1 + input.word() % 120, input.flag());
-            let entry = input.flag().then(|| (input.flag(), traffic(input), blocks(input)));
+            let entry = input.flag().then(|| {
+                let cidr = match input.flag() {
+                    true => ipnet::IpNet::from(blocks(input)),
+                    false => "::/0".parse().unwrap(),
+                };
+                (input.flag(), traffic(input), cidr)
+            });
             let Some(acl) = network.network_acls.iter_mut().find(|of| of.id == id) else { return };
             let acl = Arc::make_mut(acl);
             acl.entries.retain(|of| (of.rule_number, of.egress) != (rule_number, egress));
@@ -231,7 +270,7 @@ pub(super) fn change(network: &mut Network, serial: u64, input: &mut Bytes<'_>) 
                 egress,
                 allow,
                 traffic,
-                cidr: cidr.into(),
+                cidr,
             }));
         }
         14 => {

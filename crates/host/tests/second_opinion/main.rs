@@ -254,7 +254,7 @@ impl Trial<'_> {
             (flow.from, flow.source, flow.destination)
         };
         let mut ends = self.lab.ends(PORTS[from], destination);
-        ends.source = source;
+        ends.source = source.into();
         let built = match kind {
             Kind::Tcp(from, to, flags) => packets::tcp(&ends, (from, to), flags, b"data"),
             Kind::Udp(from, to) => packets::udp(&ends, (from, to), b"data"),
@@ -262,7 +262,7 @@ impl Trial<'_> {
                 let [a, b] = identifier.to_be_bytes();
                 packets::icmp(&ends, (kind, code), [a, b, 0, 1], b"a payload of some length....")
             }
-            Kind::Other(protocol) => packets::ipv4(&ends, protocol, &[0; 32]),
+            Kind::Other(protocol) => packets::ip(&ends, protocol, &[0; 32]),
         };
         self.judge(from, built, Words { source, destination, kind })
     }

@@ -194,8 +194,8 @@ impl Routers {
         let ends = Ends {
             source_mac: sender.mac,
             destination_mac: sender.router_mac,
-            source: sender.mark,
-            destination: receiver.mark,
+            source: sender.mark.into(),
+            destination: receiver.mark.into(),
         };
         let mark = packets::udp(&ends, (9, 9), &self.marks.to_be_bytes()).frame;
         for bytes in [&sent, &mark] {
