@@ -25,7 +25,7 @@ use super::{
 /// The port of the only interface of the other VPC, 10.2.1.31.
 const OTHER: PortIndex = PortIndex(7);
 /// The port of the NAT gateway's interface.
-const NAT: PortIndex = PortIndex(8);
+pub(super) const NAT: PortIndex = PortIndex(8);
 
 /// The lab, and another VPC beside it.
 pub(super) fn network() -> Network {
