@@ -27,6 +27,14 @@ pub(crate) enum Request {
     },
     /// Whether packets would pass, decided by the engine on the present state.
     Why(WhyArgs),
+    /// Packets as they pass and what they meet, from now on. Answered with a socket beside the
+    /// answer that carries [`StreamItem`]s; whoever shuts down their half of it ends the stream.
+    Trace(TraceArgs),
+    /// An interface's port: counters, drops, flows.
+    Port {
+        /// A Name tag, id or address.
+        name: String,
+    },
     /// What an instance has written to its console so far, from a byte offset on.
     Console {
         /// The instance's id.
@@ -80,6 +88,120 @@ pub(crate) struct WhyArgs {
     pub ipv6: bool,
 }
 
+/// Which packets are to be told of; all conditions that are there must hold.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct TraceArgs {
+    /// An interface: a Name tag, id or address.
+    pub interface: Option<String>,
+    /// An address at one end of the flow.
+    pub host: Option<std::net::Ipv4Addr>,
+    /// A port at one end of the flow.
+    pub port: Option<u16>,
+    /// An IP protocol by number.
+    pub protocol: Option<u8>,
+    /// Dropped packets alone.
+    pub drops: bool,
+    /// Packets dropped for this reason alone.
+    pub reason: Option<String>,
+    /// Packets a second at most.
+    pub rate: Option<u32>,
+    /// Whether frames come along, as the interface sees them.
+    pub frames: bool,
+}
+
+/// What a stream of packets carries, a line of JSON each.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum StreamItem {
+    /// A packet; the bytes of its frames follow the line.
+    Packet(Box<TracedPacket>),
+    /// Nothing follows.
+    End {
+        /// Packets that were asked for and did not fit the rate or the queue.
+        left_out: u64,
+    },
+}
+
+/// A packet and what it met.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TracedPacket {
+    /// When, in nanoseconds since the beginning of 1970.
+    pub at: u64,
+    /// Where it came from: an interface's id, `internet` or `services`.
+    pub from: String,
+    /// What it is, in a few words.
+    pub flow: String,
+    /// The length of its frame.
+    pub length: usize,
+    /// The stages it went through, the last one being the one that decided.
+    pub steps: Vec<gureum_engine::why::WhyStep>,
+    /// Where it went: an interface's id, `internet` or `services`.
+    pub to: Option<String>,
+    /// The name of the reason for which it was dropped.
+    pub dropped: Option<String>,
+    /// What of it the interface saw, where frames were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<FrameHead>,
+}
+
+/// A frame whose bytes follow.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct FrameHead {
+    /// Seen from the interface.
+    pub direction: gureum_engine::Direction,
+    /// How many bytes follow.
+    pub length: usize,
+    /// Whether it was dropped, and why.
+    pub dropped: Option<String>,
+}
+
+/// An interface's port.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PortReport {
+    /// The interface's id.
+    pub interface: String,
+    /// The number of the port.
+    pub port: u32,
+    /// The epoch of the records that decide.
+    pub applied_epoch: u64,
+    /// Packets on the wire that came from the interface.
+    pub received_packets: u64,
+    /// Their bytes from the IP header on.
+    pub received_bytes: u64,
+    /// Packets on the wire that went to it.
+    pub sent_packets: u64,
+    /// Their bytes from the IP header on.
+    pub sent_bytes: u64,
+    /// Dropped packets by reason, those lost before the engine saw them included.
+    pub drops: Vec<(String, u64)>,
+    /// Its flows.
+    pub flows: Vec<PortFlow>,
+    /// The same as the engine prints it.
+    #[serde(default)]
+    pub text: String,
+}
+
+/// A flow of an interface.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PortFlow {
+    /// The IP protocol.
+    pub protocol: u8,
+    /// The interface's end.
+    pub local: String,
+    /// The other end.
+    pub remote: String,
+    /// Who began it: `egress` where the interface did.
+    pub origin: gureum_engine::Direction,
+    /// Whether it is tracked, and how far it is.
+    pub phase: String,
+    /// Packets out of the interface and into it that were accepted.
+    pub packets: [u64; 2],
+    /// Their bytes.
+    pub bytes: [u64; 2],
+    /// Packets out and in that were rejected.
+    pub rejected_packets: [u64; 2],
+}
+
 /// What the daemon answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -90,6 +212,10 @@ pub(crate) enum Reply {
     Instances(Vec<InstanceRow>),
     /// To `Why`: the report, printable by `gureum_engine::print`.
     Why(Box<gureum_engine::WhyReport>),
+    /// To `Trace`: the socket comes beside it.
+    Stream,
+    /// To `Port`.
+    Port(Box<PortReport>),
     /// To `Console`: the bytes (lossily as text) and the offset after them.
     Console {
         /// What was written.

@@ -13,7 +13,11 @@ use common::{
     A, ANYTHING, B, C, Data, Guest, INTERNET_HOST, PORT_A, PORT_B, PORT_C, Pinger, dial, policy,
     root, wait_for,
 };
-use gureum_host::{fabric::port_link, netlink::Netlink};
+use gureum_host::{
+    datapath::{Ends, TapFilter, TapSettings},
+    fabric::port_link,
+    netlink::Netlink,
+};
 use gureum_types::{IpProtocol, record::Traffic};
 
 const ICMP: Traffic =
@@ -194,18 +198,59 @@ fn a_watcher_sees_packets_and_what_they_meet() {
     let data = Data::new();
     let cloud = data.open(policy(&ANYTHING, 1));
     let (a, _b) = (Guest::connect(&cloud, PORT_A, A), Guest::connect(&cloud, PORT_B, B));
-    let mut events = cloud.datapath().watch(1000);
+    let filter = TapFilter { port: Some(PORT_B), protocol: Some(1), ..TapFilter::default() };
+    let mut tap = cloud.datapath().tap(tap_settings(filter));
     Pinger::new(&a.namespace, B, 6).ping(5 * SECOND).expect("an answer");
     let mut seen = Vec::new();
-    while let Some(event) = events.blocking_recv() {
+    while let Some(event) = tap.blocking_next() {
+        assert_eq!(Ends::of(&event.received.bytes).expect("IPv4").protocol, Some(1));
+        assert!(!event.steps.is_empty());
+        assert!(event.concerns(PORT_B));
         seen.push((event.port, event.verdict));
-        if event.port == PORT_B && event.head[12..14] == [8, 0] {
-            assert!(!event.steps.is_empty());
+        if event.port == PORT_B {
             break;
         }
     }
     let forwarded = (PORT_A, gureum_engine::Verdict::Forward(PORT_B));
     assert!(seen.contains(&forwarded), "{seen:?}");
+}
+
+fn tap_settings(filter: TapFilter) -> TapSettings {
+    TapSettings { filter, snap: 128, rate: None, queue: 1000 }
+}
+
+/// A drop is told with its reason, also where it happened on the receiver's behalf; what does not
+/// fit the rate is counted.
+#[test]
+fn a_watcher_sees_drops_within_its_rate() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let cloud = data.open(policy(&[(true, Traffic::All, "0.0.0.0/0")], 1));
+    let (a, _b) = (Guest::connect(&cloud, PORT_A, A), Guest::connect(&cloud, PORT_B, B));
+    let filter = TapFilter {
+        port: Some(PORT_B),
+        reason: Some("security-group-ingress"),
+        ..TapFilter::default()
+    };
+    let mut tap = cloud.datapath().tap(tap_settings(filter.clone()));
+    let other = TapFilter { reason: Some("no-route"), ..TapFilter::default() };
+    let elsewhere = cloud.datapath().tap(tap_settings(other));
+    let mut slow = cloud.datapath().tap(TapSettings { rate: Some(1), ..tap_settings(filter) });
+    let mut pinger = Pinger::new(&a.namespace, B, 9);
+    assert_eq!(pinger.ping(SECOND / 4), None);
+    let event = tap.blocking_next().expect("a drop");
+    assert_eq!((event.port, event.dropped_at()), (PORT_A, Some(PORT_B)));
+    assert!(slow.blocking_next().is_some(), "the first of the second");
+    for _ in 0..20 {
+        pinger.ping(SECOND / 100);
+    }
+    wait_for("what did not fit to be counted", 5 * SECOND, || {
+        pinger.ping(SECOND / 100);
+        slow.left_out() > 0
+    });
+    drop(elsewhere);
 }
 
 /// A mistake in the engine costs a packet, not the daemon or anybody's connection.

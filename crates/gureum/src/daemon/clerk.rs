@@ -73,7 +73,7 @@ pub(super) struct Clerk {
 }
 
 /// Why there is no answer: one sentence, and after `help: ` on a line of its own what to do.
-type Answer<T> = Result<T, String>;
+pub(super) type Answer<T> = Result<T, String>;
 
 impl Desk for Clerk {
     fn answer(
@@ -85,6 +85,10 @@ impl Desk for Clerk {
         let reply = match request {
             Request::Internet => return self.internet().unwrap_or_else(|e| Reply::Error(e).into()),
             Request::Down { everything } => return self.down(everything),
+            Request::Trace(args) => {
+                return self.trace(&args).unwrap_or_else(|e| Reply::Error(e).into());
+            }
+            Request::Port { name } => self.port(&name),
             Request::Status => self.status().map(Reply::Status),
             Request::Instances => Ok(Reply::Instances(self.rows(self.control.instances()))),
             Request::Resolve { name } => {
@@ -104,7 +108,7 @@ impl Desk for Clerk {
 }
 
 impl Clerk {
-    fn cloud(&self) -> Answer<&Arc<Cloud>> {
+    pub(super) fn cloud(&self) -> Answer<&Arc<Cloud>> {
         self.cloud.as_ref().ok_or_else(|| {
             "this daemon keeps records only: it boots no instances and has no internet\n\
              help: start it without --no-instances"
@@ -308,6 +312,16 @@ impl Clerk {
             }
         };
         Ok(Reply::Why(Box::new(report)))
+    }
+
+    /// The one interface of a running cloud that a name means.
+    pub(super) fn one_interface(&self, name: &str) -> Answer<Found<NetworkInterface>> {
+        self.interface(name)?.ok_or_else(|| {
+            format!(
+                "\"{name}\" is no instance or interface\n\
+                 help: say which by a Name tag, an id or an address; `gureum instances` lists instances"
+            )
+        })
     }
 
     fn interface(&self, name: &str) -> Answer<Option<Found<NetworkInterface>>> {

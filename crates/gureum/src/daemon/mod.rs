@@ -9,6 +9,7 @@ mod front;
 mod inside;
 mod machine;
 mod ownership;
+mod watch;
 
 use std::{
     fs, io,

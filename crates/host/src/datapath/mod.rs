@@ -8,6 +8,7 @@
 mod journal;
 mod ports;
 mod socket;
+mod tap;
 mod worker;
 
 use std::{
@@ -21,7 +22,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use gureum_engine::{Limits, Policy, State, Step, Verdict};
+use gureum_engine::{Limits, Policy, State};
 use gureum_types::PortIndex;
 use nix::{
     sys::{
@@ -32,6 +33,7 @@ use nix::{
 };
 use tokio::sync::oneshot;
 
+pub use self::tap::{Ends, Tap, TapEvent, TapFilter, TapFrame, TapSettings};
 use crate::{
     error::{Context, HostError, Result},
     namespace::Namespace,
@@ -59,23 +61,6 @@ impl PortLosses {
     }
 }
 
-/// A packet and what it met, for whoever watches.
-#[derive(Clone, Debug)]
-pub struct TraceEvent {
-    /// When, in nanoseconds of [`monotonic_now`].
-    pub at: u64,
-    /// Where it came in.
-    pub port: PortIndex,
-    /// The beginning of the frame as it came in.
-    pub head: Vec<u8>,
-    /// Its whole length.
-    pub length: usize,
-    /// The stages.
-    pub steps: Vec<Step>,
-    /// What became of it.
-    pub verdict: Verdict,
-}
-
 /// How a data path is set up.
 #[derive(Debug)]
 pub struct Settings {
@@ -100,7 +85,7 @@ enum Command {
     Remove(PortIndex, oneshot::Sender<()>),
     Run(Inspection),
     Losses(oneshot::Sender<Vec<(PortIndex, PortLosses)>>),
-    Watch(tokio::sync::mpsc::Sender<TraceEvent>),
+    Tap(tap::TapEnd),
     Stop,
 }
 
@@ -197,12 +182,12 @@ impl DataPath {
         self.ask(Command::Losses)
     }
 
-    /// Watches packets and what they meet. Whoever reads too slowly misses some; dropping the
-    /// receiver ends it.
-    pub fn watch(&self, capacity: usize) -> tokio::sync::mpsc::Receiver<TraceEvent> {
-        let (events, receiver) = tokio::sync::mpsc::channel(capacity.max(1));
-        self.send(Command::Watch(events));
-        receiver
+    /// Watches packets and what they meet. While somebody does, every packet takes the way on
+    /// which all stages speak, which is slower than the usual one.
+    pub fn tap(&self, settings: TapSettings) -> Tap {
+        let (end, tap) = tap::tap(settings);
+        self.send(Command::Tap(end));
+        tap
     }
 
     fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> oneshot::Receiver<T> {

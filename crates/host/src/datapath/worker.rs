@@ -17,8 +17,7 @@ use std::{
 };
 
 use gureum_engine::{
-    Limits, NoTrace, Offload, Output, Packet, Policy, State, StateChange, Step, Verdict, expire,
-    process,
+    Limits, NoTrace, Offload, Output, Packet, Policy, State, StateChange, Verdict, expire, process,
 };
 use gureum_types::PortIndex;
 use nix::{
@@ -31,11 +30,12 @@ use nix::{
 };
 
 use super::{
-    Command, LostLinks, Settings, TraceEvent,
+    Command, LostLinks, Settings,
     journal::Journal,
     monotonic_now,
     ports::{Ports, port_of_key},
     socket::Batch,
+    tap::{TapEnd, Watched},
 };
 use crate::{
     error::{Context, Result},
@@ -53,17 +53,20 @@ const TICK: Duration = Duration::from_millis(250);
 const PORTION: usize = 256;
 /// How long flows without an entry may be taken up again after state was lost (traps 9).
 const LOOSE: u64 = 60_000_000_000;
-/// How much of a frame a watcher sees.
-const WATCHED_HEAD: usize = 256;
 
 /// What the engine's output goes to while a packet of a port is at hand.
 struct Outlet<'a> {
     ports: &'a mut Ports,
     journal: &'a mut Option<Journal>,
+    /// What the emitted frames are told to while somebody watches.
+    emitted: Option<&'a mut Vec<(PortIndex, Vec<u8>, Offload)>>,
 }
 
 impl Output for Outlet<'_> {
     fn emit(&mut self, port: PortIndex, frame: &[u8], offload: Offload) {
+        if let Some(emitted) = &mut self.emitted {
+            emitted.push((port, frame.to_vec(), offload));
+        }
         self.ports.emit(port, frame, offload);
     }
 
@@ -91,7 +94,7 @@ pub(super) struct Worker {
     wake: Arc<EventFd>,
     applied: Arc<AtomicU64>,
     lost_links: LostLinks,
-    watchers: Vec<tokio::sync::mpsc::Sender<TraceEvent>>,
+    taps: Vec<TapEnd>,
     portion: usize,
 }
 
@@ -147,7 +150,7 @@ impl Worker {
             wake,
             applied,
             lost_links,
-            watchers: Vec::new(),
+            taps: Vec::new(),
             portion: 0,
         })
     }
@@ -221,20 +224,22 @@ impl Worker {
                 continue;
             };
             let mut packet = Packet { offload: slot.offload(), frame: slot.frame() };
-            let mut out = Outlet { ports: &mut self.ports, journal: &mut self.journal };
+            let ports = &mut self.ports;
+            let mut out = Outlet { ports, journal: &mut self.journal, emitted: None };
             let (policy, state) = (&*self.policy, &mut self.state);
-            let verdict = if self.watchers.is_empty() {
+            let verdict = if self.taps.is_empty() {
                 process(policy, state, index, &mut packet, now, &mut out, &mut NoTrace)
             } else {
-                let mut steps: Vec<Step> = Vec::new();
-                let length = packet.frame.len();
-                let head = packet.frame[..length.min(WATCHED_HEAD)].to_vec();
-                let verdict = process(policy, state, index, &mut packet, now, &mut out, &mut steps);
-                let event = TraceEvent { at: now, port: index, head, length, steps, verdict };
-                self.watchers.retain(|watcher| {
-                    use tokio::sync::mpsc::error::TrySendError::Closed;
-                    !matches!(watcher.try_send(event.clone()), Err(Closed(_)))
-                });
+                let mut watched = Watched::begin(&self.taps, packet.frame, packet.offload);
+                let mut emitted = Vec::new();
+                out.emitted = Some(&mut emitted);
+                let steps = &mut watched.steps;
+                let verdict = process(policy, state, index, &mut packet, now, &mut out, steps);
+                for (port, frame, offload) in &emitted {
+                    watched.emit(*port, frame, *offload);
+                }
+                let left = (&*packet.frame, packet.offload);
+                watched.end(&mut self.taps, (index, now), left, verdict, &self.policy);
                 verdict
             };
             let offload = packet.offload;
@@ -271,7 +276,7 @@ impl Worker {
                     });
                     let _ = answer.send(all.collect());
                 }
-                Command::Watch(events) => self.watchers.push(events),
+                Command::Tap(tap) => self.taps.push(tap),
                 Command::Stop => return false,
             }
         }
@@ -281,7 +286,8 @@ impl Worker {
     fn tick(&mut self) {
         // One read takes all ticks that have passed.
         let _ = self.timer.wait();
-        let mut out = Outlet { ports: &mut self.ports, journal: &mut self.journal };
+        let ports = &mut self.ports;
+        let mut out = Outlet { ports, journal: &mut self.journal, emitted: None };
         expire(&mut self.state, monotonic_now(), &mut out);
         self.ports.portion(self.portion, PORTION).for_each(|port| port.count_losses());
         self.portion += PORTION;
