@@ -177,7 +177,7 @@ pub(crate) struct PortReport {
     /// Its flows.
     pub flows: Vec<PortFlow>,
     /// The same as the engine prints it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
 }
 

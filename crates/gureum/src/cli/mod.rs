@@ -1,6 +1,7 @@
 //! The command line. Each command is a file; what they share is how to reach the daemon, where
 //! files are, how answers are printed and how errors are said.
 
+mod capture;
 mod client;
 mod console;
 mod doctor;
@@ -13,12 +14,16 @@ mod lab;
 mod linux;
 mod logs;
 mod output;
+mod pcapng;
+mod port;
 mod port_holder;
 mod purge;
 mod reset;
 mod ssh;
 mod status;
+mod stream;
 mod terminal;
+mod trace;
 mod up;
 mod why;
 
@@ -89,6 +94,13 @@ enum Command {
     Instances(output::OutputArgs),
     /// Say whether packets pass, and which rule or route decides
     Why(why::WhyCommand),
+    /// Show packets as they pass, and what decides about each
+    Trace(trace::TraceCommand),
+    /// Write what an interface sees to a file for tcpdump and Wireshark
+    Capture(capture::CaptureCommand),
+    /// Show the data path's side of an interface
+    #[command(subcommand)]
+    Port(port::PortCommand),
     /// Run hands-on labs
     #[command(subcommand)]
     Lab(lab::LabCommand),
@@ -136,6 +148,9 @@ impl Cli {
             Command::Console(args) => console::run(args, &daemon),
             Command::Instances(args) => instances::run(args, &daemon),
             Command::Why(args) => why::run(args, &daemon),
+            Command::Trace(args) => trace::run(args, &daemon),
+            Command::Capture(args) => capture::run(args, &daemon),
+            Command::Port(command) => port::run(command, &daemon),
             Command::Lab(command) => lab::run(command, &daemon),
         }
     }
@@ -195,6 +210,10 @@ mod tests {
             "gureum console -f PUBLIC-01",
             "gureum instances",
             "gureum why internet PUBLIC-01 --proto tcp --port 80 --json",
+            "gureum trace PUBLIC-01 --host 8.8.8.8 --port 53 --proto udp --drops -c 3 -o json",
+            "gureum trace --reason no-route --rate 10 --duration 5m",
+            "gureum capture PUBLIC-01 -w - --count 10 --duration 30s",
+            "gureum port show PUBLIC-01 --output json",
             "gureum lab list",
             "gureum lab run vpc --lang ko --only packets --keep-going",
         ] {
@@ -212,6 +231,10 @@ mod tests {
             "gureum why a",
             "gureum why a b --proto tcp --port 70000",
             "gureum internet",
+            "gureum trace --count 0",
+            "gureum trace --proto nothing",
+            "gureum capture PUBLIC-01",
+            "gureum port",
             "gureum ssh",
             "gureum status --output yaml",
             "gureum lab run vpc --lang fr",

@@ -120,7 +120,11 @@ fn reason(name: &str) -> Answer<&'static str> {
     })
 }
 
-async fn stream(socket: StdStream, mut tap: Tap, frames_of: Option<PortIndex>) -> std::io::Result<()> {
+async fn stream(
+    socket: StdStream,
+    mut tap: Tap,
+    frames_of: Option<PortIndex>,
+) -> std::io::Result<()> {
     let (mut reader, mut writer) = UnixStream::from_std(socket)?.into_split();
     loop {
         let mut byte = [0];
@@ -190,7 +194,11 @@ fn named(policy: &Policy, step: &Step) -> WhyStep {
 
 /// What the interface behind a port sees of a packet: what it sends as it sends it, what comes to
 /// it as it comes, and what would have come.
-fn frames(event: &TapEvent, port: PortIndex, dropped: Option<DropReason>) -> Vec<(FrameHead, TapFrame)> {
+fn frames(
+    event: &TapEvent,
+    port: PortIndex,
+    dropped: Option<DropReason>,
+) -> Vec<(FrameHead, TapFrame)> {
     let mut seen = Vec::new();
     let mut add = |direction, frame: &TapFrame, dropped: Option<DropReason>| {
         let mut frame = frame.clone();

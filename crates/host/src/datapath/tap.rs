@@ -311,7 +311,8 @@ impl Ends {
                 let later_fragment =
                     u16::from_be_bytes([*frame.get(20)?, *frame.get(21)?]) & 0x1fff != 0;
                 let at = 14 + usize::from(frame.get(14)? & 0xf) * 4;
-                let word = |at: usize| Some(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?]));
+                let word =
+                    |at: usize| Some(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?]));
                 let has_ports = matches!(protocol, 6 | 17) && !later_fragment;
                 let ports = if has_ports { word(at).zip(word(at + 2)) } else { None };
                 let (source, destination) = (address(26)?, address(30)?);
@@ -353,8 +354,7 @@ mod tests {
         let mut frame = udp(b"odd");
         let pseudo: u32 = [0x0a00, 1, 0x0a00, 2, 17, 11].iter().sum();
         frame[40..42].copy_from_slice(&(pseudo as u16).to_be_bytes());
-        let offload =
-            Offload { needs_csum: true, csum_start: 34, csum_offset: 6, ..Offload::NONE };
+        let offload = Offload { needs_csum: true, csum_start: 34, csum_offset: 6, ..Offload::NONE };
         let mut captured = TapFrame::of(&frame, offload, usize::MAX);
         captured.complete_checksum();
         let words = captured.bytes[34..].chunks(2).map(|pair| {
