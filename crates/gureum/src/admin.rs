@@ -247,6 +247,9 @@ pub(crate) struct Status {
     pub endpoint: String,
     /// Where SOCKS5 listens.
     pub socks: Option<String>,
+    /// How the way out of the simulated internet is, where there is one.
+    #[serde(default)]
+    pub uplink: Option<String>,
     /// The data directory.
     pub data_dir: PathBuf,
     /// Its tag in names of kernel objects.

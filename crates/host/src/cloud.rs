@@ -22,6 +22,7 @@ use crate::{
     limits,
     supervisor::Program,
     tag::Tag,
+    uplink::{self, Uplink},
 };
 
 /// The file below the data directory that keeps tracked flows over the death of a daemon.
@@ -40,6 +41,8 @@ pub struct CloudConfig {
     pub owner: Owner,
     /// What the simulated internet is made of.
     pub internet: InternetSettings,
+    /// Whether the simulated internet is connected to the machine's network.
+    pub uplink: bool,
     /// Files that all instances have in common.
     pub cloud_files: Vec<CloudFile>,
     /// The policy to begin with. It should be the last one, or flows would meet an empty cloud.
@@ -58,6 +61,7 @@ pub struct Cloud {
     namespaces: Namespaces,
     datapath: Arc<DataPath>,
     instances: Arc<Instances>,
+    uplink: Option<Uplink>,
 }
 
 impl Cloud {
@@ -90,7 +94,13 @@ impl Cloud {
         let log = state.join("anchor.log");
         let (namespaces, are_new) =
             Namespaces::ensure(&cgroups, &config.program, config.owner, &log)?;
+        if !config.uplink {
+            uplink::close(&cgroups, &namespaces)?;
+        }
         fabric::configure(&namespaces, &config.internet)?;
+        let uplink =
+            config.uplink.then(|| Uplink::open(&cgroups, &namespaces, state.join("uplink.log")));
+        let uplink = uplink.transpose()?;
 
         let inbox = Inbox::new()?;
         let waker = inbox.waker();
@@ -115,7 +125,7 @@ impl Cloud {
             datapath: datapath.clone(),
         };
         let instances = Instances::new(settings, inbox)?;
-        Ok(Self { tag, data_dir, cgroups, namespaces, datapath, instances })
+        Ok(Self { tag, data_dir, cgroups, namespaces, datapath, instances, uplink })
     }
 
     /// The cloud's mark on the machine.
@@ -131,6 +141,11 @@ impl Cloud {
     /// The instances.
     pub fn instances(&self) -> &Arc<Instances> {
         &self.instances
+    }
+
+    /// The way out of the simulated internet, where there is one.
+    pub fn uplink(&self) -> Option<&Uplink> {
+        self.uplink.as_ref()
     }
 
     /// The namespaces, in which servers may listen.
@@ -151,6 +166,9 @@ impl Cloud {
     /// links, mounts, groups. Instances have `patience` to shut down in order.
     pub fn down(&self, patience: Duration) -> Result<()> {
         self.instances.switch_all_off(patience)?;
+        if let Some(uplink) = &self.uplink {
+            uplink.let_go();
+        }
         remove(self.tag, &self.data_dir, &self.cgroups)
     }
 }

@@ -37,7 +37,7 @@ pub const PORT_MTU: u32 = 9001;
 /// The MTU of the internet (IGW-10).
 const INTERNET_MTU: u32 = 1500;
 
-const INTERNET_LINK: &str = "inet0";
+pub(crate) const INTERNET_LINK: &str = "inet0";
 const SERVICES_LINK: &str = "svc0";
 
 /// The next hop behind both links. It is never asked for and never on the wire.

@@ -5,6 +5,7 @@
 //! - [`instance::Instances`] are real Linux hosts, each under a [`shim`] that outlives the daemon;
 //!   the [`anchor`] holds the namespaces that outlive it.
 //! - [`internet`] takes a person's own program into the simulated internet, without root.
+//! - [`uplink::Uplink`] is the way out of the simulated internet, where a person asked for one.
 //! - [`probe::probe`] tells what this machine lacks.
 //!
 //! Calls block until the machine has done what was asked; they belong on threads made for that.
@@ -32,6 +33,7 @@ pub mod probe;
 pub mod shim;
 pub mod supervisor;
 pub mod tag;
+pub mod uplink;
 
 pub use cloud::{Cloud, CloudConfig, down, leftovers};
 pub use error::{HostError, Result};

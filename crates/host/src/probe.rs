@@ -33,6 +33,9 @@ pub fn probe(data_dir: &Path) -> Vec<Fact> {
     let mut facts = vec![root(), namespaces(), cgroups(data_dir), loop_devices(), overlay()];
     facts.push(program("mkfs.ext4", "e2fsprogs", "disks of instances"));
     facts.push(program("mmdebstrap", "mmdebstrap", "building the machine image"));
+    for (name, package) in crate::uplink::PROGRAMS {
+        facts.push(program(name, package, "`gureum up --uplink`"));
+    }
     facts.push(disk(data_dir));
     facts.push(receive_buffers());
     facts.push(subordinate_ids());

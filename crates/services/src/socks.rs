@@ -116,7 +116,7 @@ impl Socks {
                 let length = client.read_u8().await?;
                 let mut name = vec![0; length.into()];
                 client.read_exact(&mut name).await?;
-                self.resolve(&String::from_utf8_lossy(&name)).ok_or(Reply::HostUnreachable)
+                self.resolve(&String::from_utf8_lossy(&name)).await.ok_or(Reply::HostUnreachable)
             }
             4 => {
                 read_array::<16>(client).await?;
@@ -132,8 +132,11 @@ impl Socks {
     }
 
     /// Clients send addresses as names too.
-    fn resolve(&self, name: &str) -> Option<Ipv4Addr> {
-        name.parse().ok().or_else(|| self.resolver.address_of(name))
+    async fn resolve(&self, name: &str) -> Option<Ipv4Addr> {
+        match name.parse() {
+            Ok(address) => Some(address),
+            Err(_) => self.resolver.address_of_any(name).await,
+        }
     }
 
     async fn connect(&self, target: SocketAddrV4) -> Result<TcpStream, Reply> {

@@ -236,6 +236,7 @@ mod tests {
             pid: 1,
             endpoint: "http://127.0.0.1:4566".into(),
             socks: None,
+            uplink: None,
             data_dir: "/home/mina o'hara/$cloud".into(),
             tag: "0badcafe".into(),
             instances_enabled: true,

@@ -23,6 +23,7 @@ fn text(status: &Status) -> String {
         ("version", status.version.clone()),
         ("endpoint", status.endpoint.clone()),
         ("socks5", status.socks.clone().unwrap_or_else(|| "off".into())),
+        ("uplink", status.uplink.clone().unwrap_or_else(|| "off".into())),
         ("data", status.data_dir.display().to_string()),
         ("tag", status.tag.clone()),
         ("process", status.pid.to_string()),
@@ -64,6 +65,7 @@ mod tests {
             pid: 4242,
             endpoint: "http://127.0.0.1:4566".into(),
             socks: None,
+            uplink: None,
             data_dir: "/home/mina/.local/share/gureum".into(),
             tag: "0badcafe".into(),
             instances_enabled: true,
@@ -76,6 +78,7 @@ mod tests {
 version    0.1.0
 endpoint   http://127.0.0.1:4566
 socks5     off
+uplink     off
 data       /home/mina/.local/share/gureum
 tag        0badcafe
 process    4242

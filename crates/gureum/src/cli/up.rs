@@ -15,6 +15,7 @@ use std::{
 };
 
 use clap::Args;
+use gureum_host::uplink;
 use gureum_types::{AccountId, DEFAULT_ACCOUNT};
 use ipnet::Ipv4Net;
 
@@ -40,6 +41,7 @@ const LOG_LIMIT: u64 = 16 << 20;
 #[command(after_help = "Examples:
   sudo gureum up --detach
   sudo gureum up --detach --listen 127.0.0.1:5566 --data-dir /tmp/second-cloud
+  sudo gureum up --detach --uplink  instances may reach the real internet
   gureum up --no-instances          the API alone, without root")]
 pub(crate) struct UpArgs {
     /// Go on in the background; return when the API answers
@@ -51,6 +53,10 @@ pub(crate) struct UpArgs {
     /// Serve the API without booting instances; needs no root
     #[arg(long)]
     no_instances: bool,
+    /// Connect the simulated internet to this machine's network, so that instances with a way to
+    /// the internet reach the real one; without it no packet leaves
+    #[arg(long)]
+    uplink: bool,
     /// The account of callers whose access key is not itself a 12-digit account
     #[arg(long, value_name = "ID", default_value = DEFAULT_ACCOUNT, value_parser = account)]
     account_id: AccountId,
@@ -167,6 +173,7 @@ impl UpArgs {
             instances: !self.no_instances,
             account: self.account_id.clone(),
             public_pool: self.public_pool,
+            uplink: self.uplink,
             socks: match self.socks {
                 Some(Socks::Off) => None,
                 Some(Socks::At(address)) => Some(address),
@@ -190,6 +197,12 @@ fn after(listen: SocketAddr) -> SocketAddr {
 
 /// What would make the daemon fail, said before it starts and in one sentence.
 fn check(options: &Options) -> Result<(), Failure> {
+    if options.uplink && !options.instances {
+        return Err(Failure::new(
+            "there is no way out with --no-instances: such a cloud has no simulated internet",
+        )
+        .help("leave out --uplink or --no-instances"));
+    }
     if options.instances && !rustix::process::geteuid().is_root() {
         return Err(Failure::new("instances need root, to make namespaces and network links")
             .help("run `sudo gureum up`, or `gureum up --no-instances` for the API alone"));
@@ -212,6 +225,13 @@ fn check(options: &Options) -> Result<(), Failure> {
                 options.images_dir.display()
             ))
             .help("build it once with `make image` (some minutes), or name another --images-dir"));
+        }
+    }
+    if options.uplink {
+        for (program, package) in uplink::PROGRAMS {
+            uplink::find(program).map_err(|error| {
+                Failure::new(error.to_string()).help(format!("apt-get install {package}"))
+            })?;
         }
     }
     check_port(options.listen, "--listen")?;
@@ -344,6 +364,9 @@ fn background_args(args: &UpArgs, options: &Options) -> Vec<std::ffi::OsString> 
         "--socks".into(),
         options.socks.map_or("off".to_owned(), |address| address.to_string()).into(),
     ];
+    if options.uplink {
+        list.push("--uplink".into());
+    }
     if args.no_instances {
         list.push("--no-instances".into());
     }
@@ -427,6 +450,7 @@ mod tests {
             instances: false,
             account: AccountId::default(),
             public_pool: "198.18.0.0/16".parse().expect("a network"),
+            uplink: false,
             socks: None,
             owner: Person::current(),
         }

@@ -18,6 +18,7 @@ use gureum_host::{
     cloud::Cloud,
     datapath,
     exec::{ExecRequest, ExecStreams},
+    uplink::UplinkState,
 };
 use gureum_types::{
     AccountId, InstanceId, PortIndex,
@@ -165,6 +166,12 @@ impl Clerk {
             socks: self.socks.map(|address| address.to_string()),
             data_dir: self.data_dir.clone(),
             tag: self.tag.clone(),
+            uplink: self.cloud.as_ref().and_then(|cloud| cloud.uplink()).map(|it| {
+                match it.state() {
+                    UplinkState::Up { pid } => format!("up through pasta (process {pid})"),
+                    UplinkState::Down(why) => format!("down: {why}"),
+                }
+            }),
             instances_enabled: self.cloud.is_some(),
             uptime_seconds: self.started.elapsed().as_secs(),
             applied_epoch,

@@ -35,7 +35,7 @@ use gureum_services::{
     ca::Ca,
     caller::View,
     connect::Connector,
-    dns::InternetResolver,
+    dns::{InternetResolver, Upstream},
     internet::Hosts,
     socks::{self, Socks},
     vhost::VirtualHosts,
@@ -95,6 +95,8 @@ pub(crate) struct Options {
     pub account: AccountId,
     /// Where public addresses come from.
     pub public_pool: Ipv4Net,
+    /// Whether the simulated internet is connected to the machine's network.
+    pub uplink: bool,
     /// Where SOCKS5 listens, if it shall.
     pub socks: Option<SocketAddr>,
     /// Whose the files and the simulated internet are.
@@ -176,7 +178,12 @@ async fn serve(options: Options) -> Result<(), Failure> {
         let internet = cloud.namespaces().internet.try_clone();
         let internet = internet.map_err(|e| Failure::new(format!("the internet: {e}")))?;
         let connector: Arc<dyn Connector> = Arc::new(InternetConnector(Arc::new(internet)));
-        let resolver = Arc::new(InternetResolver::new(Arc::clone(&hosts), Arc::clone(&view)));
+        let resolver = InternetResolver::new(Arc::clone(&hosts), Arc::clone(&view));
+        let resolver = match options.uplink {
+            true => resolver.with_upstream(Upstream::of_this_machine()),
+            false => resolver,
+        };
+        let resolver = Arc::new(resolver);
         if let Some(address) = options.socks {
             let listener = TcpListener::bind(address)
                 .await
@@ -337,6 +344,7 @@ async fn open_cloud(
             hosts: hosts.addresses().collect(),
             public_pool: options.public_pool,
         },
+        uplink: options.uplink,
         cloud_files: vec![
             CloudFile {
                 path: "/usr/local/share/ca-certificates/gureum.crt".into(),

@@ -75,6 +75,7 @@ impl Data {
                 hosts: vec![INTERNET_HOST],
                 public_pool: "198.18.0.0/16".parse().expect("a prefix"),
             },
+            uplink: false,
             cloud_files: Vec::new(),
             policy: Arc::new(policy),
             limits: Limits::default(),

@@ -8,19 +8,26 @@ use std::{
 
 use gureum_types::view::{PublicAddressView, ServiceView};
 
-use super::{Finding, Found, Resolver, dash, dashed, reverse_of, reverse_zone};
+use super::{Finding, Found, Resolver, Upstream, dash, dashed, reverse_of, reverse_zone};
 use crate::{caller::View, internet::Hosts};
 
 /// The resolver that 8.8.8.8 and its like run; it also finds names for the SOCKS server.
 pub struct InternetResolver {
     hosts: Arc<Hosts>,
     view: View,
+    upstream: Option<Arc<Upstream>>,
 }
 
 impl InternetResolver {
     /// A resolver for these hosts and the public addresses of the view.
     pub fn new(hosts: Arc<Hosts>, view: View) -> Self {
-        Self { hosts, view }
+        Self { hosts, view, upstream: None }
+    }
+
+    /// The same, which asks others for names that nobody here has.
+    #[must_use]
+    pub fn with_upstream(self, upstream: Upstream) -> Self {
+        Self { upstream: Some(Arc::new(upstream)), ..self }
     }
 
     /// What a name is outside of every VPC.
@@ -37,9 +44,24 @@ impl InternetResolver {
         }
     }
 
+    /// The same, where others may be asked too.
+    pub async fn address_of_any(&self, name: &str) -> Option<Ipv4Addr> {
+        if let Some(address) = self.address_of(name) {
+            return Some(address);
+        }
+        let name = name.to_ascii_lowercase();
+        let finding = self.look_up(name.strip_suffix('.').unwrap_or(&name));
+        match &self.upstream {
+            Some(upstream) if finding.outside => upstream.address_of(&name).await,
+            _ => None,
+        }
+    }
+
     pub(super) fn look_up_in(&self, view: &ServiceView, name: &str) -> Finding {
         if let Some(address) = reverse_of(name) {
-            return Finding::new(self.reverse(view, address), reverse_zone(address));
+            let found = self.reverse(view, address);
+            let outside = found == Found::Missing && is_public(address);
+            return Finding { outside, ..Finding::new(found, reverse_zone(address)) };
         }
         if let Some(public) = public_host(name) {
             let found = match public.owner(view) {
@@ -53,7 +75,8 @@ impl InternetResolver {
             _ if self.hosts.has_below(name) => Found::Nothing,
             _ => Found::Missing,
         };
-        Finding::new(found, self.hosts.zone_of(name))
+        let outside = found == Found::Missing && !is_private_name(name);
+        Finding { outside, ..Finding::new(found, self.hosts.zone_of(name)) }
     }
 
     fn reverse(&self, view: &ServiceView, address: Ipv4Addr) -> Found {
@@ -81,6 +104,30 @@ impl Resolver for InternetResolver {
     fn find(&self, _: SocketAddr, name: &str) -> Option<Finding> {
         Some(self.look_up(name))
     }
+
+    fn upstream(&self) -> Option<&Arc<Upstream>> {
+        self.upstream.as_ref()
+    }
+}
+
+/// Names of private zones, which nobody outside is to hear of: those of VPCs, of this machine and
+/// of its network.
+fn is_private_name(name: &str) -> bool {
+    let top = name.rsplit('.').next().unwrap_or(name);
+    !name.contains('.') || matches!(top, "internal" | "local" | "localhost")
+}
+
+/// Whether an address may be somebody's in the real internet (RFC 6890).
+fn is_public(address: Ipv4Addr) -> bool {
+    let [a, b, ..] = address.octets();
+    let special = address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_documentation()
+        || address.is_multicast();
+    let shared = a == 100 && (64..128).contains(&b);
+    let pool = a == 198 && (18..20).contains(&b);
+    !(special || shared || pool || a == 0 || a >= 240)
 }
 
 /// A name of the form `ec2-….<region>.compute.amazonaws.com`, whether or not anyone has it.
@@ -117,4 +164,33 @@ fn has_public_names(view: &ServiceView, owner: &PublicAddressView) -> bool {
 
 fn public_name(address: Ipv4Addr, owner: &PublicAddressView) -> String {
     format!("ec2-{}.{}", dash(address), owner.region.public_domain())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only what nobody here can know is asked of others: never private names and addresses.
+    #[test]
+    fn others_are_asked_for_names_that_are_nobodys_here() {
+        let hosts = Arc::new(Hosts::embedded().expect("hosts"));
+        let resolver = InternetResolver::new(hosts, View::default());
+        let outside = |name: &str| resolver.look_up(name).outside;
+        for name in ["deb.debian.org", "9.9.9.9.in-addr.arpa"] {
+            assert!(outside(name), "{name}");
+        }
+        for name in [
+            "google.com",
+            "ec2.us-east-1.amazonaws.com",
+            "ec2-198-18-0-9.ap-northeast-2.compute.amazonaws.com",
+            "ip-10-0-0-9.ap-northeast-2.compute.internal",
+            "printer.local",
+            "printer",
+            "9.0.0.10.in-addr.arpa",
+            "9.0.18.198.in-addr.arpa",
+            "8.8.8.8.in-addr.arpa",
+        ] {
+            assert!(!outside(name), "{name}");
+        }
+    }
 }

@@ -25,17 +25,28 @@ pub(super) enum Transport {
     Tcp,
 }
 
+/// What is to be done about a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Send this.
+    Ready(Vec<u8>),
+    /// Ask the resolver's upstream, and send this where it does not answer.
+    Upstream(Vec<u8>),
+}
+
 /// The answer to a message, or `None` where none is due.
 pub(super) fn answer(
     resolver: &dyn Resolver,
     peer: SocketAddr,
     bytes: &[u8],
     transport: Transport,
-) -> Option<Vec<u8>> {
+) -> Option<Answer> {
     if !resolver.admits(peer) {
         return None;
     }
-    let Ok(query) = Message::from_vec(bytes) else { return malformed(bytes) };
+    let Ok(query) = Message::from_vec(bytes) else {
+        return malformed(bytes).map(Answer::Ready);
+    };
     if query.metadata.message_type != MessageType::Query {
         // Answering answers would let two servers talk for ever.
         return None;
@@ -49,13 +60,28 @@ pub(super) fn answer(
         edns.set_max_payload(UDP_PAYLOAD);
         reply.set_edns(edns);
     }
-    reply.metadata.response_code = fill(resolver, peer, &query, &mut reply)?;
+    let Filled { code, forward } = fill(resolver, peer, &query, &mut reply)?;
+    reply.metadata.response_code = code;
     let limit = match (transport, &query.edns) {
         (Transport::Tcp, _) => usize::from(u16::MAX),
         (Transport::Udp, None) => 512,
         (Transport::Udp, Some(edns)) => edns.max_payload().clamp(512, UDP_PAYLOAD).into(),
     };
-    encode(reply, limit)
+    let bytes = encode(reply, limit)?;
+    Some(if forward { Answer::Upstream(bytes) } else { Answer::Ready(bytes) })
+}
+
+/// How a reply was filled.
+struct Filled {
+    code: ResponseCode,
+    /// Whether somebody else may know better.
+    forward: bool,
+}
+
+impl From<ResponseCode> for Filled {
+    fn from(code: ResponseCode) -> Self {
+        Self { code, forward: false }
+    }
 }
 
 /// The header of an answer to what is not a DNS message, if it has as much as an id.
@@ -76,26 +102,29 @@ fn fill(
     peer: SocketAddr,
     query: &Message,
     reply: &mut Message,
-) -> Option<ResponseCode> {
+) -> Option<Filled> {
     if query.metadata.op_code != OpCode::Query {
-        return Some(ResponseCode::NotImp);
+        return Some(ResponseCode::NotImp.into());
     }
     if query.edns.as_ref().is_some_and(|edns| edns.version() > 0) {
         if let Some(edns) = &mut reply.edns {
             edns.set_rcode_high(ResponseCode::BADVERS.high());
         }
-        return Some(ResponseCode::BADVERS);
+        return Some(ResponseCode::BADVERS.into());
     }
     let [question] = query.queries.as_slice() else {
-        return Some(ResponseCode::FormErr);
+        return Some(ResponseCode::FormErr.into());
     };
     let transfer = matches!(question.query_type(), RecordType::AXFR | RecordType::IXFR);
     let recursion_missing = resolver.recursion_only() && !query.metadata.recursion_desired;
     if transfer || recursion_missing || question.query_class() != DNSClass::IN {
-        return Some(ResponseCode::Refused); // DNS-14
+        return Some(ResponseCode::Refused.into()); // DNS-14
     }
     let name = question.name().to_lowercase().to_ascii();
     let finding = resolver.find(peer, name.strip_suffix('.').unwrap_or(&name))?;
+    if finding.outside && resolver.upstream().is_some() {
+        return Some(Filled { code: ResponseCode::ServFail, forward: true });
+    }
     let records = records(question, &finding.found);
     let missing = finding.found == Found::Missing;
     if records.is_empty() {
@@ -103,7 +132,7 @@ fn fill(
         reply.add_authority(start_of_authority(&finding.zone)?);
     }
     reply.add_answers(records);
-    Some(if missing { ResponseCode::NXDomain } else { ResponseCode::NoError })
+    Some(if missing { ResponseCode::NXDomain } else { ResponseCode::NoError }.into())
 }
 
 fn records(question: &Query, found: &Found) -> Vec<Record> {
@@ -189,8 +218,16 @@ mod tests {
 
     fn ask_by(message: &Message, transport: Transport) -> Option<Message> {
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let bytes = answer(&Few, peer, &message.to_vec().expect("encodes"), transport)?;
+        let bytes = ready(answer(&Few, peer, &message.to_vec().expect("encodes"), transport))?;
         Some(Message::from_vec(&bytes).expect("a message"))
+    }
+
+    /// Nobody is upstream, so all answers are at hand.
+    fn ready(answer: Option<Answer>) -> Option<Vec<u8>> {
+        match answer? {
+            Answer::Ready(bytes) => Some(bytes),
+            Answer::Upstream(_) => panic!("there is no upstream"),
+        }
     }
 
     fn ask(message: &Message) -> Message {
@@ -265,7 +302,7 @@ mod tests {
     #[test]
     fn some_messages_get_no_answer() {
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let ask = |peer, bytes: &[u8]| answer(&Few, peer, bytes, Transport::Udp);
+        let ask = |peer, bytes: &[u8]| ready(answer(&Few, peer, bytes, Transport::Udp));
         assert!(ask_by(&question("drop.test", RecordType::A), Transport::Udp).is_none());
         let mut answered = question("one.test", RecordType::A);
         answered.metadata.message_type = MessageType::Response;

@@ -7,13 +7,18 @@
 mod internet;
 mod message;
 mod serve;
+mod upstream;
 mod vpc;
 
 pub use internet::InternetResolver;
 pub use serve::{serve_tcp, serve_udp};
+pub use upstream::Upstream;
 pub use vpc::VpcResolver;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 /// What a name is, and the zone that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +27,8 @@ pub struct Finding {
     pub found: Found,
     /// The zone in whose name a negative answer is given, without the last dot.
     pub zone: String,
+    /// Whether the name is none of ours, so that others may know it.
+    pub outside: bool,
 }
 
 /// What is found at a name.
@@ -39,7 +46,7 @@ pub enum Found {
 
 impl Finding {
     fn new(found: Found, zone: impl Into<String>) -> Self {
-        Self { found, zone: zone.into() }
+        Self { found, zone: zone.into(), outside: false }
     }
 }
 
@@ -54,6 +61,11 @@ pub trait Resolver: Send + Sync + 'static {
 
     /// What a name is. The name is lower case and has no last dot. `None` drops the question.
     fn find(&self, peer: SocketAddr, name: &str) -> Option<Finding>;
+
+    /// Who is asked for names that are outside, if anybody.
+    fn upstream(&self) -> Option<&Arc<Upstream>> {
+        None
+    }
 }
 
 /// The address that a reverse name asks about: `5.1.1.10.in-addr.arpa` is 10.1.1.5.

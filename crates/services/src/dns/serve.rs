@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::{
     Resolver,
-    message::{Transport, answer},
+    message::{Answer, Transport, answer},
 };
 use crate::gate::{self, Gate, PAUSE};
 
@@ -25,16 +25,24 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// Answers DNS over UDP until the task is dropped.
 pub async fn serve_udp(socket: UdpSocket, resolver: Arc<dyn Resolver>) {
+    let socket = Arc::new(socket);
     let mut buffer = vec![0; 4096];
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((length, peer)) => {
                 let message = buffer.get(..length).unwrap_or_default();
-                if let Some(reply) = answer(resolver.as_ref(), peer, message, Transport::Udp)
-                    && let Err(error) = socket.try_send_to(&reply, peer)
-                    && error.kind() != io::ErrorKind::WouldBlock
-                {
-                    tracing::debug!(%peer, %error, "a DNS answer was not sent");
+                match answer(resolver.as_ref(), peer, message, Transport::Udp) {
+                    None => {}
+                    Some(Answer::Ready(reply)) => send(&socket, peer, &reply),
+                    // Others take their time, which nobody else shall wait for.
+                    Some(Answer::Upstream(failed)) => {
+                        let (socket, resolver) = (Arc::clone(&socket), Arc::clone(&resolver));
+                        let query = message.to_vec();
+                        tokio::spawn(async move {
+                            let asked = ask(resolver.as_ref(), &query, Transport::Udp).await;
+                            send(&socket, peer, &asked.unwrap_or(failed));
+                        });
+                    }
                 }
             }
             Err(error) => {
@@ -43,6 +51,19 @@ pub async fn serve_udp(socket: UdpSocket, resolver: Arc<dyn Resolver>) {
             }
         }
     }
+}
+
+fn send(socket: &UdpSocket, peer: SocketAddr, reply: &[u8]) {
+    if let Err(error) = socket.try_send_to(reply, peer)
+        && error.kind() != io::ErrorKind::WouldBlock
+    {
+        tracing::debug!(%peer, %error, "a DNS answer was not sent");
+    }
+}
+
+/// Asks the resolver's upstream.
+async fn ask(resolver: &dyn Resolver, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
+    resolver.upstream()?.forward(query, transport).await
 }
 
 /// Answers DNS over TCP until the task is dropped.
@@ -72,8 +93,12 @@ async fn converse(
             Ok::<_, io::Error>(message)
         })
         .await??;
-        let Some(reply) = answer(resolver.as_ref(), peer, &message, Transport::Tcp) else {
-            return Ok(());
+        let reply = match answer(resolver.as_ref(), peer, &message, Transport::Tcp) {
+            None => return Ok(()),
+            Some(Answer::Ready(reply)) => reply,
+            Some(Answer::Upstream(failed)) => {
+                ask(resolver.as_ref(), &message, Transport::Tcp).await.unwrap_or(failed)
+            }
         };
         let length = u16::try_from(reply.len()).map_err(io::Error::other)?;
         let framed = [&length.to_be_bytes(), reply.as_slice()].concat();

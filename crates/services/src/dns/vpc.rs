@@ -12,8 +12,8 @@ use gureum_types::{
 };
 
 use super::{
-    Finding, Found, InternetResolver, Resolver, dash, dashed, internet::public_host, reverse_of,
-    reverse_zone,
+    Finding, Found, InternetResolver, Resolver, Upstream, dash, dashed, internet::public_host,
+    reverse_of, reverse_zone,
 };
 use crate::caller::{Allowance, Identify, View, interface};
 
@@ -77,6 +77,10 @@ impl Resolver for VpcResolver {
             ));
         }
         Some(self.internet.look_up_in(&view, name))
+    }
+
+    fn upstream(&self) -> Option<&Arc<Upstream>> {
+        self.internet.upstream()
     }
 }
 
