@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod ec2;
+pub mod outer;
 mod stage;
 mod traces;
 
