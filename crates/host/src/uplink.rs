@@ -200,7 +200,7 @@ impl Shared {
             .args(["--tcp-ns", "none", "--udp-ns", "none"])
             .args(["--address", ADDRESS, "--netmask", "30", "--gateway", GATEWAY])
             .args(["--ns-ifname", LINK, "--mtu", "1500", "--config-net"])
-            .args(["--no-dhcp", "--dns", "", "--search", ""])
+            .arg("--no-dhcp")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(errors)
