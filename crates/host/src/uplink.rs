@@ -11,6 +11,7 @@
 //! `down` as everything in the cloud's group does.
 
 use std::{
+    ffi::{CStr, CString},
     fs, io,
     io::Write as _,
     os::{fd::AsRawFd, unix::process::CommandExt as _},
@@ -22,6 +23,11 @@ use std::{
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
+};
+
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
 };
 
 use crate::{
@@ -186,11 +192,20 @@ impl Shared {
             .context(|| "open the group of the uplink")?;
         let program = find("pasta")?;
         let mut command = Command::new(program);
-        // It opens the namespace by this process' descriptor before it shuts itself in.
-        let namespace = format!("/proc/{}/fd/{}", std::process::id(), self.internet.as_raw_fd());
+        // pasta gives up what it would need to look at our descriptors before it opens the
+        // namespace, so it finds it as a file: bound there in a mount namespace of its own.
+        let namespace = self.log.with_extension("netns");
+        fs::File::create(&namespace).context(|| format!("make {}", namespace.display()))?;
+        let path = |text: &[u8]| CString::new(text).map_err(io::Error::from);
+        let source = path(format!("/proc/self/fd/{}", self.internet.as_raw_fd()).as_bytes());
+        let target = path(namespace.as_os_str().as_encoded_bytes());
+        let what = || "name the namespace of the internet";
+        let (source, target) = (source.context(what)?, target.context(what)?);
         command
             .args(["--foreground", "--quiet", "--ipv4-only", "--stderr"])
-            .args(["--netns", &namespace, "--netns-only", "--no-netns-quit"])
+            .arg("--netns")
+            .arg(&namespace)
+            .args(["--netns-only", "--no-netns-quit"])
             // As another user it could not enter the namespace (traps 19).
             .args(["--runas", "0"])
             // The address of the gateway would be the machine's own loopback (traps 19).
@@ -211,6 +226,10 @@ impl Shared {
             command.pre_exec(move || {
                 nix::unistd::write(&procs, b"0")?;
                 nix::unistd::setsid()?;
+                let none = None::<&CStr>;
+                unshare(CloneFlags::CLONE_NEWNS)?;
+                mount(none, c"/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+                mount(Some(&*source), &*target, none, MsFlags::MS_BIND, none)?;
                 Ok(())
             });
         }
