@@ -3,6 +3,7 @@
 //! Constructors are named after what is wrong. The sentences are AWS's (anchors of the VPC facts
 //! stand beside them); what a caller must not see goes into `internal`, which only the log shows.
 
+mod gateway;
 mod instance;
 mod network;
 
@@ -37,6 +38,8 @@ pub enum Resource {
     Attachment,
     /// A set of DHCP options.
     DhcpOptions,
+    /// An egress-only internet gateway.
+    EgressOnlyInternetGateway,
     /// A machine image.
     Image,
     /// An instance.
@@ -45,6 +48,8 @@ pub enum Resource {
     InternetGateway,
     /// A key pair, by name or id.
     KeyPair,
+    /// A NAT gateway.
+    NatGateway,
     /// A network ACL.
     NetworkAcl,
     /// A network interface.
@@ -67,6 +72,8 @@ pub enum Resource {
     Vpc,
     /// The association of an address block with a VPC.
     VpcCidrAssociation,
+    /// A peering connection between VPCs.
+    VpcPeeringConnection,
 }
 
 /// Code of a missing one, code of a malformed id, noun.
@@ -87,6 +94,11 @@ impl Resource {
             Self::DhcpOptions => {
                 ("InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsId.Malformed", "dhcpOptions")
             }
+            Self::EgressOnlyInternetGateway => (
+                "InvalidGatewayID.NotFound",
+                "InvalidEgressOnlyInternetGatewayId.Malformed",
+                "gateway",
+            ),
             Self::Image => ("InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "image"),
             Self::Instance => {
                 ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed", "instance")
@@ -97,6 +109,8 @@ impl Resource {
                 "internetGateway",
             ),
             Self::KeyPair => ("InvalidKeyPair.NotFound", "InvalidParameterValue", "key pair"),
+            // Unlike all others (NAT-25).
+            Self::NatGateway => ("NatGatewayNotFound", "NatGatewayMalformed", "NatGateway"),
             Self::NetworkAcl => {
                 ("InvalidNetworkAclID.NotFound", "InvalidNetworkAclId.Malformed", "networkAcl")
             }
@@ -129,6 +143,11 @@ impl Resource {
                 "InvalidVpcCidrBlockAssociationID.NotFound",
                 "InvalidVpcCidrBlockAssociationIdError.Malformed",
                 "vpc CIDR block association",
+            ),
+            Self::VpcPeeringConnection => (
+                "InvalidVpcPeeringConnectionID.NotFound",
+                "InvalidVpcPeeringConnectionId.Malformed",
+                "vpcPeeringConnection",
             ),
         }
     }
@@ -169,6 +188,7 @@ impl ApiError {
         let message = match resource {
             Resource::SecurityGroup => format!("The security group '{id}' does not exist"),
             Resource::KeyPair => format!("The key pair '{id}' does not exist"),
+            Resource::NatGateway => format!("NatGateway {id} was not found"),
             Resource::Image => format!("The image id '[{id}]' does not exist"),
             Resource::Volume => format!("The volume '{id}' does not exist."),
             Resource::Snapshot => format!("The snapshot '{id}' does not exist."),

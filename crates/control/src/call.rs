@@ -76,9 +76,12 @@ macro_rules! named {
 named! {
     Address(AllocationId) Allocation "elastic-ip";
     DhcpOptions(DhcpOptionsId) DhcpOptions "dhcp-options";
+    EgressOnlyInternetGateway(EgressOnlyInternetGatewayId) EgressOnlyInternetGateway
+        "egress-only-internet-gateway";
     Instance(InstanceId) Instance "instance";
     InternetGateway(InternetGatewayId) InternetGateway "internet-gateway";
     KeyPair(KeyPairId) KeyPair "key-pair";
+    NatGateway(NatGatewayId) NatGateway "natgateway";
     NetworkAcl(NetworkAclId) NetworkAcl "network-acl";
     NetworkInterface(NetworkInterfaceId) NetworkInterface "network-interface";
     RouteTable(RouteTableId) RouteTable "route-table";

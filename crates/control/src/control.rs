@@ -220,6 +220,7 @@ impl Control {
                 };
                 for account in &accounts {
                     release_addresses(tx, account, now);
+                    crate::resource::vpc_peering_connection::leave(tx, account, now);
                     tx.remove_account(account);
                 }
                 Ok(())

@@ -3,10 +3,11 @@
 use gureum_api::{ApiError, Resource, ec2};
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
-    IdError, Tags,
+    IdError, Tags, VpcPeeringConnectionId,
     record::{
-        Address, DhcpOptions, Instance, InternetGateway, KeyPair, NetworkAcl, NetworkInterface,
-        RouteTable, SecurityGroup, SecurityGroupRule, Subnet, Volume, Vpc,
+        Address, DhcpOptions, EgressOnlyInternetGateway, Instance, InternetGateway, KeyPair,
+        NatGateway, NetworkAcl, NetworkInterface, RouteTable, SecurityGroup, SecurityGroupRule,
+        Subnet, Volume, Vpc,
     },
 };
 
@@ -14,6 +15,7 @@ use crate::{
     call::{Answer, Call, Named},
     filter::{Fields, select, some},
     page::page,
+    resource::vpc_peering_connection as peering,
 };
 
 /// How many tags a resource may have.
@@ -112,12 +114,30 @@ fn of_kind<T: Named>(
     Some(Ok(()))
 }
 
-const KINDS: [Try; 13] = [
+/// A peering connection belongs to two, and each has tags of its own on it.
+fn of_peering(
+    call: &Call,
+    tx: &mut Transaction,
+    id: &str,
+    change: Change<'_>,
+) -> Option<Answer<()>> {
+    id.parse::<VpcPeeringConnectionId>().ok()?;
+    Some(peering::find(call, tx, id).and_then(|record| {
+        let mut record = (*record).clone();
+        change(peering::tags_mut(&mut record, &call.scope))?;
+        tx.put_machine(record);
+        Ok(())
+    }))
+}
+
+const KINDS: &[Try] = &[
     of_kind::<Address>,
     of_kind::<DhcpOptions>,
+    of_kind::<EgressOnlyInternetGateway>,
     of_kind::<Instance>,
     of_kind::<InternetGateway>,
     of_kind::<KeyPair>,
+    of_kind::<NatGateway>,
     of_kind::<NetworkAcl>,
     of_kind::<NetworkInterface>,
     of_kind::<RouteTable>,
@@ -126,6 +146,7 @@ const KINDS: [Try; 13] = [
     of_kind::<Subnet>,
     of_kind::<Volume>,
     of_kind::<Vpc>,
+    of_peering,
 ];
 
 fn change(call: &Call, tx: &mut Transaction, ids: &[String], change: Change<'_>) -> Answer<()> {
@@ -192,18 +213,33 @@ fn describe_kind<T: Named>(call: &Call, records: &Snapshot, found: &mut Vec<ec2:
     }
 }
 
+fn describe_peerings(call: &Call, records: &Snapshot, found: &mut Vec<ec2::TagDescription>) {
+    for peering in peering::all(call, records) {
+        for (key, value) in peering::tags(&peering, &call.scope) {
+            found.push(ec2::TagDescription {
+                key: Some(key.clone()),
+                resource_id: Some(peering.id.to_string()),
+                resource_type: Some(peering::TYPE.to_owned()),
+                value: Some(value.clone()),
+            });
+        }
+    }
+}
+
 pub(crate) fn describe(
     call: &Call,
     records: &Snapshot,
     r: &ec2::DescribeTagsRequest,
 ) -> Answer<ec2::DescribeTagsResult> {
     let mut found = Vec::new();
-    let kinds: [fn(&Call, &Snapshot, &mut Vec<ec2::TagDescription>); 13] = [
+    let kinds: &[fn(&Call, &Snapshot, &mut Vec<ec2::TagDescription>)] = &[
         describe_kind::<Address>,
         describe_kind::<DhcpOptions>,
+        describe_kind::<EgressOnlyInternetGateway>,
         describe_kind::<Instance>,
         describe_kind::<InternetGateway>,
         describe_kind::<KeyPair>,
+        describe_kind::<NatGateway>,
         describe_kind::<NetworkAcl>,
         describe_kind::<NetworkInterface>,
         describe_kind::<RouteTable>,
@@ -212,6 +248,7 @@ pub(crate) fn describe(
         describe_kind::<Subnet>,
         describe_kind::<Volume>,
         describe_kind::<Vpc>,
+        describe_peerings,
     ];
     for kind in kinds {
         kind(call, records, &mut found);

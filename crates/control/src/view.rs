@@ -14,7 +14,7 @@ use gureum_types::{
     InstanceId, PortIndex, VpcId,
     record::{
         Address, Instance, InstanceState, NetworkInterface, Scope, SecurityGroup, Subnet, Volume,
-        Vpc,
+        Vpc, VpcPeeringConnection,
     },
     view::{InstanceView, InterfaceView, PublicAddressView, ServiceView, VpcView},
 };
@@ -24,6 +24,7 @@ use crate::{
     resource::{
         instance, network_interface,
         public_ip::{self, Mapping},
+        vpc_peering_connection,
     },
 };
 
@@ -77,7 +78,9 @@ impl Parts {
     ) -> bool {
         let interfaces = differs::<NetworkInterface>(before, records);
         let instances = differs::<Instance>(before, records);
-        let vpc_views = interfaces || differs::<Vpc>(before, records);
+        let vpc_views = interfaces
+            || differs::<Vpc>(before, records)
+            || differs::<VpcPeeringConnection>(before, records);
         let interface_views = interfaces
             || instances
             || differs::<Address>(before, records)
@@ -102,6 +105,9 @@ impl Parts {
             let mut sources: Sources = vec![vpc.clone()];
             for interface in records.referrers::<NetworkInterface>(vpc.id.as_str()) {
                 sources.push(interface.clone());
+            }
+            for peering in records.referrers::<VpcPeeringConnection>(vpc.id.as_str()) {
+                sources.push(peering.clone());
             }
             let part = Part::remade(&mut known, &vpc.id, sources, || vpc_view(records, scope, vpc));
             self.vpcs.insert(vpc.id.clone(), part);
@@ -188,6 +194,7 @@ fn vpc_view(records: &Snapshot, scope: &Scope, vpc: &Vpc) -> VpcView {
         dns_support: vpc.enable_dns_support,
         dns_hostnames: vpc.enable_dns_hostnames,
         private_addresses,
+        dns_peers: vpc_peering_connection::with_dns(records, &vpc.id),
     }
 }
 

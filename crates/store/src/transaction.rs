@@ -179,9 +179,25 @@ impl Transaction {
         Some(self.put(scope, record))
     }
 
+    /// Changes a record of the machine that is there; whether it was.
+    pub fn update_machine<T: Stored>(
+        &mut self,
+        id: &str,
+        change: impl FnOnce(&mut T),
+    ) -> Option<Arc<T>> {
+        let mut record = (**self.machine::<T>(id)?).clone();
+        change(&mut record);
+        Some(self.put_machine(record))
+    }
+
     /// Takes a record away; it was there if it is returned.
     pub fn remove<T: Stored>(&mut self, scope: &Scope, id: &str) -> Option<Arc<T>> {
         self.take(&Key::new::<T>(Some(scope), id))
+    }
+
+    /// Takes a record of the machine away; it was there if it is returned.
+    pub fn remove_machine<T: Stored>(&mut self, id: &str) -> Option<Arc<T>> {
+        self.take(&Key::new::<T>(None, id))
     }
 
     pub(crate) fn remove_key<T: Stored>(&mut self, key: &Key) {

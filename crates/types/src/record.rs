@@ -374,7 +374,7 @@ pub enum PeeringStatus {
     Expired,
     /// It could not be made.
     Failed,
-    /// Gone; shown for an hour.
+    /// Gone; shown for two hours.
     Deleted,
 }
 

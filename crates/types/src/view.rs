@@ -45,6 +45,8 @@ pub struct VpcView {
     /// The private addresses in use, also those of stopped instances (DNS-17), with the
     /// instance where there is one.
     pub private_addresses: HashMap<Ipv4Addr, Option<InstanceId>>,
+    /// The peer VPCs whose public names mean private addresses here too (DNS-10).
+    pub dns_peers: Vec<VpcId>,
 }
 
 /// Who has a public address.

@@ -5,6 +5,7 @@
 //! but news: instances are worked on side by side, one thing at a time for each. What fails is
 //! tried again later and later, or ends as it does on AWS.
 
+mod gateways;
 mod outcome;
 mod plan;
 mod purge;
@@ -172,6 +173,7 @@ impl Reconciler {
                     self.conclude(ended);
                 }
             }
+            self.settle_gateways();
             self.act(&[], &done);
         }
     }

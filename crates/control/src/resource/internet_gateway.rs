@@ -11,6 +11,7 @@ use crate::{
     call::{Answer, Call, listed, required},
     filter::{Fields, select, some},
     page::page,
+    resource::route_table,
     tags,
 };
 
@@ -96,7 +97,7 @@ pub(crate) fn attach(
     Ok(())
 }
 
-/// Not while public addresses need it (IGW-11).
+/// Not while public addresses need it, those of NAT gateways too (IGW-11).
 pub(crate) fn detach(
     call: &Call,
     tx: &mut Transaction,
@@ -115,6 +116,7 @@ pub(crate) fn detach(
     if mapped {
         return Err(ApiError::mapped_public_addresses(&vpc.id));
     }
+    route_table::leave(call, tx, &gateway.id);
     tx.update::<InternetGateway>(&call.scope, gateway.id.as_str(), |gateway| gateway.vpc_id = None);
     Ok(())
 }

@@ -26,6 +26,9 @@ use crate::{
 const GROUP_LIMIT: usize = 5;
 const ADDRESS_LIMIT: u32 = 50;
 
+/// Who manages what AWS made for itself.
+const REQUESTER: &str = "amazon-aws";
+
 /// Groups as answers show them on interfaces and instances.
 pub(crate) fn shown_groups(
     call: &Call,
@@ -43,6 +46,21 @@ pub(crate) fn shown_groups(
 
 pub(crate) fn shown_mac(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// What AWS made for itself is attached to a service, not to an instance (ENI-7).
+fn own_attachment(interface: &NetworkInterface) -> Option<ec2::NetworkInterfaceAttachment> {
+    let number = interface.id.as_str().trim_start_matches("eni-");
+    interface.requester_managed.then(|| ec2::NetworkInterfaceAttachment {
+        attach_time: Some(interface.created),
+        attachment_id: Some(format!("ela-attach-{number}")),
+        delete_on_termination: Some(false),
+        device_index: Some(1),
+        network_card_index: Some(0),
+        instance_owner_id: Some(REQUESTER.to_owned()),
+        status: Some("attached".into()),
+        ..Default::default()
+    })
 }
 
 fn shown(call: &Call, records: &Snapshot, interface: &NetworkInterface) -> ec2::NetworkInterface {
@@ -74,17 +92,19 @@ fn shown(call: &Call, records: &Snapshot, interface: &NetworkInterface) -> ec2::
             private_dns_name: private_name(*address),
             private_ip_address: Some(address.to_string()),
         });
-    let attachment = interface.attachment.as_ref().map(|it| ec2::NetworkInterfaceAttachment {
-        attach_time: Some(it.attach_time),
-        attachment_id: Some(it.id.to_string()),
-        delete_on_termination: Some(it.delete_on_termination),
-        device_index: i32::try_from(it.device_index).ok(),
-        network_card_index: Some(0),
-        instance_id: Some(it.instance_id.to_string()),
-        instance_owner_id: Some(call.account().to_string()),
-        status: Some("attached".into()),
-        ..Default::default()
-    });
+    let attachment = own_attachment(interface);
+    let attachment =
+        attachment.or(interface.attachment.as_ref().map(|it| ec2::NetworkInterfaceAttachment {
+            attach_time: Some(it.attach_time),
+            attachment_id: Some(it.id.to_string()),
+            delete_on_termination: Some(it.delete_on_termination),
+            device_index: i32::try_from(it.device_index).ok(),
+            network_card_index: Some(0),
+            instance_id: Some(it.instance_id.to_string()),
+            instance_owner_id: Some(call.account().to_string()),
+            status: Some("attached".into()),
+            ..Default::default()
+        }));
     ec2::NetworkInterface {
         association: association(primary),
         status: Some(if attachment.is_some() { "in-use" } else { "available" }.into()),
@@ -100,6 +120,7 @@ fn shown(call: &Call, records: &Snapshot, interface: &NetworkInterface) -> ec2::
         private_dns_name: private_name(primary),
         private_ip_address: Some(primary.to_string()),
         private_ip_addresses: addresses.collect(),
+        requester_id: interface.requester_managed.then(|| REQUESTER.to_owned()),
         requester_managed: Some(interface.requester_managed),
         source_dest_check: Some(interface.source_dest_check),
         subnet_id: Some(interface.subnet_id.to_string()),

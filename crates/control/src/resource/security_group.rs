@@ -171,7 +171,8 @@ pub(crate) fn create(
     })
 }
 
-/// Not while an interface has it or another group's rule refers to it (SG-24, SG-25).
+/// Not while an interface has it or a rule of another group of its VPC refers to it (SG-24, SG-25).
+/// Rules of peer VPCs do not hold it: they become stale (SG-34).
 pub(crate) fn delete(
     call: &Call,
     tx: &mut Transaction,
@@ -182,7 +183,10 @@ pub(crate) fn delete(
         return Err(ApiError::default_group(&group.id));
     }
     let id = group.id.as_str();
-    let referred = tx.referrers::<SecurityGroupRule>(id).any(|rule| rule.group_id != group.id);
+    let referred = tx.referrers::<SecurityGroupRule>(id).any(|rule| {
+        let other = tx.find::<SecurityGroup>(&call.scope, rule.group_id.as_str());
+        rule.group_id != group.id && other.is_some_and(|it| it.vpc_id == group.vpc_id)
+    });
     if referred || tx.referrers::<NetworkInterface>(id).next().is_some() {
         return Err(ApiError::has_dependencies(Resource::SecurityGroup, id));
     }
@@ -193,7 +197,12 @@ pub(crate) fn delete(
 fn shown(call: &Call, records: &Snapshot, group: &SecurityGroup) -> ec2::SecurityGroup {
     let permissions = |egress| {
         let rules = rule::of_group(records, &group.id).filter(move |it| it.egress == egress);
-        rule::permissions(call, rules.map(|it| (it.traffic, &it.peer, &it.description)))
+        rule::permissions(
+            call,
+            records,
+            &group.vpc_id,
+            rules.map(|it| (it.traffic, &it.peer, &it.description)),
+        )
     };
     ec2::SecurityGroup {
         group_id: Some(group.id.to_string()),
@@ -356,7 +365,7 @@ fn authorize(
     if permissions.is_empty() {
         return Err(ApiError::missing_parameter("IpPermissions"));
     }
-    let wanted = rule::wanted(call, tx, &group.vpc_id, permissions)?;
+    let wanted = rule::wanted(call, tx, &group.vpc_id, &[], permissions)?;
     let tags = tags::on_creation::<SecurityGroupRule>(specifications)?;
     let present: Vec<_> =
         rule::of_group(tx, &group.id).filter(|it| it.egress == egress).cloned().collect();
@@ -364,8 +373,11 @@ fn authorize(
         return Err(ApiError::duplicate_permission(rule::in_words(twice.traffic, &twice.peer)));
     }
     check_count(call, present.iter().map(|it| &it.peer).chain(wanted.iter().map(|it| &it.peer)))?;
-    let made = wanted.into_iter().map(|it| insert(call, tx, &group.id, egress, it, tags.clone()));
-    Ok(made.map(|it| rule::shown(call, &it)).collect())
+    let made: Vec<_> = wanted
+        .into_iter()
+        .map(|it| insert(call, tx, &group.id, egress, it, tags.clone()))
+        .collect();
+    Ok(made.iter().map(|it| rule::shown(call, tx, it)).collect())
 }
 
 /// IPv4 and IPv6 rules count apart; a group counts as either (SG-21, SG-22).
@@ -452,7 +464,8 @@ fn revoke(
         }
         let present: Vec<_> =
             rule::of_group(tx, &group.id).filter(|it| it.egress == egress).cloned().collect();
-        for wanted in rule::wanted(call, tx, &group.vpc_id, permissions)? {
+        let known = rule::referred(tx, &group.id);
+        for wanted in rule::wanted(call, tx, &group.vpc_id, &known, permissions)? {
             match present.iter().find(|rule| wanted.is(rule)) {
                 Some(rule) => going.push(rule.clone()),
                 None => unknown.push(wanted),
@@ -469,8 +482,8 @@ fn revoke(
     for rule in &going {
         tx.remove::<SecurityGroupRule>(&call.scope, rule.id.as_str());
     }
-    let unknown =
-        rule::permissions(call, unknown.iter().map(|it| (it.traffic, &it.peer, &it.description)));
+    let unknown = unknown.iter().map(|it| (it.traffic, &it.peer, &it.description));
+    let unknown = rule::permissions(call, tx, &group.vpc_id, unknown);
     Ok((going.iter().map(|it| rule::revoked(it)).collect(), unknown))
 }
 
@@ -535,7 +548,7 @@ pub(crate) fn describe_rules(
 ) -> Answer<ec2::DescribeSecurityGroupRulesResult> {
     let ids = &r.security_group_rule_ids;
     let found = crate::call::listed::<SecurityGroupRule>(records, &call.scope, ids)?;
-    let rules = found.iter().map(|it| rule::shown(call, it)).collect();
+    let rules = found.iter().map(|it| rule::shown(call, records, it)).collect();
     let rules = select(rules, &r.filters, RULE_FIELDS, Some(|it| &it.tags))?;
     let (security_group_rules, next_token) =
         page(rules, r.max_results, &r.next_token, |it| it.security_group_rule_id.as_deref())?;
@@ -565,7 +578,7 @@ pub(crate) fn modify_rules(
             given(&wanted.cidr_ipv6).map(|_| rule::ipv6_peer(&wanted.cidr_ipv6)),
             given(&wanted.prefix_list_id).map(|_| rule::prefix_list_peer(&wanted.prefix_list_id)),
             given(&wanted.referenced_group_id)
-                .map(|id| rule::group_peer(call, tx, &group.vpc_id, id)),
+                .map(|id| rule::group_peer(call, tx, &group.vpc_id, None, id)),
         ];
         let mut peers = peers.into_iter().flatten();
         let (Some(peer), None) = (peers.next(), peers.next()) else {
@@ -608,7 +621,8 @@ fn describe_anew(
         return Err(ApiError::missing_parameter("IpPermissions"));
     }
     let mut changes = Vec::new();
-    for wanted in rule::wanted(call, tx, &group.vpc_id, permissions)? {
+    let known = rule::referred(tx, &group.id);
+    for wanted in rule::wanted(call, tx, &group.vpc_id, &known, permissions)? {
         let rule = rule::of_group(tx, &group.id)
             .find(|it| it.egress == egress && wanted.is(it))
             .ok_or_else(ApiError::permission_not_found)?;

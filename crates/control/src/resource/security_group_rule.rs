@@ -8,7 +8,8 @@ use gureum_types::{
 };
 
 use crate::{
-    call::{Answer, Call, find, given},
+    call::{Answer, Call, find, given, parse_id},
+    resource::security_group_reference as reference,
     tags,
 };
 
@@ -157,20 +158,36 @@ pub(crate) fn ipv6_peer(text: &Option<String>) -> Answer<RulePeer> {
     }
 }
 
-/// A group of the same VPC (SG-31).
+/// A group of the same VPC, or of a peer VPC in the same region (SG-31). Another account's is
+/// written `account/sg-…`, or comes with the account in `owner`.
 pub(crate) fn group_peer(
     call: &Call,
     records: &Snapshot,
     vpc: &VpcId,
+    owner: Option<&str>,
     id: &str,
 ) -> Answer<RulePeer> {
-    let group = find::<SecurityGroup>(records, &call.scope, id)?;
-    match group.vpc_id == *vpc {
-        true => Ok(RulePeer::Group(group.id.clone())),
-        false => Err(ApiError::new(
+    let (owner, id) = match id.split_once('/') {
+        Some((account, id)) => (Some(account), id),
+        None => (owner, id),
+    };
+    parse_id::<SecurityGroup>(id)?;
+    let owner = owner.unwrap_or(call.account().as_str());
+    if owner == call.account().as_str() {
+        let group = find::<SecurityGroup>(records, &call.scope, id)?;
+        if group.vpc_id == *vpc {
+            return Ok(RulePeer::Group(group.id.clone()));
+        }
+    }
+    let peer = reference::live_peer(records, &call.scope, vpc, id);
+    let group = peer.filter(|it| it.owner.as_str() == owner).map(|it| it.group);
+    match group {
+        Some(group) => Ok(RulePeer::Group(group)),
+        None if owner == call.account().as_str() => Err(ApiError::new(
             "InvalidGroup.NotFound",
             "You have specified two resources that belong to different networks.",
         )),
+        None => Err(ApiError::not_found(Resource::SecurityGroup, id)),
     }
 }
 
@@ -187,13 +204,20 @@ fn pair_peer(
     call: &Call,
     records: &Snapshot,
     vpc: &VpcId,
+    known: &[SecurityGroupId],
     pair: &ec2::UserIdGroupPair,
 ) -> Answer<RulePeer> {
-    let foreign = given(&pair.user_id).is_some_and(|user| user != call.account().as_str());
+    let owner = given(&pair.user_id);
+    let foreign = owner.is_some_and(|user| user != call.account().as_str());
     match (given(&pair.group_id), given(&pair.group_name)) {
-        (Some(id), _) if foreign => Err(ApiError::not_found(Resource::SecurityGroup, id)),
+        (Some(id), _) => {
+            let bare = id.split_once('/').map_or(id, |(_, id)| id);
+            match known.iter().find(|it| it.as_str() == bare) {
+                Some(known) => Ok(RulePeer::Group(known.clone())),
+                None => group_peer(call, records, vpc, owner, id),
+            }
+        }
         (None, Some(name)) if foreign => Err(ApiError::not_found(Resource::SecurityGroup, name)),
-        (Some(id), _) => group_peer(call, records, vpc, id),
         (None, Some(name)) => {
             let mut groups = records.referrers::<SecurityGroup>(vpc.as_str());
             let group = groups.find(|group| group.name.eq_ignore_ascii_case(name));
@@ -204,11 +228,13 @@ fn pair_peer(
     }
 }
 
-/// The rules that permissions speak of: one for each of their peers (SG-10).
+/// The rules that permissions speak of: one for each of their peers (SG-10). The groups that are
+/// `known` may be named although they could not be referred to anew (SG-34).
 pub(crate) fn wanted(
     call: &Call,
     records: &Snapshot,
     vpc: &VpcId,
+    known: &[SecurityGroupId],
     permissions: &[ec2::IpPermission],
 ) -> Answer<Vec<Wanted>> {
     let mut wanted: Vec<Wanted> = Vec::new();
@@ -238,7 +264,7 @@ pub(crate) fn wanted(
             add(prefix_list_peer(&list.prefix_list_id)?, &list.description)?;
         }
         for pair in &permission.user_id_group_pairs {
-            add(pair_peer(call, records, vpc, pair)?, &pair.description)?;
+            add(pair_peer(call, records, vpc, known, pair)?, &pair.description)?;
         }
         if wanted.len() == before {
             return Err(ApiError::invalid_parameter_value(
@@ -266,6 +292,8 @@ pub(crate) fn members(traffic: Traffic) -> (String, i32, i32) {
 /// The rules of one direction as permissions: one for each kind of traffic (SG-16).
 pub(crate) fn permissions<'a>(
     call: &Call,
+    records: &Snapshot,
+    vpc: &VpcId,
     rules: impl Iterator<Item = (Traffic, &'a RulePeer, &'a Option<String>)>,
 ) -> Vec<ec2::IpPermission> {
     let mut permissions: Vec<(Traffic, ec2::IpPermission)> = Vec::new();
@@ -296,9 +324,7 @@ pub(crate) fn permissions<'a>(
                 .push(ec2::PrefixListId { description, prefix_list_id: Some(id.to_string()) }),
             RulePeer::Group(id) => permission.user_id_group_pairs.push(ec2::UserIdGroupPair {
                 description,
-                user_id: Some(call.account().to_string()),
-                group_id: Some(id.to_string()),
-                ..Default::default()
+                ..reference::shown_pair(records, &call.scope, vpc, id)
             }),
         }
     }
@@ -306,7 +332,11 @@ pub(crate) fn permissions<'a>(
 }
 
 /// One rule as answers show it.
-pub(crate) fn shown(call: &Call, rule: &SecurityGroupRule) -> ec2::SecurityGroupRule {
+pub(crate) fn shown(
+    call: &Call,
+    records: &Snapshot,
+    rule: &SecurityGroupRule,
+) -> ec2::SecurityGroupRule {
     let (protocol, from, to) = members(rule.traffic);
     let mut shown = ec2::SecurityGroupRule {
         security_group_rule_id: Some(rule.id.to_string()),
@@ -326,10 +356,14 @@ pub(crate) fn shown(call: &Call, rule: &SecurityGroupRule) -> ec2::SecurityGroup
         RulePeer::Ipv6(net) => shown.cidr_ipv6 = Some(net.to_string()),
         RulePeer::PrefixList(id) => shown.prefix_list_id = Some(id.to_string()),
         RulePeer::Group(id) => {
-            shown.referenced_group_info = Some(ec2::ReferencedSecurityGroup {
-                group_id: Some(id.to_string()),
-                user_id: Some(call.account().to_string()),
-                ..Default::default()
+            let group = records.find::<SecurityGroup>(&call.scope, rule.group_id.as_str());
+            let pair = group.map(|it| reference::shown_pair(records, &call.scope, &it.vpc_id, id));
+            shown.referenced_group_info = pair.map(|it| ec2::ReferencedSecurityGroup {
+                group_id: it.group_id,
+                peering_status: it.peering_status,
+                user_id: it.user_id,
+                vpc_id: it.vpc_id,
+                vpc_peering_connection_id: it.vpc_peering_connection_id,
             });
         }
     }
@@ -356,6 +390,16 @@ pub(crate) fn revoked(rule: &SecurityGroupRule) -> ec2::RevokedSecurityGroupRule
         RulePeer::Group(id) => shown.referenced_group_id = Some(id.to_string()),
     }
     shown
+}
+
+/// The groups that the rules of a group refer to.
+pub(crate) fn referred(records: &Snapshot, group: &SecurityGroupId) -> Vec<SecurityGroupId> {
+    let peers = of_group(records, group).map(|rule| &rule.peer);
+    let groups = peers.filter_map(|peer| match peer {
+        RulePeer::Group(id) => Some(id.clone()),
+        RulePeer::Ipv4(_) | RulePeer::Ipv6(_) | RulePeer::PrefixList(_) => None,
+    });
+    groups.collect()
 }
 
 /// The rules of a group.

@@ -5,9 +5,9 @@ use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
     NetworkAclId, RouteTableAssociationId, RouteTableId, Tags, VpcCidrAssociationId, VpcId,
     record::{
-        InternetGateway, NetworkAcl, NetworkAclEntry, NetworkInterface, RegionState,
-        RouteDestination, RouteTable, RouteTableAssociation, SecurityGroup, Subnet, Traffic, Vpc,
-        VpcCidrAssociation,
+        EgressOnlyInternetGateway, InternetGateway, NetworkAcl, NetworkAclEntry, NetworkInterface,
+        RegionState, RouteDestination, RouteTable, RouteTableAssociation, SecurityGroup, Subnet,
+        Traffic, Vpc, VpcCidrAssociation, VpcPeeringConnection,
     },
 };
 use ipnet::Ipv4Net;
@@ -16,7 +16,7 @@ use crate::{
     call::{Answer, Call, find, given, listed, required, text},
     filter::{Fields, flag, select, some},
     page::page,
-    resource::{cidr, default_vpc, security_group},
+    resource::{cidr, default_vpc, security_group, vpc_peering_connection},
     tags,
 };
 
@@ -192,6 +192,8 @@ pub(crate) fn delete(call: &Call, tx: &mut Transaction, r: &ec2::DeleteVpcReques
     let others = tx.referrers::<Subnet>(id).next().is_some()
         || tx.referrers::<NetworkInterface>(id).next().is_some()
         || tx.referrers::<InternetGateway>(id).next().is_some()
+        || tx.referrers::<EgressOnlyInternetGateway>(id).next().is_some()
+        || tx.referrers::<VpcPeeringConnection>(id).next().is_some()
         || groups.iter().any(|group| group.name != security_group::DEFAULT)
         || tables.iter().any(|table| !table.associations.iter().any(|it| it.main))
         || acls.iter().any(|acl| !acl.is_default);
@@ -290,6 +292,7 @@ pub(crate) fn associate_block(
             ),
         ));
     }
+    vpc_peering_connection::check_block(tx, &vpc.id, block)?;
     for table in tx.referrers::<RouteTable>(vpc.id.as_str()) {
         let shadowed = table.routes.iter().any(
             |route| matches!(route.destination, RouteDestination::Ipv4(to) if block.contains(&to)),
@@ -347,6 +350,14 @@ pub(crate) fn disassociate_block(
     tx.update::<Vpc>(&call.scope, vpc.id.as_str(), |vpc| {
         vpc.cidr_associations.remove(place);
     });
+    // The local route goes, also where it was given another target (RT-14).
+    let local = RouteDestination::Ipv4(association.cidr_block);
+    let tables: Vec<_> = tx.referrers::<RouteTable>(vpc.id.as_str()).cloned().collect();
+    for table in tables {
+        tx.update::<RouteTable>(&call.scope, table.id.as_str(), |table| {
+            table.routes.retain(|route| route.destination != local);
+        });
+    }
     Ok(ec2::DisassociateVpcCidrBlockResult {
         cidr_block_association: Some(shown_block(&association, "disassociating")),
         vpc_id: Some(vpc.id.to_string()),

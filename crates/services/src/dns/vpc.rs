@@ -66,10 +66,12 @@ impl Resolver for VpcResolver {
         {
             return Some(Finding::new(found, reverse_zone(address)));
         }
-        // DNS-9: inside the VPC a public name means the private address behind it.
+        // DNS-9: inside the VPC a public name means the private address behind it; DNS-10: that
+        // of a peer too, where its owner lets it and both VPCs have both attributes.
         if let Some(public) = public_host(name)
             && let Some((_, owner)) = public.owner(&view)
-            && owner.vpc_id == vpc.id
+            && (owner.vpc_id == vpc.id
+                || (vpc.dns_hostnames && vpc.dns_peers.contains(&owner.vpc_id)))
         {
             return Some(Finding::new(
                 Found::Addresses(vec![owner.private_address]),

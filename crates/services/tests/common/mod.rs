@@ -76,6 +76,7 @@ fn vpc(number: u64, block: &str, private: &[(&str, Option<InstanceId>)]) -> VpcV
         dns_support: true,
         dns_hostnames: true,
         private_addresses: private.collect(),
+        dns_peers: Vec::new(),
     }
 }
 
