@@ -2,22 +2,7 @@
 
 mod common;
 
-use common::{Cloud, Wishes};
-
-/// An operation, its parameters, the code, a part of the message.
-type Refused<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
-
-/// Makes calls that must be refused, and checks that the records stay as they are.
-async fn refused(cloud: &Cloud, calls: &[Refused<'_>]) {
-    for (action, parameters, code, message) in calls {
-        let before = cloud.control.snapshot().revision();
-        let reply = cloud.ec2(action, parameters).await;
-        let (found_code, found_message) = reply.refusal();
-        assert_eq!((found_code.as_str(), reply.status), (*code, 400), "{action} {parameters:?}");
-        assert!(found_message.contains(message), "{action} {parameters:?}: {found_message}");
-        assert_eq!(cloud.control.snapshot().revision(), before, "{action} changed something");
-    }
-}
+use common::{Cloud, Wishes, refused};
 
 #[tokio::test]
 async fn vpcs_and_subnets() {
@@ -96,7 +81,7 @@ async fn gateways_and_routes() {
             ("CreateRoute", &[("RouteTableId", &table), to("8.8.8.0/24"), ("GatewayId", &second)], "InvalidParameterValue", "belong to different networks"),
             ("CreateRoute", &[("RouteTableId", &table), to("8.8.8.0/24"), ("GatewayId", "igw-0123456789abcdef0")], "InvalidGatewayID.NotFound", "does not exist"),
             ("CreateRoute", &[("RouteTableId", &table), to("8.8.8.0/24")], "MissingParameter", "GatewayId"),
-            ("CreateRoute", &[("RouteTableId", &table), to("8.8.8.0/24"), ("NatGatewayId", "nat-0123456789abcdef0")], "UnsupportedOperation", "NatGatewayId"),
+            ("CreateRoute", &[("RouteTableId", &table), to("8.8.8.0/24"), ("NatGatewayId", "nat-0123456789abcdef0")], "InvalidNatGatewayID.NotFound", "The natGateway ID 'nat-0123456789abcdef0' does not exist"),
             ("CreateRoute", &[("RouteTableId", &table), to("10.1.0.0/16"), default[1]], "RouteAlreadyExists", "10.1.0.0/16"),
             ("CreateRoute", &[("RouteTableId", &table), to("10.1.1.0/24"), default[1]], "InvalidParameterValue", "Route target is not supported. This route only supports interface and instance targets."),
             ("CreateRoute", &[("RouteTableId", &table), to("10.1.1.0/25"), default[1]], "InvalidParameterValue", "does not match the CIDR block of a subnet"),

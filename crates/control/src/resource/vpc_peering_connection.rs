@@ -10,7 +10,7 @@ use gureum_api::{ApiError, Resource, ec2};
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
     AccountId, Region, Tags, Timestamp, VpcId, VpcPeeringConnectionId,
-    record::{PeeringStatus, PeeringVpc, Scope, Vpc, VpcPeeringConnection},
+    record::{PeeringStatus, PeeringVpc, RegionState, Scope, Vpc, VpcPeeringConnection},
 };
 use ipnet::Ipv4Net;
 
@@ -131,12 +131,15 @@ pub(crate) fn leave(tx: &mut Transaction, account: &AccountId, now: Timestamp) {
     let left: Vec<_> = all.filter(|it| own(&it.requester) || own(&it.accepter)).collect();
     for peering in left {
         let id = peering.id.as_str();
-        let alive =
-            matches!(peering.status, PeeringStatus::PendingAcceptance | PeeringStatus::Active);
-        if own(&peering.requester) && own(&peering.accepter) {
+        let lives = |side: &PeeringVpc| {
+            let mut seen = tx.everywhere::<RegionState>().filter_map(|(key, _)| key.scope.as_ref());
+            !own(side) && seen.any(|scope| scope.account == side.scope.account)
+        };
+        if !lives(&peering.requester) && !lives(&peering.accepter) {
             tx.remove_machine::<VpcPeeringConnection>(id);
-        } else if alive {
-            end(tx, id, PeeringStatus::Deleted, format!("Deleted by {}", account.as_str()), now);
+        } else if matches!(peering.status, PeeringStatus::PendingAcceptance | PeeringStatus::Active)
+        {
+            end(tx, id, PeeringStatus::Deleted, format!("Deleted by {account}"), now);
         }
     }
 }

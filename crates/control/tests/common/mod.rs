@@ -183,6 +183,19 @@ impl Cloud {
         Reply { status: answer.status().as_u16(), body }
     }
 
+    /// The same cloud, spoken to by another account, in another region.
+    pub(crate) fn as_seen_by(&self, account: &str, region: &str) -> Self {
+        Self {
+            control: self.control.clone(),
+            linux: self.linux.clone(),
+            events: self.events.clone(),
+            clock: self.clock.clone(),
+            account: account.to_owned(),
+            region: region.to_owned(),
+            running: None,
+        }
+    }
+
     /// A call of EC2.
     pub(crate) async fn ec2(&self, action: &str, parameters: &[(&str, &str)]) -> Reply {
         let mut body = format!("Action={action}&Version=2016-11-15");
@@ -287,5 +300,20 @@ impl Cloud {
 
     pub(crate) fn advance(&self, by: Duration) {
         self.clock.fetch_add(i64::try_from(by.as_millis()).expect("short"), Ordering::SeqCst);
+    }
+}
+
+/// An operation, its parameters, the code, a part of the message.
+pub(crate) type Refused<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+
+/// Makes calls that must be refused, and checks that the records stay as they are.
+pub(crate) async fn refused(cloud: &Cloud, calls: &[Refused<'_>]) {
+    for (action, parameters, code, message) in calls {
+        let before = cloud.control.snapshot().revision();
+        let reply = cloud.ec2(action, parameters).await;
+        let (found_code, found_message) = reply.refusal();
+        assert_eq!((found_code.as_str(), reply.status), (*code, 400), "{action} {parameters:?}");
+        assert!(found_message.contains(message), "{action} {parameters:?}: {found_message}");
+        assert_eq!(cloud.control.snapshot().revision(), before, "{action} changed something");
     }
 }
