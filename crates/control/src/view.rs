@@ -115,8 +115,9 @@ impl Parts {
     }
 
     fn update_interfaces(&mut self, records: &Snapshot, in_use: &[Arc<NetworkInterface>]) {
-        // What has no port in use has no caller behind it.
-        let ports: HashSet<_> = in_use.iter().map(|it| it.port).collect();
+        // What has no port in use has no caller behind it, nor has what AWS made for itself.
+        let ports: HashSet<_> =
+            in_use.iter().filter(|it| !it.requester_managed).map(|it| it.port).collect();
         let mut known = std::mem::take(&mut self.interfaces);
         self.public_addresses.clear();
         for (scope, interface) in scoped::<NetworkInterface>(records) {

@@ -10,8 +10,9 @@ use gureum_engine::{FabricConfig, Policy};
 use gureum_store::Snapshot;
 use gureum_types::{
     record::{
-        Address, Instance, InstanceState, InternetGateway, NetworkAcl, NetworkInterface,
-        PublicAddress, RouteTable, Scope, SecurityGroup, SecurityGroupRule, Subnet, Volume, Vpc,
+        Address, EgressOnlyInternetGateway, Instance, InstanceState, InternetGateway, NatGateway,
+        NatGatewayState, NetworkAcl, NetworkInterface, PeeringStatus, PublicAddress, RouteTable,
+        Scope, SecurityGroup, SecurityGroupRule, Subnet, Volume, Vpc, VpcPeeringConnection,
         is_reserved,
     },
     view::ServiceView,
@@ -25,7 +26,7 @@ struct Step {
     picks: [usize; 3],
 }
 
-const ACTIONS: usize = 26;
+const ACTIONS: usize = 32;
 
 fn check(records: &Snapshot) {
     fn scope(key: &gureum_store::Key) -> &Scope {
@@ -36,7 +37,7 @@ fn check(records: &Snapshot) {
         let subnet = records.find::<Subnet>(scope(key), it.subnet_id.as_str()).expect("a subnet");
         assert_eq!(subnet.vpc_id, it.vpc_id);
         assert!(ports.insert(it.port), "port twice");
-        assert!(!it.groups.is_empty(), "SG-7");
+        assert_eq!(it.groups.is_empty(), it.requester_managed, "SG-7, NAT-14");
         for group in &it.groups {
             let group = records.find::<SecurityGroup>(scope(key), group.as_str());
             assert_eq!(group.expect("a group").vpc_id, it.vpc_id);
@@ -64,6 +65,7 @@ fn check(records: &Snapshot) {
             assert!(interface.private_addresses.contains(&association.private_ip));
         }
     }
+    check_gateways(records);
     let held = records.everywhere::<PublicAddress>().filter(|(_, it)| it.holder.is_some());
     let held: HashSet<_> = held.map(|(_, it)| it.address).collect();
     assert_eq!(held, public, "what is held is written down as held");
@@ -100,6 +102,65 @@ fn check(records: &Snapshot) {
     }
 }
 
+/// A NAT gateway and its interface belong together, an address of the one is one of the other;
+/// what hangs on a VPC or on its gateway is of that VPC.
+fn check_gateways(records: &Snapshot) {
+    let mut interfaces = HashSet::new();
+    for (key, it) in records.everywhere::<NatGateway>() {
+        let scope = key.scope.as_ref().expect("it belongs to an account");
+        let Some(id) = &it.network_interface_id else {
+            let without = matches!(it.state, NatGatewayState::Failed | NatGatewayState::Deleted);
+            assert!(without || it.failure.is_some() || it.state == NatGatewayState::Deleting);
+            continue;
+        };
+        assert!(interfaces.insert(id.clone()), "an interface of two gateways");
+        assert!(it.failure.is_none());
+        let interface = records.find::<NetworkInterface>(scope, id.as_str()).expect("it is there");
+        assert_eq!((&interface.vpc_id, &interface.subnet_id), (&it.vpc_id, &it.subnet_id));
+        let addresses: Vec<_> = it.addresses.iter().filter_map(|it| it.private_ip).collect();
+        assert_eq!(interface.private_addresses, addresses);
+        for address in &it.addresses {
+            assert_eq!(address.allocation_id.is_some(), it.public, "NAT-1");
+            let Some(id) = &address.allocation_id else { continue };
+            let elastic = records.find::<Address>(scope, id.as_str()).expect("EIP-8");
+            let association = elastic.association.as_ref().expect("EIP-8");
+            assert_eq!(Some(&association.id), address.association_id.as_ref());
+            assert_eq!(Some(association.private_ip), address.private_ip);
+        }
+    }
+    let managed = records.everywhere::<NetworkInterface>().filter(|(_, it)| it.requester_managed);
+    let managed: HashSet<_> = managed.map(|(_, it)| it.id.clone()).collect();
+    assert_eq!(managed, interfaces, "nothing is left of a gateway, nothing is missing (ENI-7)");
+    for (_, it) in records.everywhere::<EgressOnlyInternetGateway>() {
+        let id = it.vpc_id.as_str();
+        assert_eq!(records.referrers::<EgressOnlyInternetGateway>(id).count(), 1, "EIGW-1");
+    }
+    for (key, it) in records.everywhere::<RouteTable>() {
+        let scope = key.scope.as_ref().expect("it belongs to an account");
+        for id in it.associations.iter().filter_map(|it| it.gateway_id.as_ref()) {
+            let gateway = records.find::<InternetGateway>(scope, id.as_str()).expect("RT-18");
+            assert_eq!(gateway.vpc_id.as_ref(), Some(&it.vpc_id), "RT-18");
+        }
+    }
+    let mut pairs = HashSet::new();
+    for (_, it) in records.everywhere::<VpcPeeringConnection>() {
+        if !matches!(it.status, PeeringStatus::PendingAcceptance | PeeringStatus::Active) {
+            continue;
+        }
+        let sides = [&it.requester, &it.accepter];
+        let [a, b] = sides
+            .map(|side| records.find::<Vpc>(&side.scope, side.vpc_id.as_str()).expect("a VPC"));
+        let overlap = a.cidr_associations.iter().any(|a| {
+            let (a, mut blocks) = (a.cidr_block, b.cidr_associations.iter().map(|b| b.cidr_block));
+            blocks.any(|b| a.contains(&b) || b.contains(&a))
+        });
+        assert!(!overlap || it.status == PeeringStatus::PendingAcceptance, "CIDR-11");
+        let mut pair = sides.map(|side| side.vpc_id.clone());
+        pair.sort();
+        assert!(pairs.insert(pair), "two connections between two VPCs");
+    }
+}
+
 /// The ids of a kind, with one that is not there and one that is none.
 fn ids(records: &Snapshot, kind: &str) -> Vec<String> {
     macro_rules! of {
@@ -116,6 +177,9 @@ fn ids(records: &Snapshot, kind: &str) -> Vec<String> {
         "acl" => of!(NetworkAcl),
         "eni" => of!(NetworkInterface),
         "i" => of!(Instance),
+        "nat" => of!(NatGateway),
+        "eigw" => of!(EgressOnlyInternetGateway),
+        "pcx" => of!(VpcPeeringConnection),
         "eipalloc" => {
             records.everywhere::<Address>().map(|(_, it)| it.allocation_id.to_string()).collect()
         }
@@ -241,6 +305,73 @@ async fn make(cloud: &Cloud, step: &Step, alone: bool) {
         24 => match a % 2 {
             0 => ("ReleaseAddress", vec![("AllocationId", pick("eipalloc", b))]),
             _ => ("DisassociateAddress", vec![("AssociationId", pick("eipassoc", b))]),
+        },
+        25 => (
+            "CreateNatGateway",
+            match a % 2 {
+                0 => vec![
+                    ("SubnetId", pick("subnet", b)),
+                    ("ConnectivityType", "private".into()),
+                    ("SecondaryPrivateIpAddressCount", (c % 3 + 1).to_string()),
+                ],
+                _ => vec![
+                    ("SubnetId", pick("subnet", b)),
+                    ("AllocationId", pick("eipalloc", c)),
+                    ("SecondaryAllocationId.1", pick("eipalloc", a)),
+                ],
+            },
+        ),
+        26 => match a % 4 {
+            0 | 1 => ("DeleteNatGateway", vec![("NatGatewayId", pick("nat", b))]),
+            2 => (
+                "AssociateNatGatewayAddress",
+                vec![("NatGatewayId", pick("nat", b)), ("AllocationId.1", pick("eipalloc", c))],
+            ),
+            _ => (
+                "DisassociateNatGatewayAddress",
+                vec![("NatGatewayId", pick("nat", b)), ("AssociationId.1", pick("eipassoc", c))],
+            ),
+        },
+        27 => match a % 3 {
+            0 | 1 => ("CreateEgressOnlyInternetGateway", vec![("VpcId", pick("vpc", b))]),
+            _ => (
+                "DeleteEgressOnlyInternetGateway",
+                vec![("EgressOnlyInternetGatewayId", pick("eigw", b))],
+            ),
+        },
+        28 => (
+            "CreateVpcPeeringConnection",
+            vec![("VpcId", pick("vpc", a)), ("PeerVpcId", pick("vpc", b))],
+        ),
+        29 => (
+            [
+                "AcceptVpcPeeringConnection",
+                "RejectVpcPeeringConnection",
+                "DeleteVpcPeeringConnection",
+            ][b % 3],
+            vec![("VpcPeeringConnectionId", pick("pcx", a))],
+        ),
+        30 => match c % 3 {
+            0 => (
+                "AssociateRouteTable",
+                vec![("RouteTableId", pick("rtb", a)), ("GatewayId", pick("igw", b))],
+            ),
+            1 => (
+                "ReplaceRoute",
+                vec![
+                    ("RouteTableId", pick("rtb", a)),
+                    ("DestinationCidrBlock", block(b)),
+                    ("NatGatewayId", pick("nat", c)),
+                ],
+            ),
+            _ => (
+                "CreateRoute",
+                vec![
+                    ("RouteTableId", pick("rtb", a)),
+                    ("DestinationIpv6CidrBlock", "::/0".into()),
+                    ("EgressOnlyInternetGatewayId", pick("eigw", b)),
+                ],
+            ),
         },
         _ => (
             "ReplaceNetworkAclAssociation",

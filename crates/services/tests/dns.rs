@@ -9,7 +9,7 @@ use gureum_services::{
     caller::{Allowance, View},
     dns::{self, Found, Resolver, VpcResolver},
 };
-use gureum_types::InstanceId;
+use gureum_types::{InstanceId, VpcId, view::ServiceView};
 use tokio::net::{TcpListener, UdpSocket};
 
 const DOMAIN: &str = "ap-northeast-2.compute.internal";
@@ -108,6 +108,34 @@ fn dns_8_and_9_a_public_name_is_private_inside_and_public_outside() {
     let elsewhere = "ec2-198-18-0-5.us-west-2.compute.amazonaws.com";
     assert_eq!(found_outside(elsewhere), "missing", "the name of another region");
     assert_eq!(found_outside("ec2-198-18-0-5.compute-1.amazonaws.com"), "missing");
+}
+
+/// The lab, with a connection between the VPCs 1 and 2 over which 2 resolves the names of 1.
+#[test]
+fn dns_10_a_public_name_of_a_peer_is_private_where_its_owner_lets_it() {
+    let name = format!("ec2-198-18-0-5.{PUBLIC}");
+    let found_in = |lab: ServiceView, port| {
+        let resolver = resolver(&view(lab), 1024);
+        shown(resolver.find(caller(port), &name).expect("an answer").found)
+    };
+    let with = |change: fn(&mut ServiceView)| {
+        let mut view = lab();
+        let peer = Arc::make_mut(view.vpcs.get_mut(&VpcId::new(2)).expect("a VPC"));
+        peer.dns_peers.push(VpcId::new(1));
+        change(&mut view);
+        view
+    };
+    assert_eq!(found_in(lab(), OVERLAPPING), "198.18.0.5", "without it");
+    assert_eq!(found_in(with(|_| {}), OVERLAPPING), "10.1.1.5");
+    let without = |view: &mut ServiceView, number: u64| {
+        Arc::make_mut(view.vpcs.get_mut(&VpcId::new(number)).expect("a VPC")).dns_hostnames = false;
+    };
+    let mut asker = with(|_| {});
+    without(&mut asker, 2);
+    assert_eq!(found_in(asker, OVERLAPPING), "198.18.0.5", "both VPCs need both attributes");
+    let mut owner = with(|_| {});
+    without(&mut owner, 1);
+    assert_eq!(found_in(owner, OVERLAPPING), "missing", "both VPCs need both attributes");
 }
 
 #[test]

@@ -188,6 +188,23 @@ def parse_responses():
 
 
 CAPTURED = {
+    "ec2-create-nat-gateway": ("ec2", "create_nat_gateway", {
+        "SubnetId": "subnet-0123456789abcdef0",
+        "AllocationId": "eipalloc-0123456789abcdef0",
+        "SecondaryAllocationIds": ["eipalloc-0123456789abcdef1", "eipalloc-0123456789abcdef2"],
+        "ClientToken": "once",
+        "TagSpecifications": [{
+            "ResourceType": "natgateway", "Tags": [{"Key": "Name", "Value": "NAT-GW"}],
+        }],
+    }),
+    "ec2-describe-nat-gateways": ("ec2", "describe_nat_gateways", {
+        "NatGatewayIds": ["nat-0123456789abcdef0"],
+        "Filter": [{"Name": "state", "Values": ["pending", "available"]}],
+    }),
+    "ec2-modify-peering-options": ("ec2", "modify_vpc_peering_connection_options", {
+        "VpcPeeringConnectionId": "pcx-0123456789abcdef0",
+        "AccepterPeeringConnectionOptions": {"AllowDnsResolutionFromRemoteVpc": True},
+    }),
     "ec2-create-vpc": ("ec2", "create_vpc", {
         "CidrBlock": "10.1.0.0/16",
         "InstanceTenancy": "default",
