@@ -181,6 +181,22 @@ fn an_account_goes_as_a_whole(store: &Store) {
     assert_eq!(snapshot.everywhere::<InternetGateway>().count(), 1);
     assert_eq!(snapshot.everywhere::<Subnet>().count(), 0);
     assert_eq!(snapshot.referrers::<InternetGateway>(VpcId::new(1).as_str()).count(), 1);
+    // The machine's own records change and go one by one.
+    let changed: Result<(), StoreError> = store.transact(|tx| {
+        let changed = tx.update_machine::<Cursors>("cursors", |it| it.port = 7);
+        assert_eq!(changed.map(|it| (it.port, it.public_address)), Some((7, 6)));
+        assert!(tx.update_machine::<Cursors>("nothing", |_| ()).is_none());
+        Ok(())
+    });
+    changed.expect("a commit");
+    assert_eq!(store.snapshot().machine::<Cursors>("cursors").map(|it| it.port), Some(7));
+    let gone: Result<(), StoreError> = store.transact(|tx| {
+        assert!(tx.remove_machine::<Cursors>("cursors").is_some());
+        assert!(tx.remove_machine::<Cursors>("cursors").is_none());
+        Ok(())
+    });
+    gone.expect("a commit");
+    assert!(store.snapshot().machine::<Cursors>("cursors").is_none());
     assert_eq!(snapshot.machine::<Cursors>("cursors").map(|it| it.port), Some(5));
 }
 

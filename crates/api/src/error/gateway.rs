@@ -155,3 +155,43 @@ impl ApiError {
         Self::limit_exceeded("RouteLimitExceeded", "The maximum number of routes has been reached.")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Resource;
+
+    #[test]
+    fn codes_of_gateways_are_as_uneven_as_those_of_aws() {
+        let said = |error: ApiError| (error.code, error.message);
+        for (error, code, message) in [
+            (
+                ApiError::not_found(Resource::NatGateway, "nat-1"),
+                "NatGatewayNotFound",
+                "NatGateway nat-1 was not found",
+            ),
+            (
+                ApiError::nat_gateway_of_route_not_found("nat-1"),
+                "InvalidNatGatewayID.NotFound",
+                "The natGateway ID 'nat-1' does not exist",
+            ),
+            (
+                ApiError::not_found(Resource::EgressOnlyInternetGateway, "eigw-1"),
+                "InvalidGatewayID.NotFound",
+                "The gateway ID 'eigw-1' does not exist",
+            ),
+            (
+                ApiError::not_found(Resource::VpcPeeringConnection, "pcx-1"),
+                "InvalidVpcPeeringConnectionID.NotFound",
+                "The vpcPeeringConnection ID 'pcx-1' does not exist",
+            ),
+            (
+                ApiError::nat_gateway_limit_exceeded(5),
+                "NatGatewayLimitExceeded",
+                "Performing this operation would exceed the limit of 5 NAT gateways",
+            ),
+        ] {
+            assert_eq!(said(error), (code, message.to_owned()), "API-11, NAT-6, NAT-25");
+        }
+    }
+}
