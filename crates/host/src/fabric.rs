@@ -5,11 +5,15 @@
 //! with one permanent next hop, so neither asks by ARP nor keeps a neighbour per peer. Making
 //! all this is idempotent: what is there stays, what is missing is made.
 
-use std::{fs, io, net::Ipv4Addr, path::Path};
+use std::{
+    fs, io,
+    net::{Ipv4Addr, Ipv6Addr},
+    path::Path,
+};
 
 use gureum_engine::{FABRIC_ROUTER_MAC, FabricConfig};
 use gureum_types::{IPV6_POOL, PortIndex};
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
     anchor::Namespaces,
@@ -42,10 +46,16 @@ const SERVICES_LINK: &str = "svc0";
 
 /// The next hop behind both links. It is never asked for and never on the wire.
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 1);
+/// As that, over IPv6.
+const IPV6_GATEWAY: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
 /// Where services listen, and where their callers seem to be (traps 11).
 const DOORS: &str = "10.128.0.0/9";
 const CALLERS: &str = "10.0.0.0/9";
+/// As those, over IPv6: see [`gureum_types::ServiceDoor::ipv6_address`] and
+/// [`gureum_types::ipv6_caller_address`].
+const IPV6_DOORS: &str = "fd67:7572:6575:6d00:0:b::/96";
+const IPV6_CALLERS: &str = "fd67:7572:6575:6d00:0:a::/96";
 
 /// What the simulated internet is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +66,12 @@ pub struct InternetSettings {
     pub hosts: Vec<Ipv4Addr>,
     /// Where the public addresses of the clouds come from.
     pub public_pool: Ipv4Net,
+    /// The IPv6 address of whoever runs a client there.
+    pub ipv6_client: Ipv6Addr,
+    /// The IPv6 addresses of its hosts.
+    pub ipv6_hosts: Vec<Ipv6Addr>,
+    /// Where the IPv6 blocks of the VPCs come from (CIDR-12).
+    pub ipv6_pool: Ipv6Net,
 }
 
 /// The name of a port's link in the fabric.
@@ -100,10 +116,10 @@ fn configure_internet(
     set_sysctls(
         namespace,
         &[
-            ("net/ipv6/conf/all/disable_ipv6", "1"),
+            // Not of all: that would take the addresses of the link that is there.
             ("net/ipv6/conf/default/disable_ipv6", "1"),
-            // Tunnels that a person opens may listen on ::1.
             ("net/ipv6/conf/lo/disable_ipv6", "0"),
+            ("net/ipv6/conf/all/forwarding", "0"),
             ("net/ipv4/conf/all/rp_filter", "0"),
             ("net/ipv4/conf/default/rp_filter", "0"),
             ("net/ipv4/ip_forward", "0"),
@@ -125,26 +141,90 @@ fn configure_internet(
     for host in &internet.hosts {
         there.replace_route(&to_host(*host, lo, internet.client)).context(what)?;
     }
-    there.replace_neighbour(link.index, GATEWAY, FABRIC_ROUTER_MAC).context(what)?;
+    there.replace_neighbour(link.index, GATEWAY.into(), FABRIC_ROUTER_MAC).context(what)?;
     there
         .replace_route(&Route {
-            destination: internet.public_pool,
+            destination: internet.public_pool.into(),
             link: link.index,
-            gateway: Some(GATEWAY),
-            source: Some(internet.client),
+            gateway: Some(GATEWAY.into()),
+            source: Some(internet.client.into()),
             local: false,
         })
-        .context(what)
+        .context(what)?;
+    if enable_ipv6(namespace, INTERNET_LINK)? {
+        configure_ipv6_internet(&mut there, link.index, lo, internet).context(what)?;
+    }
+    Ok(())
+}
+
+/// Gives the internet its IPv6 addresses. All are local by routes and not by addresses of a link:
+/// the kernel joins no multicast groups for such, and lets a caller speak from the client's
+/// address and not from the one that it calls. The client's own is on the loopback link.
+fn configure_ipv6_internet(
+    there: &mut Netlink,
+    link: u32,
+    lo: u32,
+    internet: &InternetSettings,
+) -> io::Result<()> {
+    let client = internet.ipv6_client;
+    there.add_address(lo, Ipv6Net::from(client).into())?;
+    let wanted: Vec<_> = internet.ipv6_hosts.iter().map(|host| Ipv6Net::from(*host)).collect();
+    for old in there.ipv6_local_routes(lo)? {
+        if !wanted.contains(&old) {
+            there.delete_local_route(lo, old.into())?;
+        }
+    }
+    for host in wanted {
+        there.replace_route(&Route {
+            destination: host.into(),
+            link: lo,
+            gateway: None,
+            source: Some(client.into()),
+            local: true,
+        })?;
+    }
+    there.replace_neighbour(link, IPV6_GATEWAY.into(), FABRIC_ROUTER_MAC)?;
+    there.replace_route(&Route {
+        destination: internet.ipv6_pool.into(),
+        link,
+        gateway: Some(IPV6_GATEWAY.into()),
+        source: Some(client.into()),
+        local: false,
+    })
+}
+
+/// Lets a link of the namespace carry IPv6 and say nothing by itself: no link-local address, no
+/// duplicate address detection, no solicitations. `false` where the machine has no IPv6.
+fn enable_ipv6(namespace: &Namespace, link: &str) -> Result<bool> {
+    let folder = format!("net/ipv6/conf/{link}");
+    // Which links there are is the matter of the namespace that the thread is in.
+    let there = || Path::new("/proc/sys").join(&folder).is_dir();
+    if !namespace.run(there).context(|| "enter a namespace")? {
+        tracing::warn!("this machine has no IPv6: nothing of the cloud is reached over it");
+        return Ok(false);
+    }
+    let values = [
+        // 1: none is made up.
+        ("addr_gen_mode", "1"),
+        ("accept_ra", "0"),
+        ("router_solicitations", "0"),
+        ("accept_dad", "0"),
+        ("disable_ipv6", "0"),
+    ];
+    let values = values.map(|(name, value)| (format!("{folder}/{name}"), value));
+    let values: Vec<_> = values.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    set_sysctls(namespace, &values)?;
+    Ok(true)
 }
 
 /// The way to a host of the internet, which all are local to its namespace: without a source of
 /// its own the kernel has a caller speak from the very address that it calls.
 fn to_host(host: Ipv4Addr, lo: u32, client: Ipv4Addr) -> Route {
     Route {
-        destination: host.into(),
+        destination: Ipv4Net::from(host).into(),
         link: lo,
         gateway: None,
-        source: (host != client).then_some(client),
+        source: (host != client).then_some(client.into()),
         local: true,
     }
 }
@@ -155,18 +235,20 @@ fn set_addresses(netlink: &mut Netlink, link: u32, wanted: &[Ipv4Addr]) -> io::R
         if !old.is_loopback() && !wanted.contains(&old) {
             netlink.delete_host_address(link, old)?;
             // The kernel takes only the route that it made itself along, not one in its place.
-            netlink.delete_local_route(link, old)?;
+            netlink.delete_local_route(link, Ipv4Net::from(old).into())?;
         }
     }
-    wanted.iter().try_for_each(|address| netlink.add_address(link, Ipv4Net::from(*address)))
+    let mut wanted = wanted.iter().map(|address| Ipv4Net::from(*address).into());
+    wanted.try_for_each(|address| netlink.add_address(link, address))
 }
 
 fn configure_services(fabric: &mut Netlink, namespace: &Namespace) -> Result<()> {
     set_sysctls(
         namespace,
         &[
-            ("net/ipv6/conf/all/disable_ipv6", "1"),
             ("net/ipv6/conf/default/disable_ipv6", "1"),
+            ("net/ipv6/conf/lo/disable_ipv6", "0"),
+            ("net/ipv6/conf/all/forwarding", "0"),
             ("net/ipv4/conf/all/rp_filter", "0"),
             ("net/ipv4/conf/default/rp_filter", "0"),
             ("net/ipv4/ip_forward", "0"),
@@ -179,25 +261,28 @@ fn configure_services(fabric: &mut Netlink, namespace: &Namespace) -> Result<()>
     let what = || "give the services their addresses";
     let lo = there.link("lo").context(what)?.map_or(1, |lo| lo.index);
     there.set_up(lo).context(what)?;
-    there
-        .replace_route(&Route {
-            destination: constant(DOORS),
+    let ways = [(DOORS, CALLERS, GATEWAY.into()), (IPV6_DOORS, IPV6_CALLERS, IPV6_GATEWAY.into())];
+    let families = if enable_ipv6(namespace, SERVICES_LINK)? { 2 } else { 1 };
+    for (doors, callers, gateway) in ways.into_iter().take(families) {
+        let doors = Route {
+            destination: constant(doors),
             link: lo,
             gateway: None,
             source: None,
             local: true,
-        })
-        .context(what)?;
-    there.replace_neighbour(link.index, GATEWAY, FABRIC_ROUTER_MAC).context(what)?;
-    there
-        .replace_route(&Route {
-            destination: constant(CALLERS),
+        };
+        there.replace_route(&doors).context(what)?;
+        there.replace_neighbour(link.index, gateway, FABRIC_ROUTER_MAC).context(what)?;
+        let callers = Route {
+            destination: constant(callers),
             link: link.index,
-            gateway: Some(GATEWAY),
+            gateway: Some(gateway),
             source: None,
             local: false,
-        })
-        .context(what)
+        };
+        there.replace_route(&callers).context(what)?;
+    }
+    Ok(())
 }
 
 /// Whether a port's link is there and leads to the link of that name in that namespace.
@@ -278,12 +363,16 @@ fn set_sysctls(namespace: &Namespace, values: &[(&str, &str)]) -> Result<()> {
 }
 
 /// A prefix written in this file.
-fn constant(prefix: &str) -> Ipv4Net {
+fn constant(prefix: &str) -> IpNet {
     prefix.parse().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
+    use gureum_types::{ServiceDoor, caller_address, ipv6_caller_address};
+
     use super::*;
 
     #[test]
@@ -292,7 +381,24 @@ mod tests {
         for name in ["lo", "p", "p07", "p+7", "p131072", "q7"] {
             assert_eq!(port_of_link(name), None, "{name}");
         }
-        assert_ne!(constant(DOORS), Ipv4Net::default());
-        assert_ne!(constant(CALLERS), Ipv4Net::default());
+        for prefix in [DOORS, CALLERS, IPV6_DOORS, IPV6_CALLERS] {
+            assert_ne!(constant(prefix), IpNet::default(), "{prefix}");
+        }
+    }
+
+    /// The words of the types and the routes of this file are the same (traps 11).
+    #[test]
+    fn doors_and_callers_are_where_routes_lead() {
+        for door in ServiceDoor::ALL {
+            assert!(constant(DOORS).contains(&IpAddr::V4(door.address())), "{door:?}");
+            if let Some(address) = door.ipv6_address() {
+                assert!(constant(IPV6_DOORS).contains(&IpAddr::V6(address)), "{door:?}");
+            }
+        }
+        for port in [PortIndex::FIRST_INTERFACE, PortIndex(PortIndex::END.0 - 1)] {
+            let (v4, v6) = (caller_address(port, 63), ipv6_caller_address(port, 63));
+            assert!(constant(CALLERS).contains(&IpAddr::V4(v4.expect("in range"))));
+            assert!(constant(IPV6_CALLERS).contains(&IpAddr::V6(v6.expect("in range"))));
+        }
     }
 }

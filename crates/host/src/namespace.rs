@@ -82,6 +82,11 @@ impl Namespace {
         let socket =
             self.run(|| Socket::new(Domain::for_address(address), kind, Some(protocol)))??;
         socket.set_nonblocking(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+            // What is local by a route alone is no address of a link, and the kernel would say so.
+            socket.set_freebind_v6(true)?;
+        }
         Ok(socket)
     }
 }

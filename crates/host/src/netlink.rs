@@ -5,11 +5,11 @@
 
 use std::{
     io,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv6Net};
 use nix::{
     errno::Errno,
     sys::socket::{
@@ -56,17 +56,18 @@ pub struct VethEnd<'a> {
     pub mtu: u32,
 }
 
-/// An IPv4 route that shall be there.
+/// A route that shall be there; all its addresses are of one family.
 #[derive(Clone, Debug)]
 pub struct Route {
     /// Where to.
-    pub destination: Ipv4Net,
+    pub destination: IpNet,
     /// Out of which link.
     pub link: u32,
-    /// The next hop, taken to be on the link; none for a route to the link itself.
-    pub gateway: Option<Ipv4Addr>,
+    /// The next hop, taken to be on the link (over IPv6 a link-local address is); none for a route
+    /// to the link itself.
+    pub gateway: Option<IpAddr>,
     /// The source address to prefer.
-    pub source: Option<Ipv4Addr>,
+    pub source: Option<IpAddr>,
     /// Whether the destination is local to the namespace (`ip route add local`).
     pub local: bool,
 }
@@ -167,13 +168,17 @@ impl Netlink {
         }
     }
 
-    /// Gives a link an address; no harm if it has it.
-    pub fn add_address(&mut self, index: u32, address: Ipv4Net) -> io::Result<()> {
+    /// Gives a link an address; no harm if it has it. Nobody is asked whether it is taken.
+    pub fn add_address(&mut self, index: u32, address: IpNet) -> io::Result<()> {
+        let flags = match address {
+            IpNet::V4(_) => 0,
+            IpNet::V6(_) => libc::IFA_F_NODAD as u8,
+        };
         let mut request = Request::new(libc::RTM_NEWADDR, (CREATE | libc::NLM_F_REPLACE) as u16);
-        request.bytes(&[libc::AF_INET as u8, address.prefix_len(), 0, 0]);
+        request.bytes(&[family(address.addr()), address.prefix_len(), flags, 0]);
         request.bytes(&index.to_ne_bytes());
-        request.attribute(libc::IFA_LOCAL, &address.addr().octets());
-        request.attribute(libc::IFA_ADDRESS, &address.addr().octets());
+        request.address(libc::IFA_LOCAL, address.addr());
+        request.address(libc::IFA_ADDRESS, address.addr());
         self.execute(request)
     }
 
@@ -205,6 +210,35 @@ impl Netlink {
         self.execute(request)
     }
 
+    /// The IPv6 destinations that are local by routes out of a link that somebody made, as opposed
+    /// to those that the kernel makes for each address.
+    pub fn ipv6_local_routes(&mut self, link: u32) -> io::Result<Vec<Ipv6Net>> {
+        let mut request = Request::new(libc::RTM_GETROUTE, libc::NLM_F_DUMP as u16);
+        request.bytes(&[libc::AF_INET6 as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let mut found = Vec::new();
+        self.exchange(request, |kind, body| {
+            let &[_, length, _, _, table, protocol, _, route_kind, ..] = body else { return };
+            let made = (table, protocol, route_kind)
+                == (libc::RT_TABLE_LOCAL, libc::RTPROT_STATIC, libc::RTN_LOCAL);
+            if kind != libc::RTM_NEWROUTE || !made {
+                return;
+            }
+            let (mut destination, mut out) = (None, None);
+            for (kind, value) in attributes(body.get(12..).unwrap_or_default()) {
+                match kind {
+                    libc::RTA_DST => destination = <[u8; 16]>::try_from(value).ok(),
+                    libc::RTA_OIF => out = word(value, 0),
+                    _ => {}
+                }
+            }
+            if out == Some(link) {
+                let destination = destination.map(Ipv6Addr::from);
+                found.extend(destination.and_then(|to| Ipv6Net::new(to, length).ok()));
+            }
+        })?;
+        Ok(found)
+    }
+
     /// Makes a route or replaces the one to the same destination.
     pub fn replace_route(&mut self, route: &Route) -> io::Result<()> {
         let (table, kind, scope) = match (route.local, route.gateway) {
@@ -212,30 +246,35 @@ impl Netlink {
             (false, None) => (libc::RT_TABLE_MAIN, libc::RTN_UNICAST, libc::RT_SCOPE_LINK),
             (false, Some(_)) => (libc::RT_TABLE_MAIN, libc::RTN_UNICAST, libc::RT_SCOPE_UNIVERSE),
         };
-        let onlink = if route.gateway.is_some() { RTNH_F_ONLINK } else { 0 };
+        // Over IPv6 the kernel would look for a route to the next hop's address in vain.
+        let onlink = match route.gateway {
+            Some(IpAddr::V4(_)) => RTNH_F_ONLINK,
+            Some(IpAddr::V6(_)) | None => 0,
+        };
         let mut request = Request::new(libc::RTM_NEWROUTE, (CREATE | libc::NLM_F_REPLACE) as u16);
         let length = route.destination.prefix_len();
-        request.bytes(&[libc::AF_INET as u8, length, 0, 0, table]);
+        request.bytes(&[family(route.destination.addr()), length, 0, 0, table]);
         request.bytes(&[libc::RTPROT_STATIC, scope, kind]);
         request.bytes(&onlink.to_ne_bytes());
-        request.attribute(libc::RTA_DST, &route.destination.network().octets());
+        request.address(libc::RTA_DST, route.destination.network());
         request.attribute(libc::RTA_OIF, &route.link.to_ne_bytes());
         if let Some(gateway) = route.gateway {
-            request.attribute(libc::RTA_GATEWAY, &gateway.octets());
+            request.address(libc::RTA_GATEWAY, gateway);
         }
         if let Some(source) = route.source {
-            request.attribute(libc::RTA_PREFSRC, &source.octets());
+            request.address(libc::RTA_PREFSRC, source);
         }
         self.execute(request)
     }
 
-    /// Removes the local route to an address; no harm if there is none.
-    pub fn delete_local_route(&mut self, link: u32, address: Ipv4Addr) -> io::Result<()> {
+    /// Removes the local route to a destination; no harm if there is none.
+    pub fn delete_local_route(&mut self, link: u32, destination: IpNet) -> io::Result<()> {
         let mut request = Request::new(libc::RTM_DELROUTE, 0);
-        request.bytes(&[libc::AF_INET as u8, 32, 0, 0, libc::RT_TABLE_LOCAL]);
+        let length = destination.prefix_len();
+        request.bytes(&[family(destination.addr()), length, 0, 0, libc::RT_TABLE_LOCAL]);
         request.bytes(&[libc::RTPROT_UNSPEC, libc::RT_SCOPE_HOST, libc::RTN_LOCAL]);
         request.bytes(&0_u32.to_ne_bytes());
-        request.attribute(libc::RTA_DST, &address.octets());
+        request.address(libc::RTA_DST, destination.network());
         request.attribute(libc::RTA_OIF, &link.to_ne_bytes());
         match self.execute(request) {
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
@@ -243,19 +282,19 @@ impl Netlink {
         }
     }
 
-    /// Makes a permanent neighbour, so that nobody asks for it by ARP.
+    /// Makes a permanent neighbour, so that nobody asks for it by ARP or neighbour discovery.
     pub fn replace_neighbour(
         &mut self,
         link: u32,
-        address: Ipv4Addr,
+        address: IpAddr,
         mac: [u8; 6],
     ) -> io::Result<()> {
         let mut request = Request::new(libc::RTM_NEWNEIGH, (CREATE | libc::NLM_F_REPLACE) as u16);
-        request.bytes(&[libc::AF_INET as u8, 0, 0, 0]);
+        request.bytes(&[family(address), 0, 0, 0]);
         request.bytes(&link.to_ne_bytes());
         request.bytes(&libc::NUD_PERMANENT.to_ne_bytes());
         request.bytes(&[0, 0]);
-        request.attribute(libc::NDA_DST, &address.octets());
+        request.address(libc::NDA_DST, address);
         request.attribute(libc::NDA_LLADDR, &mac);
         self.execute(request)
     }
@@ -432,6 +471,13 @@ impl Request {
         Ok(())
     }
 
+    fn address(&mut self, kind: u16, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => self.attribute(kind, &address.octets()),
+            IpAddr::V6(address) => self.attribute(kind, &address.octets()),
+        }
+    }
+
     fn attribute(&mut self, kind: u16, value: &[u8]) {
         let start = self.open_nest(kind);
         self.bytes(value);
@@ -457,6 +503,13 @@ impl Request {
         self.bytes[0..4].copy_from_slice(&length.to_ne_bytes());
         self.bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
         self.bytes
+    }
+}
+
+fn family(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => libc::AF_INET as u8,
+        IpAddr::V6(_) => libc::AF_INET6 as u8,
     }
 }
 

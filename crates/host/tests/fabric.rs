@@ -83,6 +83,15 @@ fn the_fabric_is_silent() {
     for target in ["10.1.1.1:9", "10.1.1.11:9", "10.1.1.255:9", "224.0.0.1:9", "10.1.2.2:9"] {
         let _ = sender.send_to(b"anybody?", target);
     }
+    // Over IPv6 (traps 8): all nodes, all routers, and a solicitation of a neighbour.
+    let eth0 = Netlink::open_in(&guest.namespace).and_then(|mut netlink| netlink.link("eth0"));
+    let scope = eth0.expect("asked").expect("there").index;
+    let sender =
+        guest.namespace.run(|| UdpSocket::bind("[::]:0").expect("a socket")).expect("entered");
+    for target in ["ff02::1", "ff02::2", "fe80::1"] {
+        let target = target.parse().expect("an address");
+        let _ = sender.send_to(b"anybody?", std::net::SocketAddrV6::new(target, 9, 0, scope));
+    }
     listener.set_read_timeout(Some(Duration::from_millis(1500))).expect("set");
     let own = common::mac(PORT_A.0 as u8);
     let mut sent = 0;

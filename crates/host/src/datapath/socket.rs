@@ -281,3 +281,121 @@ fn header(offload: Offload) -> [u8; VNET] {
 fn check(result: libc::c_int) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::{Read, Write},
+        net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+        thread,
+    };
+
+    use ipnet::Ipv6Net;
+    use nix::{
+        poll::{PollFd, PollFlags, PollTimeout, poll},
+        sched::{CloneFlags, unshare},
+    };
+
+    use super::*;
+    use crate::{
+        namespace::Namespace,
+        netlink::{Netlink, VethEnd},
+    };
+
+    /// `VIRTIO_NET_HDR_GSO_TCPV6`.
+    const GSO_TCPV6: u8 = 4;
+
+    fn namespace() -> Namespace {
+        let made = thread::spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).expect("a namespace");
+            Namespace::from_fd(File::open("/proc/thread-self/ns/net").expect("opened").into())
+        });
+        made.join().expect("made")
+    }
+
+    /// Connects `eth0` of a guest to a link of that name in the middle, and opens its IPv6 socket.
+    fn plug(middle: &Namespace, name: &str, guest: &Namespace, last: u16) -> PacketSocket {
+        let mut here = Netlink::open_in(middle).expect("netlink");
+        let mut there = Netlink::open_in(guest).expect("netlink");
+        let near = VethEnd { name, mac: None, mtu: 9001 };
+        let far = VethEnd { name: "eth0", mac: Some([2, 0, 0, 0, 0, last as u8]), mtu: 9001 };
+        here.add_veth(&near, &far, guest).expect("made");
+        let near = here.link(name).expect("asked").expect("there").index;
+        let eth0 = there.link("eth0").expect("asked").expect("there").index;
+        there.set_up(eth0).expect("up");
+        here.set_up(near).expect("up");
+        let own = Ipv6Net::new(address(last), 64).expect("a prefix");
+        there.add_address(eth0, own.into()).expect("addressed");
+        let other = 3 - last;
+        let mac = [2, 0, 0, 0, 0, other as u8];
+        there.replace_neighbour(eth0, address(other).into(), mac).expect("known");
+        let open = || PacketSocket::open(near, Protocol::Ipv6).expect("a socket");
+        middle.run(open).expect("entered")
+    }
+
+    fn address(last: u16) -> Ipv6Addr {
+        Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last)
+    }
+
+    /// Segments over IPv6 come in one piece, with their kind told, and go on as such (traps 1, 2).
+    #[test]
+    fn whole_segments_pass_over_ipv6() {
+        if std::env::var_os("GUREUM_SKIP_ROOT_TESTS").is_some() {
+            return;
+        }
+        assert!(nix::unistd::Uid::effective().is_root(), "this test makes namespaces: be root");
+        let (middle, one, two) = (namespace(), namespace(), namespace());
+        let sockets = [plug(&middle, "p1", &one, 1), plug(&middle, "p2", &two, 2)];
+        let server = SocketAddr::from((address(2), 5001));
+        let listener = two.run(|| TcpListener::bind(server)).expect("entered").expect("listening");
+        let block: Vec<u8> = (0..1 << 20).map(|n: u32| (n ^ (n >> 8)) as u8).collect();
+        thread::scope(|scope| {
+            let transfer = scope.spawn(|| {
+                let dial = || TcpStream::connect(server);
+                let mut client = one.run(dial).expect("entered").expect("connected");
+                let (mut accepted, _) = listener.accept().expect("accepted");
+                let mut received = vec![0; block.len()];
+                // There and back, each way whole.
+                thread::scope(|scope| {
+                    scope.spawn(|| client.write_all(&block).expect("sent"));
+                    accepted.read_exact(&mut received).expect("received");
+                });
+                assert!(received == block, "the payload changed on its way");
+                received.fill(0);
+                thread::scope(|scope| {
+                    scope.spawn(|| accepted.write_all(&block).expect("sent"));
+                    client.read_exact(&mut received).expect("received");
+                });
+                assert!(received == block, "the payload changed on its way back");
+            });
+            let mut batch = Batch::new();
+            let mut whole = [0; 2];
+            while !transfer.is_finished() {
+                let mut ready =
+                    [0, 1].map(|at| PollFd::new(sockets[at].as_fd(), PollFlags::POLLIN));
+                poll(&mut ready, PollTimeout::from(100_u16)).expect("polled");
+                for (from, to) in [(0, 1), (1, 0)] {
+                    if sockets[from].receive(&mut batch).is_err() {
+                        continue;
+                    }
+                    for at in 0..batch.len() {
+                        let mut slot = batch.slot(at).expect("it fits");
+                        assert_eq!(Protocol::of(slot.frame()), Some(Protocol::Ipv6));
+                        let (offload, length) = (slot.offload(), slot.frame().len());
+                        if offload.gso_type != 0 {
+                            assert_eq!(offload.gso_type & !0x80, GSO_TCPV6);
+                            assert!(offload.needs_csum && length > offload.gso_size.into());
+                            whole[from] += 1;
+                        }
+                        slot.set_offload(offload);
+                        sockets[to].send(&slot).expect("sent");
+                    }
+                }
+            }
+            transfer.join().expect("transferred");
+            assert!(whole.iter().all(|count| *count > 0), "no segments in one piece: {whole:?}");
+        });
+        assert!(sockets.iter().all(|socket| socket.losses().expect("asked") == 0));
+    }
+}

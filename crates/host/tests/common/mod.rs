@@ -6,7 +6,7 @@ pub mod metadata;
 use std::{
     fs::File,
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     sync::Arc,
     thread,
@@ -34,6 +34,8 @@ pub const A_PUBLIC: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 10);
 pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 1);
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 pub const INTERNET_HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub const CLIENT6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x8000, 0, 0, 0, 0, 0x10);
+pub const INTERNET_HOST6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x8000, 0, 0, 0, 0, 1);
 pub const PORT_A: PortIndex = PortIndex(2);
 pub const PORT_B: PortIndex = PortIndex(3);
 pub const PORT_C: PortIndex = PortIndex(4);
@@ -74,6 +76,9 @@ impl Data {
                 client: CLIENT,
                 hosts: vec![INTERNET_HOST],
                 public_pool: "198.18.0.0/16".parse().expect("a prefix"),
+                ipv6_client: CLIENT6,
+                ipv6_hosts: vec![INTERNET_HOST6],
+                ipv6_pool: "2001:db8::/33".parse().expect("a prefix"),
             },
             uplink: false,
             cloud_files: Vec::new(),
@@ -325,12 +330,12 @@ impl Guest {
         let mut netlink = Netlink::open_in(&self.namespace).expect("netlink");
         let eth0 = netlink.link("eth0").expect("asked").expect("there").index;
         let subnet = ipnet::Ipv4Net::new(self.address, 24).expect("a prefix");
-        netlink.add_address(eth0, subnet).expect("addressed");
+        netlink.add_address(eth0, subnet.into()).expect("addressed");
         netlink
             .replace_route(&Route {
                 destination: "0.0.0.0/0".parse().expect("a prefix"),
                 link: eth0,
-                gateway: Some(ROUTER),
+                gateway: Some(ROUTER.into()),
                 source: None,
                 local: false,
             })

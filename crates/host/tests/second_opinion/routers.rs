@@ -128,8 +128,8 @@ impl Routers {
             let (near, far) = (set_up(router, NEAR), set_up(router, FAR));
             let mut netlink = Netlink::open_in(router).expect("netlink");
             let (own, other) = ([1, 3][at], [6, 5][at]);
-            netlink.replace_neighbour(near, HOP[0], mac(own)).expect("a neighbour");
-            netlink.replace_neighbour(far, HOP[1], mac(other)).expect("a neighbour");
+            netlink.replace_neighbour(near, HOP[0].into(), mac(own)).expect("a neighbour");
+            netlink.replace_neighbour(far, HOP[1].into(), mac(other)).expect("a neighbour");
         }
         let mut number = 0;
         let ends = routers.into_iter().zip(sockets).map(|(router, socket)| {
@@ -158,7 +158,13 @@ impl Routers {
             let (link, hop) = if at == to { (NEAR, HOP[0]) } else { (FAR, HOP[1]) };
             let link = netlink.link(link).expect("asked").expect("there").index;
             let gateway = Some(hop);
-            let route = Route { destination, link, gateway, source: None, local: false };
+            let route = Route {
+                destination: destination.into(),
+                link,
+                gateway: gateway.map(Into::into),
+                source: None,
+                local: false,
+            };
             netlink.replace_route(&route).expect("routed");
         }
     }
