@@ -74,6 +74,11 @@ pub struct InternetSettings {
     pub ipv6_pool: Ipv6Net,
 }
 
+/// Whether this machine has IPv6 at all.
+pub fn has_ipv6() -> bool {
+    Path::new("/proc/sys/net/ipv6").is_dir()
+}
+
 /// The name of a port's link in the fabric.
 pub fn port_link(port: PortIndex) -> String {
     format!("p{port}")
@@ -197,9 +202,7 @@ fn configure_ipv6_internet(
 /// duplicate address detection, no solicitations. `false` where the machine has no IPv6.
 fn enable_ipv6(namespace: &Namespace, link: &str) -> Result<bool> {
     let folder = format!("net/ipv6/conf/{link}");
-    // Which links there are is the matter of the namespace that the thread is in.
-    let there = || Path::new("/proc/sys").join(&folder).is_dir();
-    if !namespace.run(there).context(|| "enter a namespace")? {
+    if !has_ipv6() {
         tracing::warn!("this machine has no IPv6: nothing of the cloud is reached over it");
         return Ok(false);
     }

@@ -28,6 +28,15 @@ struct Wire {
     far_mac: [u8; 6],
 }
 
+/// A frame that came out of a namespace.
+#[derive(Debug, PartialEq, Eq)]
+struct Heard {
+    /// To which link, from which address, to which.
+    way: ([u8; 6], Ipv6Addr, Ipv6Addr),
+    protocol: u8,
+    body: Vec<u8>,
+}
+
 impl Wire {
     /// Opens the end of a port; what is on it from now on is heard.
     fn open(cloud: &Cloud, port: PortIndex) -> Self {
@@ -62,8 +71,8 @@ impl Wire {
         self.socket.send(&frame).expect("sent");
     }
 
-    /// The next frame that came out of the namespace, as (to whom, from, to, next header, body).
-    fn next(&self, patience: Duration) -> Option<([u8; 6], Ipv6Addr, Ipv6Addr, u8, Vec<u8>)> {
+    /// The next frame that came out of the namespace.
+    fn next(&self, patience: Duration) -> Option<Heard> {
         let until = Instant::now() + patience;
         loop {
             let left = until.checked_duration_since(Instant::now())?;
@@ -78,8 +87,11 @@ impl Wire {
             let address = |at: usize| {
                 Ipv6Addr::from(<[u8; 16]>::try_from(&frame[at..at + 16]).expect("16 bytes"))
             };
-            let to = frame[..6].try_into().expect("6 bytes");
-            return Some((to, address(22), address(38), frame[20], frame[54..].to_vec()));
+            return Some(Heard {
+                way: (frame[..6].try_into().expect("6 bytes"), address(22), address(38)),
+                protocol: frame[20],
+                body: frame[54..].to_vec(),
+            });
         }
     }
 }
@@ -151,9 +163,9 @@ fn services_hear_callers_over_ipv6() {
             assert_eq!(&buffer[..length], b"time?");
             assert_eq!(peer, SocketAddr::from((caller, 5000)));
             server.send_to(b"now", peer).expect("answered");
-            let (mac, from, to, protocol, body) = wire.next(5 * SECOND).expect("an answer");
-            assert_eq!((mac, from, to), (FABRIC_ROUTER_MAC, door, caller), "port {port}");
-            assert_eq!((protocol, &body[8..]), (17, b"now".as_slice()));
+            let heard = wire.next(5 * SECOND).expect("an answer");
+            assert_eq!(heard.way, (FABRIC_ROUTER_MAC, door, caller), "port {port}");
+            assert_eq!((heard.protocol, &heard.body[8..]), (17, b"now".as_slice()));
         }
     }
 }
@@ -169,16 +181,16 @@ fn hosts_of_the_internet_answer_the_pool_over_ipv6() {
     let wire = Wire::open(&cloud, PortIndex::INTERNET);
     for host in [INTERNET_HOST6, CLIENT6] {
         wire.send(INSTANCE, host, 58, &echo_request(INSTANCE, host));
-        let (mac, from, to, protocol, body) = wire.next(5 * SECOND).expect("an answer");
-        assert_eq!((mac, from, to), (FABRIC_ROUTER_MAC, host, INSTANCE));
-        assert_eq!((protocol, body[0]), (58, 129), "an echo reply");
+        let heard = wire.next(5 * SECOND).expect("an answer");
+        assert_eq!(heard.way, (FABRIC_ROUTER_MAC, host, INSTANCE));
+        assert_eq!((heard.protocol, heard.body[0]), (58, 129), "an echo reply");
     }
     // What the person out there starts goes the same way, from the client's own address.
     let internet = &cloud.namespaces().internet;
     let socket = internet.udp_socket((Ipv6Addr::UNSPECIFIED, 0).into()).expect("a socket");
     socket.send_to(b"hello", SocketAddr::from((INSTANCE, 9))).expect("sent");
-    let (mac, from, to, _, _) = wire.next(5 * SECOND).expect("a packet");
-    assert_eq!((mac, from, to), (FABRIC_ROUTER_MAC, CLIENT6, INSTANCE));
+    let heard = wire.next(5 * SECOND).expect("a packet");
+    assert_eq!(heard.way, (FABRIC_ROUTER_MAC, CLIENT6, INSTANCE));
     // There is no way to anywhere else.
     let elsewhere = SocketAddr::from(([0x2001, 0x4860, 0, 0, 0, 0, 0, 1], 9));
     let refused = socket.send_to(b"hello", elsewhere).expect_err("no route");
@@ -193,8 +205,7 @@ fn hosts_of_the_internet_see_the_client_over_ipv6() {
     }
     const MOVED: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x8000, 0, 0, 0, 0, 2);
     let data = Data::new();
-    for (host, other) in
-        [(INTERNET_HOST6, MOVED), (INTERNET_HOST6, MOVED), (MOVED, INTERNET_HOST6)]
+    for (host, other) in [(INTERNET_HOST6, MOVED), (INTERNET_HOST6, MOVED), (MOVED, INTERNET_HOST6)]
     {
         let mut config = data.config(policy(&ANYTHING, 1));
         config.internet.ipv6_hosts = vec![host];

@@ -12,7 +12,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use gureum_types::{
-    PortIndex, caller_of,
+    PortIndex, caller_of, ipv6_caller_of,
     view::{InstanceView, InterfaceView, ServiceView},
 };
 
@@ -22,11 +22,15 @@ pub type View = Arc<ArcSwap<ServiceView>>;
 /// Tells the port of the interface behind a peer, if there is one.
 pub type Identify = Arc<dyn Fn(SocketAddr) -> Option<PortIndex> + Send + Sync>;
 
-/// The mapping in use: the peer's address is a [`gureum_types::caller_address`].
+/// The mapping in use: the peer's address is a [`gureum_types::caller_address`] or a
+/// [`gureum_types::ipv6_caller_address`].
 pub fn by_address() -> Identify {
-    Arc::new(|peer| match peer.ip() {
-        IpAddr::V4(address) => caller_of(address).map(|(port, _)| port),
-        IpAddr::V6(_) => None,
+    Arc::new(|peer| {
+        let caller = match peer.ip() {
+            IpAddr::V4(address) => caller_of(address),
+            IpAddr::V6(address) => ipv6_caller_of(address),
+        };
+        caller.map(|(port, _)| port)
     })
 }
 
@@ -110,6 +114,24 @@ mod tests {
         assert_eq!(taken(2, 0), 3, "DNS-13");
         assert_eq!(taken(3, 0), 3, "another interface has its own");
         assert_eq!(taken(2, 1), 3, "the next second starts anew");
+    }
+
+    /// Traps 11.
+    #[test]
+    fn a_caller_is_known_in_both_families() {
+        let identify = by_address();
+        let port = PortIndex(131_071);
+        let addresses = [
+            gureum_types::caller_address(port, 63).map(IpAddr::V4),
+            gureum_types::ipv6_caller_address(port, 63).map(IpAddr::V6),
+        ];
+        for address in addresses {
+            let address = address.expect("in range");
+            assert_eq!(identify(SocketAddr::new(address, 9)), Some(port), "{address}");
+        }
+        for stranger in ["10.128.0.1:9", "[fd67:7572:6575:6d00:0:b::1]:9", "[::1]:9"] {
+            assert_eq!(identify(stranger.parse().expect("an address")), None, "{stranger}");
+        }
     }
 
     #[test]

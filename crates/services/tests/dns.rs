@@ -90,7 +90,11 @@ fn dns_4_without_hostnames_there_are_no_amazon_names() {
     assert_eq!(found(NO_HOSTNAMES, &format!("ip-10-2-0-4.{DOMAIN}")), "missing");
     assert_eq!(found(NO_HOSTNAMES, "4.0.2.10.in-addr.arpa"), "missing", "DNS-12");
     assert_eq!(found(NO_HOSTNAMES, &format!("ec2-198-18-0-7.{PUBLIC}")), "missing");
-    assert_eq!(found(NO_HOSTNAMES, "example.com"), "192.0.2.11", "other names resolve");
+    assert_eq!(
+        found(NO_HOSTNAMES, "example.com"),
+        "192.0.2.11 2001:db8:8000:1::11",
+        "other names resolve"
+    );
     assert_eq!(found_outside(&format!("ec2-198-18-0-7.{PUBLIC}")), "missing");
     assert_eq!(found_outside("7.0.18.198.in-addr.arpa"), "missing");
 }
@@ -168,7 +172,7 @@ fn names_of_the_internet_resolve_inside_and_outside() {
     for (name, answer) in [
         ("checkip.amazonaws.com", "203.0.113.20"),
         ("ec2.ap-northeast-2.amazonaws.com", "203.0.113.50"),
-        ("dns.google", "8.8.4.4 8.8.8.8"),
+        ("dns.google", "8.8.4.4 2001:4860:4860::8844 8.8.8.8 2001:4860:4860::8888"),
         ("github.com", "203.0.113.40"),
         ("com", "nothing"),
         ("nowhere.invalid", "missing"),

@@ -2,13 +2,7 @@
 
 mod common;
 
-use std::{
-    collections::HashMap,
-    net::{Ipv4Addr, SocketAddr},
-    path::Path,
-    process::Output,
-    sync::Arc,
-};
+use std::{collections::HashMap, net::SocketAddr, path::Path, process::Output, sync::Arc};
 
 use axum::{Router, extract::ConnectInfo, routing::any};
 use common::*;
@@ -45,7 +39,7 @@ async fn start() -> Running {
 
 impl Running {
     fn port(&self, address: &str, service: DoorService) -> u16 {
-        let address: Ipv4Addr = address.parse().expect("an address");
+        let address = address.parse().expect("an address");
         self.ports[&Door { address, service }]
     }
 

@@ -5,11 +5,11 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::Ipv4Addr,
+    net::{Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::{AccountId, InstanceId, PortIndex, Region, Timestamp, VpcId, record::MetadataOptions};
 
@@ -38,6 +38,8 @@ pub struct VpcView {
     pub region: Region,
     /// Its IPv4 blocks, the primary one first.
     pub cidr_blocks: Vec<Ipv4Net>,
+    /// Its IPv6 blocks.
+    pub ipv6_cidr_blocks: Vec<Ipv6Net>,
     /// Whether the resolver answers (DNS-3).
     pub dns_support: bool,
     /// Whether public and private names are there (DNS-4).
@@ -71,14 +73,18 @@ pub struct InterfaceView {
     pub vpc_id: VpcId,
     /// `subnet-…`
     pub subnet_id: String,
-    /// The subnet's block.
-    pub subnet_cidr_block: Ipv4Net,
+    /// The subnet's block; none where it has IPv6 only.
+    pub subnet_cidr_block: Option<Ipv4Net>,
+    /// The subnet's IPv6 block, where it has one.
+    pub subnet_ipv6_cidr_block: Option<Ipv6Net>,
     /// Lower-case, with colons.
     pub mac: String,
     /// Its place in the instance.
     pub device_number: u32,
     /// Private addresses, the primary one first.
     pub private_addresses: Vec<Ipv4Addr>,
+    /// IPv6 addresses, in the order of their indices.
+    pub ipv6_addresses: Vec<Ipv6Addr>,
     /// Public addresses with the private ones behind them.
     pub public_addresses: Vec<(Ipv4Addr, Ipv4Addr)>,
     /// Ids and names of its groups.
@@ -112,6 +118,8 @@ pub struct InstanceView {
     pub private_dns_name: String,
     /// Whether the resource name (`i-….<domain>`) has an address record (DNS-7).
     pub resource_name_dns_a_record: bool,
+    /// Whether it has one of IPv6 (DNS-7).
+    pub resource_name_dns_aaaa_record: bool,
     /// The name and the line of `authorized_keys` of its key.
     pub public_key: Option<(String, String)>,
     /// User data, decoded.

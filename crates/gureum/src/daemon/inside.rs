@@ -12,7 +12,7 @@ use std::{
 };
 
 use axum::Router;
-use gureum_host::namespace::Namespace;
+use gureum_host::{fabric, namespace::Namespace};
 use gureum_services::{
     ca::Ca,
     caller::{Allowance, View, by_address},
@@ -65,8 +65,9 @@ pub(crate) fn serve_services(
         Arc::clone(&shared.ca),
         token_key,
     ));
-    let listener = tcp(services, ServiceDoor::Metadata, 80)?;
-    tokio::spawn(imds::serve(listener, imds));
+    for address in at(ServiceDoor::Metadata, 80) {
+        tokio::spawn(imds::serve(tcp(services, address)?, Arc::clone(&imds)));
+    }
 
     let resolver = Arc::new(VpcResolver::new(
         Arc::clone(&shared.view),
@@ -75,10 +76,15 @@ pub(crate) fn serve_services(
         Arc::clone(&shared.resolver),
     ));
     for door in [ServiceDoor::ResolverVpc, ServiceDoor::ResolverLinkLocal] {
-        tokio::spawn(dns::serve_udp(udp(services, door, 53)?, Arc::clone(&resolver) as _));
-        tokio::spawn(dns::serve_tcp(tcp(services, door, 53)?, Arc::clone(&resolver) as _));
+        for address in at(door, 53) {
+            tokio::spawn(dns::serve_udp(udp(services, address)?, Arc::clone(&resolver) as _));
+            tokio::spawn(dns::serve_tcp(tcp(services, address)?, Arc::clone(&resolver) as _));
+        }
     }
-    tokio::spawn(sntp::serve(udp(services, ServiceDoor::Time, 123)?, by_address(), allowance));
+    for address in at(ServiceDoor::Time, 123) {
+        let socket = udp(services, address)?;
+        tokio::spawn(sntp::serve(socket, by_address(), Arc::clone(&allowance)));
+    }
     Ok(())
 }
 
@@ -94,8 +100,8 @@ pub(crate) fn serve_internet(
         Arc::clone(&shared.ca),
         aws_api,
     ));
-    for door in shared.hosts.doors() {
-        let address = SocketAddr::new(IpAddr::V4(door.address), door.port());
+    for door in shared.hosts.doors().filter(|door| door.address.is_ipv4() || fabric::has_ipv6()) {
+        let address = SocketAddr::new(door.address, door.port());
         let servers = Arc::clone(&servers);
         if door.is_udp() {
             let socket = internet.udp_socket(address).and_then(UdpSocket::from_std);
@@ -113,14 +119,19 @@ pub(crate) fn serve_internet(
     Ok(())
 }
 
-fn tcp(services: &Namespace, door: ServiceDoor, port: u16) -> Result<TcpListener, Failure> {
-    let address = SocketAddr::new(IpAddr::V4(door.address()), port);
+/// Where a door is, in all families that it is open to.
+fn at(door: ServiceDoor, port: u16) -> impl Iterator<Item = SocketAddr> {
+    let v6 = door.ipv6_address().filter(|_| fabric::has_ipv6()).map(IpAddr::V6);
+    let addresses = [IpAddr::V4(door.address())].into_iter().chain(v6);
+    addresses.map(move |address| SocketAddr::new(address, port))
+}
+
+fn tcp(services: &Namespace, address: SocketAddr) -> Result<TcpListener, Failure> {
     let listener = services.tcp_listener(address).and_then(TcpListener::from_std);
     listener.map_err(|error| not_open(address, &error))
 }
 
-fn udp(services: &Namespace, door: ServiceDoor, port: u16) -> Result<UdpSocket, Failure> {
-    let address = SocketAddr::new(IpAddr::V4(door.address()), port);
+fn udp(services: &Namespace, address: SocketAddr) -> Result<UdpSocket, Failure> {
     let socket = services.udp_socket(address).and_then(UdpSocket::from_std);
     socket.map_err(|error| not_open(address, &error))
 }

@@ -2,7 +2,7 @@
 //! and both ways back.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -35,11 +35,16 @@ impl InternetResolver {
         self.look_up_in(&self.view.load(), name)
     }
 
-    /// The first address of a name, for programs that connect to it.
+    /// The first IPv4 address of a name, for programs that connect to it.
     pub fn address_of(&self, name: &str) -> Option<Ipv4Addr> {
         let name = name.to_ascii_lowercase();
         match self.look_up(name.strip_suffix('.').unwrap_or(&name)).found {
-            Found::Addresses(addresses) => addresses.first().copied(),
+            Found::Addresses(addresses) => {
+                addresses.into_iter().find_map(|address| match address {
+                    IpAddr::V4(address) => Some(address),
+                    IpAddr::V6(_) => None,
+                })
+            }
             _ => None,
         }
     }
@@ -65,7 +70,7 @@ impl InternetResolver {
         }
         if let Some(public) = public_host(name) {
             let found = match public.owner(view) {
-                Some((address, _)) => Found::Addresses(vec![address]),
+                Some((address, _)) => Found::Addresses(vec![address.into()]),
                 None => Found::Missing,
             };
             return Finding::new(found, public.domain);
@@ -79,11 +84,12 @@ impl InternetResolver {
         Finding { outside, ..Finding::new(found, self.hosts.zone_of(name)) }
     }
 
-    fn reverse(&self, view: &ServiceView, address: Ipv4Addr) -> Found {
-        if let Some(owner) = view.public_addresses.get(&address)
+    fn reverse(&self, view: &ServiceView, address: IpAddr) -> Found {
+        if let IpAddr::V4(public) = address
+            && let Some(owner) = view.public_addresses.get(&public)
             && has_public_names(view, owner)
         {
-            return Found::Pointer(public_name(address, owner));
+            return Found::Pointer(public_name(public, owner));
         }
         match self.hosts.name_of(address) {
             Some(name) => Found::Pointer(name.to_owned()),

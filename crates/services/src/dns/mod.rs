@@ -16,7 +16,7 @@ pub use upstream::Upstream;
 pub use vpc::VpcResolver;
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -34,8 +34,8 @@ pub struct Finding {
 /// What is found at a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Address records.
-    Addresses(Vec<Ipv4Addr>),
+    /// Address records, of both families; an answer has those of the family that was asked for.
+    Addresses(Vec<IpAddr>),
     /// A pointer to a name, for reverse look-ups.
     Pointer(String),
     /// The name exists and has no record that we know of.
@@ -68,15 +68,29 @@ pub trait Resolver: Send + Sync + 'static {
     }
 }
 
-/// The address that a reverse name asks about: `5.1.1.10.in-addr.arpa` is 10.1.1.5.
-fn reverse_of(name: &str) -> Option<Ipv4Addr> {
+/// The address that a reverse name asks about: `5.1.1.10.in-addr.arpa` is 10.1.1.5, and 32 hex
+/// digits before `.ip6.arpa` are an IPv6 address.
+fn reverse_of(name: &str) -> Option<IpAddr> {
+    if let Some(digits) = name.strip_suffix(".ip6.arpa") {
+        return reverse_ipv6(digits).map(IpAddr::V6);
+    }
     let digits = name.strip_suffix(".in-addr.arpa")?;
     let mut octets = [0_u8; 4];
     let mut parts = digits.split('.');
     for octet in octets.iter_mut().rev() {
         *octet = canonical_octet(parts.next()?)?;
     }
-    parts.next().is_none().then(|| octets.into())
+    parts.next().is_none().then(|| IpAddr::from(octets))
+}
+
+fn reverse_ipv6(digits: &str) -> Option<Ipv6Addr> {
+    let mut bits = 0_u128;
+    let mut parts = digits.split('.');
+    for place in 0..32 {
+        let [digit @ (b'0'..=b'9' | b'a'..=b'f')] = parts.next()?.as_bytes() else { return None };
+        bits |= u128::from(char::from(*digit).to_digit(16)?) << (4 * place);
+    }
+    parts.next().is_none().then(|| bits.into())
 }
 
 /// The address in the first label of a private or public host name: `10-1-1-5` is 10.1.1.5.
@@ -102,10 +116,19 @@ pub(crate) fn dash(address: Ipv4Addr) -> String {
 }
 
 /// The reverse zone of an address: its /16 for private ranges as the resolver defines it, which
-/// is fine for public ones too.
-fn reverse_zone(address: Ipv4Addr) -> String {
-    let [a, b, ..] = address.octets();
-    format!("{b}.{a}.in-addr.arpa")
+/// is fine for public ones too; its /32 over IPv6.
+fn reverse_zone(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, ..] = address.octets();
+            format!("{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(address) => {
+            let digits = format!("{:08x}", address.to_bits() >> 96);
+            let digits: Vec<_> = digits.chars().rev().map(String::from).collect();
+            format!("{}.ip6.arpa", digits.join("."))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -116,12 +139,19 @@ mod tests {
     fn names_give_addresses_only_in_their_one_spelling() {
         let address = Some(Ipv4Addr::new(10, 1, 1, 5));
         assert_eq!(dashed("10-1-1-5"), address);
-        assert_eq!(reverse_of("5.1.1.10.in-addr.arpa"), address);
+        assert_eq!(reverse_of("5.1.1.10.in-addr.arpa"), address.map(IpAddr::V4));
         for text in ["10-1-1", "10-1-1-5-6", "10-1-1-05", "10-1-1-256", "10-1-1-+5", "10-1-1-"] {
             assert_eq!(dashed(text), None, "{text}");
         }
         for text in ["1.1.10.in-addr.arpa", "6.5.1.1.10.in-addr.arpa", "5.1.1.10.ip6.arpa"] {
             assert_eq!(reverse_of(text), None, "{text}");
+        }
+        let digits = "5.0.0.0.".to_owned() + &"0.".repeat(20) + "8.b.d.0.1.0.0.2";
+        let address = IpAddr::V6("2001:db8::5".parse().expect("an address"));
+        assert_eq!(reverse_of(&format!("{digits}.ip6.arpa")), Some(address));
+        assert_eq!(reverse_zone(address), "8.b.d.0.1.0.0.2.ip6.arpa");
+        for text in [format!("0.{digits}"), digits.replacen('5', "g", 1), "1.2".to_owned()] {
+            assert_eq!(reverse_of(&format!("{text}.ip6.arpa")), None, "{text}");
         }
     }
 }

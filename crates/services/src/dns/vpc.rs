@@ -2,7 +2,7 @@
 //! (DNS-1): private names, split horizon for public ones, and the internet for everything else.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -61,10 +61,10 @@ impl Resolver for VpcResolver {
         if let Some(host) = name.strip_suffix(&domain).and_then(|rest| rest.strip_suffix('.')) {
             return Some(Finding::new(private_host(&view, vpc, host), domain));
         }
-        if let Some(address) = reverse_of(name)
+        if let Some(IpAddr::V4(address)) = reverse_of(name)
             && let Some(found) = private_pointer(vpc, address)
         {
-            return Some(Finding::new(found, reverse_zone(address)));
+            return Some(Finding::new(found, reverse_zone(address.into())));
         }
         // DNS-9: inside the VPC a public name means the private address behind it; DNS-10: that
         // of a peer too, where its owner lets it and both VPCs have both attributes.
@@ -74,7 +74,7 @@ impl Resolver for VpcResolver {
                 || (vpc.dns_hostnames && vpc.dns_peers.contains(&owner.vpc_id)))
         {
             return Some(Finding::new(
-                Found::Addresses(vec![owner.private_address]),
+                Found::Addresses(vec![owner.private_address.into()]),
                 public.domain,
             ));
         }
@@ -94,7 +94,7 @@ fn private_host(view: &ServiceView, vpc: &VpcView, host: &str) -> Found {
     if let Some(address) = host.strip_prefix("ip-").and_then(dashed) {
         let here = vpc.private_addresses.contains_key(&address);
         if here || (address.is_private() && elsewhere_in_region(view, vpc, address)) {
-            return Found::Addresses(vec![address]);
+            return Found::Addresses(vec![address.into()]);
         }
         return Found::Missing;
     }
@@ -110,7 +110,8 @@ fn elsewhere_in_region(view: &ServiceView, vpc: &VpcView, address: Ipv4Addr) -> 
         .any(|other| other.region == vpc.region && other.private_addresses.contains_key(&address))
 }
 
-/// DNS-7: the name exists with the instance; it has an address only where that is switched on.
+/// DNS-7: the name exists with the instance; it has an address of a family only where that is
+/// switched on.
 fn resource_name(view: &ServiceView, vpc: &VpcView, id: &InstanceId) -> Found {
     let primary = |id| {
         let instance = view.instances.get(id)?;
@@ -118,10 +119,11 @@ fn resource_name(view: &ServiceView, vpc: &VpcView, id: &InstanceId) -> Found {
         (interface.vpc_id == vpc.id).then_some((instance, interface))
     };
     let Some((instance, interface)) = primary(id) else { return Found::Missing };
-    match interface.private_addresses.first() {
-        Some(address) if instance.resource_name_dns_a_record => Found::Addresses(vec![*address]),
-        _ => Found::Nothing,
-    }
+    let v4 = interface.private_addresses.first().filter(|_| instance.resource_name_dns_a_record);
+    let v6 = interface.ipv6_addresses.first().filter(|_| instance.resource_name_dns_aaaa_record);
+    let v4 = v4.map(|address| IpAddr::V4(*address));
+    let addresses: Vec<_> = v4.into_iter().chain(v6.map(|address| IpAddr::V6(*address))).collect();
+    if addresses.is_empty() { Found::Nothing } else { Found::Addresses(addresses) }
 }
 
 /// The autodefined reverse zones of the VPC's own blocks (DNS-12); `None` outside of them.

@@ -79,7 +79,7 @@ pub async fn serve(listener: TcpListener, imds: Arc<Imds>) {
             if let Some(port) = (imds.identify)(peer)
                 && imds.allowance.take(port)
             {
-                converse(imds, stream, peer, port).await;
+                converse(imds, stream, Caller { peer, port }).await;
             }
         }
     })
@@ -88,14 +88,15 @@ pub async fn serve(listener: TcpListener, imds: Arc<Imds>) {
 
 /// One connection, one request: so the TTL that a token's answer needs (IMDS-7) is on nothing
 /// but that answer, however the kernel cuts or repeats it.
-async fn converse(imds: Arc<Imds>, stream: TcpStream, peer: SocketAddr, port: PortIndex) {
+async fn converse(imds: Arc<Imds>, stream: TcpStream, caller: Caller) {
+    let peer = caller.peer;
     let socket = match stream.as_fd().try_clone_to_owned() {
         Ok(socket) => Arc::new(socket),
         Err(error) => return warn!(%error, "a metadata connection"),
     };
     let service = hyper::service::service_fn(|request| {
         let (imds, socket) = (Arc::clone(&imds), Arc::clone(&socket));
-        async move { Ok::<_, Infallible>(imds.answer(request, port, &socket).await) }
+        async move { Ok::<_, Infallible>(imds.answer(request, caller, &socket).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .keep_alive(false)
@@ -112,22 +113,32 @@ async fn converse(imds: Arc<Imds>, stream: TcpStream, peer: SocketAddr, port: Po
 
 type Answer = Response<Full<Bytes>>;
 
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+struct Caller {
+    peer: SocketAddr,
+    port: PortIndex,
+}
+
+impl Caller {
+    /// Whether the metadata options of an instance let this caller in (IMDS-1, IMDS-5).
+    fn may_ask(&self, instance: &InstanceView) -> bool {
+        let options = &instance.metadata_options;
+        options.enabled && (options.ipv6 || self.peer.is_ipv4())
+    }
+}
+
 impl Imds {
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        port: PortIndex,
-        socket: &OwnedFd,
-    ) -> Answer {
+    async fn answer(&self, request: Request<Incoming>, caller: Caller, socket: &OwnedFd) -> Answer {
         let (head, body) = request.into_parts();
         // What nobody reads would make the kernel reset the connection instead of closing it.
         let body = Limited::new(body, BODY).collect().await;
         let view = self.view.load();
-        let Some((instance, _)) = instance(&view, port) else {
+        let Some((instance, _)) = instance(&view, caller.port) else {
             return failure(StatusCode::NOT_FOUND);
         };
-        if !instance.metadata_options.enabled {
-            return failure(StatusCode::FORBIDDEN); // IMDS-5
+        if !caller.may_ask(instance) {
+            return failure(StatusCode::FORBIDDEN);
         }
         if body.is_err() {
             return failure(StatusCode::BAD_REQUEST);
@@ -135,7 +146,7 @@ impl Imds {
         let path = segments(head.uri.path());
         let path: Vec<_> = path.iter().map(String::as_str).collect();
         let result = match head.method {
-            Method::PUT => self.token(instance, &path, &head.headers, socket),
+            Method::PUT => self.token(instance, caller, &path, &head.headers, socket),
             Method::GET | Method::HEAD => self.item(&view, instance, &path, &head.headers),
             _ => Err(StatusCode::METHOD_NOT_ALLOWED),
         };
@@ -146,6 +157,7 @@ impl Imds {
     fn token(
         &self,
         instance: &InstanceView,
+        caller: Caller,
         path: &[&str],
         headers: &HeaderMap,
         socket: &OwnedFd,
@@ -163,7 +175,12 @@ impl Imds {
         let ttl = time_to_live(headers).ok_or(StatusCode::BAD_REQUEST)?;
         // IMDS-7: as many hops as the instance allows; failing that, no token.
         let hops = instance.metadata_options.hop_limit.clamp(1, 64).into();
-        if let Err(error) = socket2::SockRef::from(socket).set_ttl_v4(hops) {
+        let socket = socket2::SockRef::from(socket);
+        let set = match caller.peer {
+            SocketAddr::V4(_) => socket.set_ttl_v4(hops),
+            SocketAddr::V6(_) => socket.set_unicast_hops_v6(hops),
+        };
+        if let Err(error) = set {
             warn!(%error, "setting the hop limit of a metadata token");
             return Err(StatusCode::INTERNAL_SERVER_ERROR);
         }

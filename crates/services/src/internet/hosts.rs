@@ -1,11 +1,18 @@
 //! The hosts of the simulated internet as data.
 
-use std::{collections::BTreeMap, fmt, net::Ipv4Addr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use serde::Deserialize;
 
 /// The pool of the VPCs' public addresses, where no host of the internet may be.
 const PUBLIC_POOL: ipnet::Ipv4Net = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 16);
+
+/// The pool of the VPCs' IPv6 blocks, as that (CIDR-12).
+const IPV6_POOL: ipnet::Ipv6Net =
+    ipnet::Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 33);
 
 /// What a host does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -29,8 +36,10 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Host {
-    /// Its address.
-    pub address: Ipv4Addr,
+    /// Its IPv4 address; none where it has IPv6 only.
+    pub address: Option<Ipv4Addr>,
+    /// Its IPv6 address, if it has one.
+    pub ipv6: Option<Ipv6Addr>,
     /// Names and patterns of names, lower case, without the last dot.
     pub names: Vec<String>,
     /// What it does: DNS or not, and at most one kind of web site.
@@ -38,6 +47,12 @@ pub struct Host {
 }
 
 impl Host {
+    /// Its addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        let (v4, v6) = (self.address.map(IpAddr::V4), self.ipv6.map(IpAddr::V6));
+        v4.into_iter().chain(v6)
+    }
+
     /// Its web site, if it has one.
     pub fn site(&self) -> Option<Role> {
         self.roles.iter().copied().find(|role| *role != Role::Resolver)
@@ -71,8 +86,8 @@ pub enum DoorService {
 /// A place where a server of the internet listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Door {
-    /// The host's address.
-    pub address: Ipv4Addr,
+    /// One of the host's addresses.
+    pub address: IpAddr,
     /// What listens there.
     pub service: DoorService,
 }
@@ -101,22 +116,25 @@ pub enum HostsError {
     Malformed(#[from] toml::de::Error),
     /// Two hosts with one address.
     #[error("two hosts have the address {0}")]
-    Duplicate(Ipv4Addr),
+    Duplicate(IpAddr),
     /// An address that no host may have.
     #[error("no host may have the address {0}")]
-    Reserved(Ipv4Addr),
+    Reserved(IpAddr),
     /// Not a host name.
     #[error("\"{0}\" is no name of a host")]
     Name(String),
+    /// A host without an address.
+    #[error("the host {0} has no address")]
+    Nowhere(String),
     /// More than one web site at one address.
     #[error("the host at {0} has more than one web site")]
-    Sites(Ipv4Addr),
+    Sites(IpAddr),
 }
 
 /// All hosts.
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
-    hosts: BTreeMap<Ipv4Addr, Host>,
+    hosts: Vec<Host>,
 }
 
 #[derive(Deserialize)]
@@ -134,65 +152,76 @@ impl Hosts {
     /// Reads a list of hosts.
     pub fn parse(text: &str) -> Result<Self, HostsError> {
         let file: File = toml::from_str(text)?;
-        let mut hosts = BTreeMap::new();
+        let mut hosts: Vec<Host> = Vec::new();
         for host in file.host {
-            let address = host.address;
-            let unusable = address.is_loopback() || address.is_multicast();
-            if PUBLIC_POOL.contains(&address) || unusable || address.is_unspecified() {
-                return Err(HostsError::Reserved(address));
+            let Some(first) = host.addresses().next() else {
+                return Err(HostsError::Nowhere(host.names.join(", ")));
+            };
+            for address in host.addresses() {
+                if is_reserved(address) {
+                    return Err(HostsError::Reserved(address));
+                }
+                if hosts.iter().any(|other| other.addresses().any(|taken| taken == address)) {
+                    return Err(HostsError::Duplicate(address));
+                }
             }
             if let Some(name) = host.names.iter().find(|name| !is_name(name)) {
                 return Err(HostsError::Name(name.clone()));
             }
             if host.roles.iter().filter(|role| **role != Role::Resolver).count() > 1 {
-                return Err(HostsError::Sites(address));
+                return Err(HostsError::Sites(first));
             }
-            if hosts.insert(address, host).is_some() {
-                return Err(HostsError::Duplicate(address));
-            }
+            hosts.push(host);
         }
+        hosts.sort_by_key(|host| host.addresses().next());
         Ok(Self { hosts })
     }
 
-    /// The addresses of all hosts.
+    /// The IPv4 addresses of all hosts.
     pub fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
-        self.hosts.keys().copied()
+        self.hosts.iter().filter_map(|host| host.address)
+    }
+
+    /// The IPv6 addresses of all hosts.
+    pub fn ipv6_addresses(&self) -> impl Iterator<Item = Ipv6Addr> + '_ {
+        self.hosts.iter().filter_map(|host| host.ipv6)
     }
 
     /// The host at an address.
-    pub fn at(&self, address: Ipv4Addr) -> Option<&Host> {
-        self.hosts.get(&address)
+    pub fn at(&self, address: IpAddr) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.addresses().any(|own| own == address))
     }
 
     /// Every place where something listens.
     pub fn doors(&self) -> impl Iterator<Item = Door> + '_ {
-        self.hosts.values().flat_map(|host| {
+        self.hosts.iter().flat_map(|host| {
             let dns = [DoorService::DnsUdp, DoorService::DnsTcp];
             let web = [DoorService::Http, DoorService::Https];
             let dns = dns.into_iter().filter(|_| host.roles.contains(&Role::Resolver));
             let web = web.into_iter().filter(|_| host.site().is_some());
-            dns.chain(web).map(|service| Door { address: host.address, service })
+            let services: Vec<_> = dns.chain(web).collect();
+            host.addresses().flat_map(move |address| {
+                services.clone().into_iter().map(move |service| Door { address, service })
+            })
         })
     }
 
     /// The addresses of a name (lower case, no last dot): a literal name wins over patterns, a
     /// longer pattern over a shorter one.
-    pub fn addresses_of(&self, name: &str) -> Vec<Ipv4Addr> {
+    pub fn addresses_of(&self, name: &str) -> Vec<IpAddr> {
         let matching = |host: &Host| {
             let ranks = host.names.iter().filter(|own| matches(own, name));
             ranks.map(|own| if own.contains('*') { own.len() } else { usize::MAX }).max()
         };
-        let ranked: Vec<_> = self
-            .hosts
-            .values()
-            .filter_map(|host| matching(host).map(|rank| (rank, host.address)))
-            .collect();
+        let ranked: Vec<_> =
+            self.hosts.iter().filter_map(|host| matching(host).map(|rank| (rank, host))).collect();
         let best = ranked.iter().map(|(rank, _)| *rank).max();
-        ranked.iter().filter(|(rank, _)| Some(*rank) == best).map(|(_, address)| *address).collect()
+        let called = ranked.iter().filter(|(rank, _)| Some(*rank) == best);
+        called.flat_map(|(_, host)| host.addresses()).collect()
     }
 
     /// The name of the host at an address.
-    pub fn name_of(&self, address: Ipv4Addr) -> Option<&str> {
+    pub fn name_of(&self, address: IpAddr) -> Option<&str> {
         self.at(address)?.literal_name()
     }
 
@@ -214,14 +243,23 @@ impl Hosts {
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
-        self.hosts.values().flat_map(|host| host.names.iter().map(String::as_str))
+        self.hosts.iter().flat_map(|host| host.names.iter().map(String::as_str))
     }
 }
 
 impl fmt::Display for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.address, self.port())
+        SocketAddr::new(self.address, self.port()).fmt(f)
     }
+}
+
+/// Whether an address is none that a host may have.
+fn is_reserved(address: IpAddr) -> bool {
+    let pooled = match address {
+        IpAddr::V4(address) => PUBLIC_POOL.contains(&address),
+        IpAddr::V6(address) => IPV6_POOL.contains(&address) || address.is_unicast_link_local(),
+    };
+    pooled || address.is_loopback() || address.is_multicast() || address.is_unspecified()
 }
 
 fn is_name(name: &str) -> bool {
@@ -247,7 +285,7 @@ mod tests {
         Hosts::embedded().expect("the embedded list is well formed")
     }
 
-    fn address(text: &str) -> Vec<Ipv4Addr> {
+    fn address(text: &str) -> Vec<IpAddr> {
         vec![text.parse().expect("an address")]
     }
 
@@ -257,11 +295,12 @@ mod tests {
         assert_eq!(hosts.addresses_of("checkip.amazonaws.com"), address("203.0.113.20"));
         assert_eq!(hosts.addresses_of("ssm.ap-northeast-2.amazonaws.com"), address("203.0.113.50"));
         let mirror = "amazonlinux-2-repos-ap-northeast-2.s3.dualstack.ap-northeast-2.amazonaws.com";
-        assert_eq!(hosts.addresses_of(mirror), address("203.0.113.30"));
-        assert_eq!(hosts.addresses_of("dns.google").len(), 2, "one name, two hosts");
+        let both = [address("203.0.113.30"), address("2001:db8:8000:2::30")].concat();
+        assert_eq!(hosts.addresses_of(mirror), both);
+        assert_eq!(hosts.addresses_of("dns.google").len(), 4, "one name, two hosts, two families");
         assert!(hosts.addresses_of("amazonaws.com").is_empty());
         assert!(hosts.addresses_of("nobody.example.com").is_empty());
-        assert_eq!(hosts.name_of(Ipv4Addr::new(1, 1, 1, 1)), Some("one.one.one.one"));
+        assert_eq!(hosts.name_of(Ipv4Addr::new(1, 1, 1, 1).into()), Some("one.one.one.one"));
     }
 
     #[test]
@@ -283,15 +322,17 @@ mod tests {
             names = ["a.test"]
             roles = ["resolver", "page"]
             [[host]]
-            address = "9.9.9.10"
+            ipv6 = "2620:fe::fe"
             names = ["b.test"]
-            roles = []
+            roles = ["git"]
             "#,
         )
         .expect("well formed");
         let doors: Vec<_> = hosts.doors().map(|door| (door.to_string(), door.is_udp())).collect();
         let tcp = |port| (format!("9.9.9.9:{port}"), false);
-        assert_eq!(doors, [("9.9.9.9:53".to_owned(), true), tcp(53), tcp(80), tcp(443)]);
+        let ipv6 = |port| (format!("[2620:fe::fe]:{port}"), false);
+        let v4 = [("9.9.9.9:53".to_owned(), true), tcp(53), tcp(80), tcp(443)];
+        assert_eq!(doors, [&v4[..], &[ipv6(80), ipv6(443)]].concat());
     }
 
     #[test]
@@ -299,8 +340,9 @@ mod tests {
         let list = |hosts: &[(&str, &str, &str)]| {
             let mut text = String::new();
             for (address, name, roles) in hosts {
+                let kind = if address.contains(':') { "ipv6" } else { "address" };
                 text += &format!(
-                    "[[host]]\naddress = \"{address}\"\nnames = [\"{name}\"]\nroles = [{roles}]\n"
+                    "[[host]]\n{kind} = \"{address}\"\nnames = [\"{name}\"]\nroles = [{roles}]\n"
                 );
             }
             Hosts::parse(&text).map(drop).map_err(|error| error.to_string())
@@ -308,6 +350,15 @@ mod tests {
         assert_eq!(list(&[("9.9.9.9", "a.test", "")]), Ok(()));
         for (hosts, sentence) in [
             (&[("198.18.3.4", "a.test", "")] as &[_], "no host may have the address 198.18.3.4"),
+            (
+                &[("2001:db8:7fff::1", "a.test", "")],
+                "no host may have the address 2001:db8:7fff::1",
+            ),
+            (&[("fe80::1", "a.test", "")], "no host may have the address fe80::1"),
+            (
+                &[("2001:db8:8000::1", "a.test", ""), ("2001:db8:8000::1", "b.test", "")],
+                "two hosts have the address 2001:db8:8000::1",
+            ),
             (&[("9.9.9.9", "a test", "")], "\"a test\" is no name of a host"),
             (
                 &[("9.9.9.9", "a.test", "\"page\", \"git\"")],
@@ -321,5 +372,8 @@ mod tests {
             assert_eq!(list(hosts), Err(sentence.to_owned()));
         }
         assert!(list(&[("9.9.9.9", "a.test", "\"pages\"")]).is_err(), "an unknown role");
+        let nowhere = Hosts::parse("[[host]]\nnames = [\"a.test\"]\nroles = []\n");
+        let sentence = nowhere.map(drop).map_err(|error| error.to_string());
+        assert_eq!(sentence, Err("the host a.test has no address".to_owned()));
     }
 }

@@ -1,7 +1,7 @@
 //! TLS for the hosts of the internet: a certificate by our own authority for each name that a
 //! client asks for, as long as it is one of the host's.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use rustls::{
     ServerConfig,
@@ -18,7 +18,7 @@ use crate::ca::Ca;
 pub(super) fn config(
     ca: Arc<Ca>,
     hosts: Arc<Hosts>,
-    address: Ipv4Addr,
+    address: IpAddr,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?
@@ -31,7 +31,7 @@ pub(super) fn config(
 struct ByName {
     ca: Arc<Ca>,
     hosts: Arc<Hosts>,
-    address: Ipv4Addr,
+    address: IpAddr,
 }
 
 impl std::fmt::Debug for ByName {

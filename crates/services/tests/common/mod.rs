@@ -53,7 +53,8 @@ pub(crate) fn peer(port: u32) -> Ipv4Addr {
 pub(crate) fn identify() -> Identify {
     Arc::new(|peer| match peer.ip() {
         IpAddr::V4(address) => Some(PortIndex(address.octets()[3].into())),
-        IpAddr::V6(_) => None,
+        // The one loopback address of IPv6.
+        IpAddr::V6(_) => Some(PortIndex(PUBLIC_01)),
     })
 }
 
@@ -73,6 +74,7 @@ fn vpc(number: u64, block: &str, private: &[(&str, Option<InstanceId>)]) -> VpcV
         id: VpcId::new(number),
         region: "ap-northeast-2".parse().expect("a region"),
         cidr_blocks: vec![block.parse().expect("a block")],
+        ipv6_cidr_blocks: Vec::new(),
         dns_support: true,
         dns_hostnames: true,
         private_addresses: private.collect(),
@@ -88,10 +90,12 @@ fn interface(port: u32, vpc: u64, instance: Option<u64>, address: &str) -> Inter
         interface_id: format!("eni-0000000000000000{port}"),
         vpc_id: VpcId::new(vpc),
         subnet_id: format!("subnet-0000000000000000{c}"),
-        subnet_cidr_block: format!("{a}.{b}.{c}.0/24").parse().expect("a block"),
+        subnet_cidr_block: Some(format!("{a}.{b}.{c}.0/24").parse().expect("a block")),
+        subnet_ipv6_cidr_block: None,
         mac: format!("02:00:00:00:00:0{port}"),
         device_number: 0,
         private_addresses: vec![address],
+        ipv6_addresses: Vec::new(),
         public_addresses: Vec::new(),
         security_groups: vec![("sg-00000000000000001".to_owned(), "IMD-PUB-SG".to_owned())],
         owner: AccountId::default(),
@@ -112,6 +116,7 @@ pub(crate) fn instance(number: u64, address: &str, ports: &[u32]) -> InstanceVie
         launch_index: 0,
         private_dns_name: format!("ip-{dashed}.ap-northeast-2.compute.internal"),
         resource_name_dns_a_record: false,
+        resource_name_dns_aaaa_record: false,
         public_key: None,
         user_data: None,
         metadata_options: options(),
