@@ -14,12 +14,14 @@ use std::{
 };
 
 use common::{
-    A, ANYTHING, B, Data, PORT_A, PORT_B, Pinger, images, mac, metadata, policy, root, wait_for,
+    A, ANYTHING, B, C, Data, PORT_A, PORT_B, PORT_C, Pinger, images, mac, metadata, policy, root,
+    wait_for,
 };
 use gureum_host::{
     cloud::{Cloud, leftovers},
     error::HostError,
     exec::{ExecRequest, ExecStreams},
+    fabric::port_of_link,
     instance::{CloudFile, Instances},
     netlink::Netlink,
 };
@@ -179,21 +181,6 @@ fn an_instance_lives_and_leaves_nothing() {
     assert_eq!(next_event(&mut events, 10 * SECOND), HostEvent::LinkLost(PORT_A));
     assert!(netlink.link("eth0").expect("asked").is_some());
 
-    // Another interface on a running instance (traps 17).
-    let second = InterfaceSpec {
-        id: "eni-00000000000000002".parse().expect("an id"),
-        port: PORT_B,
-        device_index: 1,
-        mac: mac(PORT_B.0 as u8),
-        mtu: 9001,
-    };
-    instances.attach_interface(id, &second).expect("attached");
-    wait_for("eth1 to have its address", 30 * SECOND, || {
-        shell(instances, id, "ip -4 -o addr show eth1").1.contains(&B.to_string())
-    });
-    instances.detach_interface(id, &second.id).expect("detached");
-    assert_ne!(shell(instances, id, "ip link show eth1").0, 0);
-
     // It switches itself off; its disk stays; it starts again.
     shell(instances, id, "systemctl poweroff");
     assert_eq!(next_event(&mut events, 60 * SECOND), HostEvent::PoweredOff(id.clone()));
@@ -212,6 +199,130 @@ fn an_instance_lives_and_leaves_nothing() {
     assert_eq!(instances.observe().expect("observed"), []);
     assert!(matches!(instances.stop(id, true), Err(HostError::NoSuchInstance(_))));
     assert!(events.try_recv().is_err(), "what was asked for is no event");
+}
+
+/// Interfaces come and go on a running instance and are there after whatever happens to it, the
+/// daemon or the link (traps 17, 18).
+#[test]
+fn interfaces_come_and_go_on_a_running_instance() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let mut cloud = data.open(policy(&ANYTHING, 1));
+    metadata::serve(&cloud);
+    let mut events = cloud.instances().events().expect("events");
+    let mut spec = spec(1, PORT_A, A);
+    let id = spec.id.clone();
+    boot(&cloud, &spec);
+    assert_eq!(next_event(&mut events, 60 * SECOND), HostEvent::Ready(id.clone()));
+    let [second, third] = [(1, PORT_B), (2, PORT_C)].map(|(device_index, port)| InterfaceSpec {
+        id: format!("eni-0000000000000000{port}").parse().expect("an id"),
+        port,
+        device_index,
+        mac: mac(port.0 as u8),
+        mtu: 9001,
+    });
+    // Out of order, and twice: the place is the device index, and nothing is made twice.
+    for interface in [&third, &second, &second] {
+        cloud.instances().attach_interface(&id, interface).expect("attached");
+    }
+    let all = [(0, PORT_A, A), (1, PORT_B, B), (2, PORT_C, C)];
+    has_interfaces(&cloud, &id, &all);
+
+    // The guest deletes one: it comes back with its address.
+    shell(cloud.instances(), &id, "ip link del eth1");
+    assert_eq!(next_event(&mut events, 10 * SECOND), HostEvent::LinkLost(PORT_B));
+    has_interfaces(&cloud, &id, &all);
+
+    // All are there after a reboot.
+    cloud.instances().reboot(&id).expect("asked to");
+    assert_eq!(next_event(&mut events, 60 * SECOND), HostEvent::Ready(id.clone()));
+    has_interfaces(&cloud, &id, &all);
+
+    // A daemon died before it did what was decided: the next one does, and keeps it.
+    spec.interfaces.push(third.clone());
+    for round in 0..2 {
+        drop(cloud);
+        cloud = data.open(policy(&ANYTHING, 1));
+        boot(&cloud, &spec);
+        has_interfaces(&cloud, &id, &[all[0], all[2]]);
+        assert_eq!(ports(&cloud), [PORT_A, PORT_C], "round {round}");
+    }
+    spec.interfaces.push(second.clone());
+    boot(&cloud, &spec);
+    has_interfaces(&cloud, &id, &all);
+    drop(cloud);
+    cloud = data.open(policy(&ANYTHING, 1));
+    assert_eq!(ports(&cloud), [PORT_A, PORT_B, PORT_C], "what was attached is nobody's no more");
+
+    // All are there after a stop and a start.
+    events = cloud.instances().events().expect("events");
+    cloud.instances().stop(&id, false).expect("stopped");
+    assert_eq!(ports(&cloud), []);
+    spec.start = 2;
+    boot(&cloud, &spec);
+    loop {
+        if next_event(&mut events, 60 * SECOND) == HostEvent::Ready(id.clone()) {
+            break;
+        }
+    }
+    has_interfaces(&cloud, &id, &all);
+
+    // Another one in the place of the second; then both go, and nothing is left of them.
+    let instances = cloud.instances();
+    let other = InterfaceSpec { device_index: 2, ..second.clone() };
+    instances.attach_interface(&id, &other).expect("attached");
+    has_interfaces(&cloud, &id, &[all[0], (2, PORT_B, B)]);
+    assert_eq!(ports(&cloud), [PORT_A, PORT_B]);
+    for _ in 0..2 {
+        instances.detach_interface(&id, &other.id).expect("detached");
+    }
+    has_interfaces(&cloud, &id, &all[..1]);
+    assert_eq!(ports(&cloud), [PORT_A]);
+    let gone = instances.attach_interface(&"i-00000000000000009".parse().expect("an id"), &second);
+    assert!(matches!(gone, Err(HostError::NoSuchInstance(_))), "{gone:?}");
+    instances.stop(&id, true).expect("stopped");
+    let off = instances.attach_interface(&id, &second);
+    assert!(matches!(off, Err(HostError::NotRunning(_))), "{off:?}");
+    assert_eq!(ports(&cloud), []);
+}
+
+/// Waits until an instance has these interfaces (device index, port, address) with their hardware
+/// addresses, and the default route by the first alone; and no others.
+fn has_interfaces(cloud: &Cloud, id: &InstanceId, wanted: &[(u32, PortIndex, Ipv4Addr)]) {
+    let expected: Vec<_> = wanted
+        .iter()
+        .map(|(device_index, port, address)| {
+            let mac = mac(port.0 as u8).map(|byte| format!("{byte:02x}")).join(":");
+            format!("eth{device_index} {mac} {address}")
+        })
+        .collect();
+    let line = "cd /sys/class/net; for i in eth*; do \
+                echo $i $(cat $i/address) $(ip -4 -o addr show $i | awk '{print $4}' | cut -d/ -f1); \
+                done";
+    wait_for(&format!("{expected:?}"), 30 * SECOND, || {
+        let (_, text) = shell(cloud.instances(), id, line);
+        let found: Vec<_> = text.lines().collect();
+        println!("{found:?}");
+        found == expected
+    });
+    let (_, routes) =
+        shell(cloud.instances(), id, "ip route show default; ip -6 route show default");
+    let ways: Vec<_> = routes.lines().filter(|line| !line.contains("dev eth0")).collect();
+    assert!(ways.is_empty() && routes.contains("dev eth0"), "{routes}");
+}
+
+/// The ports of instances: those in service, which are those that have a link.
+fn ports(cloud: &Cloud) -> Vec<PortIndex> {
+    let losses = cloud.datapath().losses().blocking_recv().expect("an answer");
+    let in_service: Vec<_> = losses.into_iter().map(|(port, _)| port).collect();
+    let mut fabric = Netlink::open_in(&cloud.namespaces().fabric).expect("netlink");
+    let links = fabric.links().expect("links");
+    let mut linked: Vec<_> = links.iter().filter_map(|link| port_of_link(&link.name)).collect();
+    linked.sort();
+    assert_eq!(in_service, linked);
+    linked.into_iter().filter(|port| *port >= PortIndex::FIRST_INTERFACE).collect()
 }
 
 /// Traps 13: root inside is nobody outside.

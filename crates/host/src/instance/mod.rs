@@ -126,10 +126,16 @@ impl Instances {
             self.watch.expect(&spec.id);
             return Ok(());
         }
+        let current = found.shim.is_some() && same;
+        if current {
+            // A daemon may have died between writing down an attachment and doing it.
+            self.set_interfaces(&folder, &spec.id, |interfaces| {
+                interfaces.clone_from(&spec.interfaces);
+            })?;
+        }
         if same && found.init.is_some() && self.is_connected(spec)? {
             return Ok(());
         }
-        let current = found.shim.is_some() && same;
         if !current {
             self.cgroups.destroy(spec.id.as_str())?;
             self.launch(spec, &folder).map_err(|error| {
@@ -210,6 +216,30 @@ impl Instances {
         let link = fabric::connect_interface(&self.fabric, interface.port, &far, instance)?;
         answered(self.datapath.add_port(interface.port, link.index))?
             .context(|| format!("take port {} into service", interface.port))
+    }
+
+    /// Changes which interfaces an instance has, as written down, and takes away the links of those
+    /// that it has no longer. Written down first: neither shall a link's end look like the guest's
+    /// deed, nor shall a new daemon take a link for nobody's.
+    fn set_interfaces(
+        &self,
+        folder: &Folder,
+        id: &InstanceId,
+        change: impl FnOnce(&mut Vec<InterfaceSpec>),
+    ) -> Result<()> {
+        let missing = || HostError::NoSuchInstance(id.clone());
+        let mut spec = folder.spec().ok_or_else(missing)?;
+        let before = spec.interfaces.clone();
+        change(&mut spec.interfaces);
+        spec.interfaces.sort_by_key(|interface| interface.device_index);
+        if spec.interfaces == before {
+            return Ok(());
+        }
+        folder.write_spec(&spec)?;
+        for gone in before.iter().filter(|it| !spec.interfaces.contains(it)) {
+            self.disconnect(gone.port)?;
+        }
+        Ok(())
     }
 
     fn disconnect(&self, port: PortIndex) -> Result<()> {
@@ -295,18 +325,23 @@ impl Instances {
         }
     }
 
-    /// Gives a running instance another interface (traps 17).
+    /// Gives a running instance another interface (traps 17), or makes anew one whose link
+    /// vanished. One that was in its place goes.
     pub fn attach_interface(&self, id: &InstanceId, interface: &InterfaceSpec) -> Result<()> {
         let turn = self.turn(id);
         let _turn = hold(&turn);
         let folder = self.existing(id)?;
-        let missing = || HostError::NoSuchInstance(id.clone());
-        let mut spec = folder.spec().ok_or_else(missing)?;
-        self.connect_interface(&self.network(id)?, interface)?;
-        spec.interfaces.retain(|other| other.id != interface.id);
-        spec.interfaces.push(interface.clone());
-        spec.interfaces.sort_by_key(|interface| interface.device_index);
-        folder.write_spec(&spec)
+        let network = self.network(id)?;
+        self.set_interfaces(&folder, id, |interfaces| {
+            interfaces.retain(|other| {
+                let place = other.device_index == interface.device_index;
+                other == interface || (other.id != interface.id && !place)
+            });
+            if !interfaces.contains(interface) {
+                interfaces.push(interface.clone());
+            }
+        })?;
+        self.connect_interface(&network, interface)
     }
 
     /// Takes an interface from an instance. One that is not there is fine.
@@ -314,15 +349,9 @@ impl Instances {
         let turn = self.turn(id);
         let _turn = hold(&turn);
         let folder = self.existing(id)?;
-        let missing = || HostError::NoSuchInstance(id.clone());
-        let mut spec = folder.spec().ok_or_else(missing)?;
-        let Some(at) = spec.interfaces.iter().position(|other| other.id == *interface) else {
-            return Ok(());
-        };
-        let gone = spec.interfaces.remove(at);
-        // Written down first: the link's end must not look like the guest's deed.
-        folder.write_spec(&spec)?;
-        self.disconnect(gone.port)
+        self.set_interfaces(&folder, id, |interfaces| {
+            interfaces.retain(|other| other.id != *interface);
+        })
     }
 
     /// What an instance's console has put out, the newest 256 kB at most.

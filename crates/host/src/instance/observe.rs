@@ -92,8 +92,20 @@ impl Instances {
     }
 }
 
-/// Whether the namespace of a process has an address that is not a loopback's.
+/// Whether the namespace of a process has an address of either family that is not a loopback's
+/// nor good on its link alone.
 fn has_address(pid: Pid) -> bool {
+    has_ipv4_address(pid) || has_ipv6_address(pid)
+}
+
+fn has_ipv6_address(pid: Pid) -> bool {
+    const GLOBAL: &str = "00";
+    let table = fs::read_to_string(format!("/proc/{pid}/net/if_inet6")).unwrap_or_default();
+    // Address, number of the link, length of the prefix, scope, flags, name of the link.
+    table.lines().any(|line| line.split_ascii_whitespace().nth(3) == Some(GLOBAL))
+}
+
+fn has_ipv4_address(pid: Pid) -> bool {
     let table = fs::read_to_string(format!("/proc/{pid}/net/fib_trie")).unwrap_or_default();
     let mut last = "";
     for line in table.lines().map(str::trim) {
