@@ -1,102 +1,31 @@
 //! Real instances on the real machine image: boot, reboot, stop, exec, and nothing left after.
-//!
-//! The image is looked for in `GUREUM_IMAGES_DIR`, else below the cache folder; `make image` builds it.
 
 mod common;
 
 use std::{
-    fs::File,
-    io::Read,
     net::Ipv4Addr,
-    os::fd::OwnedFd,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
 use common::{
-    A, ANYTHING, B, C, Data, PORT_A, PORT_B, PORT_C, Pinger, images, mac, metadata, policy, root,
-    wait_for,
+    A, ANYTHING, B, C, Data, PORT_A, PORT_B, PORT_C, Pinger,
+    guest::{next_event, run_as, shell, spec},
+    mac, metadata, policy, root, wait_for,
 };
 use gureum_host::{
     cloud::{Cloud, leftovers},
     error::HostError,
-    exec::{ExecRequest, ExecStreams},
     fabric::port_of_link,
     instance::{CloudFile, Instances},
     netlink::Netlink,
 };
 use gureum_types::{
     InstanceId, PortIndex,
-    host::{HostEvent, InstanceSpec, InterfaceSpec, Limits, Run},
+    host::{HostEvent, InstanceSpec, InterfaceSpec, Run},
 };
-use tokio::sync::mpsc::UnboundedReceiver;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn spec(n: u32, port: PortIndex, address: Ipv4Addr) -> InstanceSpec {
-    let image = images().join("debian-12/image.json");
-    assert!(
-        image.exists(),
-        "{} is missing: build the machine image with `make image`",
-        image.display()
-    );
-    InstanceSpec {
-        id: format!("i-0{n:016x}").parse().expect("an id"),
-        start: 1,
-        image: "debian-12".into(),
-        login_user: "ec2-user".into(),
-        hostname: format!("ip-{}", address.to_string().replace('.', "-")),
-        region: "ap-northeast-2".into(),
-        flavor: "amzn2".into(),
-        limits: Limits {
-            memory_bytes: 512 << 20,
-            cpu_millis: 1000,
-            processes: 512,
-            disk_bytes: 256 << 20,
-        },
-        interfaces: vec![InterfaceSpec {
-            id: format!("eni-0{n:016x}").parse().expect("an id"),
-            port,
-            device_index: 0,
-            mac: mac(port.0 as u8),
-            mtu: 9001,
-        }],
-    }
-}
-
-/// Runs a shell line inside and returns its exit code and what it wrote.
-fn shell(instances: &Instances, id: &InstanceId, line: &str) -> (i32, String) {
-    run_as(instances, id, "root", line, false)
-}
-
-fn run_as(
-    instances: &Instances,
-    id: &InstanceId,
-    user: &str,
-    line: &str,
-    terminal: bool,
-) -> (i32, String) {
-    let (mut reader, writer) = std::io::pipe().expect("a pipe");
-    let null: OwnedFd = File::open("/dev/null").expect("opened").into();
-    let request = ExecRequest {
-        argv: ["/bin/sh", "-c", line].map(str::to_owned).into(),
-        user: user.into(),
-        environment: Vec::new(),
-        terminal,
-    };
-    let error = writer.try_clone().expect("cloned").into();
-    let streams = ExecStreams { input: null, output: writer.into(), error };
-    let mut execution = instances.exec(id, &request, streams).expect("started");
-    let mut text = String::new();
-    reader.read_to_string(&mut text).expect("read");
-    (execution.wait().expect("ended").code().unwrap_or(-1), text)
-}
-
-fn next_event(events: &mut UnboundedReceiver<HostEvent>, patience: Duration) -> HostEvent {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let wait = async { tokio::time::timeout(patience, events.recv()).await };
-    runtime.expect("a runtime").block_on(wait).expect("an event in time").expect("an event")
-}
 
 fn boot(cloud: &Cloud, spec: &InstanceSpec) -> Duration {
     let started = Instant::now();
@@ -143,11 +72,13 @@ fn an_instance_lives_and_leaves_nothing() {
     let mut events = instances.events().expect("events");
     let spec = spec(1, PORT_A, A);
     let id = &spec.id;
+    let started = Instant::now();
     println!("running after {:?}", boot(&cloud, &spec));
     let seen = instances.observe().expect("observed");
     assert_eq!((seen.len(), seen[0].run, seen[0].start), (1, Run::Running, 1));
     // DHCP is the engine's; ready means an address and an SSH server (EC2-24).
     assert_eq!(next_event(&mut events, 60 * SECOND), HostEvent::Ready(id.clone()));
+    println!("ready after {:?}", started.elapsed());
     assert!(instances.observe().expect("observed")[0].ready);
 
     let (_, text) = shell(instances, id, "hostname; ip -4 -o addr show eth0; cat /etc/os-release");

@@ -4,140 +4,21 @@
 mod common;
 
 use std::{
-    io::Read,
     net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use common::{ANYTHING, CLIENT6, Data, INTERNET_HOST6, PORT_A, policy, root};
-use gureum_engine::FABRIC_ROUTER_MAC;
-use gureum_host::{
-    Cloud,
-    fabric::{self, port_link},
+use common::{
+    ANYTHING, CLIENT6, Data, INTERNET_HOST6, PORT_A, policy, root,
+    wire::{self, Wire, with_checksum},
 };
+use gureum_engine::FABRIC_ROUTER_MAC;
+use gureum_host::Cloud;
 use gureum_types::{PortIndex, ServiceDoor, ipv6_caller_address};
-use socket2::{Domain, SockAddr, SockAddrStorage, Socket, Type};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// An address of the pool of the VPCs.
 const INSTANCE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 2, 0, 0, 0, 5);
-
-/// The fabric's end of a link, held as the engine would.
-struct Wire {
-    socket: Socket,
-    far_mac: [u8; 6],
-}
-
-/// A frame that came out of a namespace.
-#[derive(Debug, PartialEq, Eq)]
-struct Heard {
-    /// To which link, from which address, to which.
-    way: ([u8; 6], Ipv6Addr, Ipv6Addr),
-    protocol: u8,
-    body: Vec<u8>,
-}
-
-impl Wire {
-    /// Opens the end of a port; what is on it from now on is heard.
-    fn open(cloud: &Cloud, port: PortIndex) -> Self {
-        let config = fabric::config("198.18.0.0/16".parse().expect("a prefix"));
-        let far_mac = match port {
-            PortIndex::INTERNET => config.internet_mac,
-            _ => config.services_mac,
-        };
-        let socket = cloud.namespaces().fabric.run(|| {
-            let name = std::ffi::CString::new(port_link(port)).expect("a name");
-            // SAFETY: the name ends with a zero.
-            let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-            let protocol = (libc::ETH_P_IPV6 as u16).to_be();
-            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(i32::from(protocol).into()));
-            let socket = socket.expect("a socket");
-            socket.bind(&link_address(index, protocol)).expect("bound");
-            socket
-        });
-        let socket = socket.expect("entered");
-        Self { socket, far_mac }
-    }
-
-    /// Hands an IPv6 packet to the namespace behind the link.
-    fn send(&self, source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, body: &[u8]) {
-        let mut frame = [self.far_mac, FABRIC_ROUTER_MAC].concat();
-        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
-        frame.extend((body.len() as u16).to_be_bytes());
-        frame.extend([protocol, 64]);
-        frame.extend(source.octets());
-        frame.extend(destination.octets());
-        frame.extend(body);
-        self.socket.send(&frame).expect("sent");
-    }
-
-    /// The next frame that came out of the namespace.
-    fn next(&self, patience: Duration) -> Option<Heard> {
-        let until = Instant::now() + patience;
-        loop {
-            let left = until.checked_duration_since(Instant::now())?;
-            self.socket.set_read_timeout(Some(left.max(Duration::from_millis(1)))).expect("set");
-            let mut frame = [0; 2048];
-            let length = Read::read(&mut &self.socket, &mut frame).ok()?;
-            let frame = &frame[..length];
-            // The test's own frames are seen as well.
-            if frame[6..12] != self.far_mac {
-                continue;
-            }
-            let address = |at: usize| {
-                Ipv6Addr::from(<[u8; 16]>::try_from(&frame[at..at + 16]).expect("16 bytes"))
-            };
-            return Some(Heard {
-                way: (frame[..6].try_into().expect("6 bytes"), address(22), address(38)),
-                protocol: frame[20],
-                body: frame[54..].to_vec(),
-            });
-        }
-    }
-}
-
-fn link_address(index: u32, protocol: u16) -> SockAddr {
-    let mut storage = SockAddrStorage::zeroed();
-    // SAFETY: the storage is larger than a sockaddr_ll, and all zeros is one.
-    let link: &mut libc::sockaddr_ll = unsafe { storage.view_as() };
-    link.sll_family = libc::AF_PACKET as u16;
-    link.sll_protocol = protocol;
-    link.sll_ifindex = index.cast_signed();
-    // SAFETY: what was written is a sockaddr_ll, which is so long.
-    unsafe { SockAddr::new(storage, size_of::<libc::sockaddr_ll>() as libc::socklen_t) }
-}
-
-/// The Internet checksum over the pseudo header and a body whose checksum field is zero.
-fn checksum(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, body: &[u8]) -> u16 {
-    let mut bytes = [source.octets(), destination.octets()].concat();
-    bytes.extend((body.len() as u32).to_be_bytes());
-    bytes.extend([0, 0, 0, protocol]);
-    bytes.extend(body);
-    bytes.resize(bytes.len().next_multiple_of(2), 0);
-    let words = bytes.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
-    let mut sum: u32 = words.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
-}
-
-fn udp(source: (Ipv6Addr, u16), destination: (Ipv6Addr, u16), data: &[u8]) -> Vec<u8> {
-    let mut body = [source.1.to_be_bytes(), destination.1.to_be_bytes()].concat();
-    body.extend((8 + data.len() as u16).to_be_bytes());
-    body.extend([0, 0]);
-    body.extend(data);
-    let sum = checksum(source.0, destination.0, 17, &body);
-    body[6..8].copy_from_slice(&sum.to_be_bytes());
-    body
-}
-
-fn echo_request(source: Ipv6Addr, destination: Ipv6Addr) -> Vec<u8> {
-    let mut body = vec![128, 0, 0, 0, 0, 7, 0, 1];
-    let sum = checksum(source, destination, 58, &body);
-    body[2..4].copy_from_slice(&sum.to_be_bytes());
-    body
-}
 
 /// Traps 11 over IPv6: servers are told the caller and the door, and answer by the engine's
 /// router without asking for its address.
@@ -157,7 +38,7 @@ fn services_hear_callers_over_ipv6() {
             let server = cloud.namespaces().services.udp_socket(at).expect("bound");
             server.set_nonblocking(false).expect("set");
             server.set_read_timeout(Some(5 * SECOND)).expect("set");
-            wire.send(caller, door, 17, &udp((caller, 5000), (door, 123), b"time?"));
+            wire.send(caller, door, 17, &wire::udp((caller, 5000), (door, 123), b"time?"));
             let mut buffer = [0; 100];
             let (length, peer) = server.recv_from(&mut buffer).expect("a question");
             assert_eq!(&buffer[..length], b"time?");
@@ -180,7 +61,12 @@ fn hosts_of_the_internet_answer_the_pool_over_ipv6() {
     let cloud = data.open(policy(&ANYTHING, 1));
     let wire = Wire::open(&cloud, PortIndex::INTERNET);
     for host in [INTERNET_HOST6, CLIENT6] {
-        wire.send(INSTANCE, host, 58, &echo_request(INSTANCE, host));
+        wire.send(
+            INSTANCE,
+            host,
+            58,
+            &with_checksum(INSTANCE, host, 58, vec![128, 0, 0, 0, 0, 7, 0, 1]),
+        );
         let heard = wire.next(5 * SECOND).expect("an answer");
         assert_eq!(heard.way, (FABRIC_ROUTER_MAC, host, INSTANCE));
         assert_eq!((heard.protocol, heard.body[0]), (58, 129), "an echo reply");

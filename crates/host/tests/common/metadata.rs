@@ -2,28 +2,33 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::TcpStream,
+    net::{IpAddr, TcpStream},
     thread,
 };
 
 use gureum_host::cloud::Cloud;
-use gureum_types::{ServiceDoor, caller_of};
+use gureum_types::{ServiceDoor, caller_of, ipv6_caller_of};
 
 /// Answers on the metadata door until the cloud is gone with its namespaces.
 pub fn serve(cloud: &Cloud) {
-    let door = ServiceDoor::Metadata.address();
-    let listener = cloud.namespaces().services.tcp_listener((door, 80).into()).expect("listening");
-    listener.set_nonblocking(false).expect("set");
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            thread::spawn(move || answer(stream));
-        }
-    });
+    let door = ServiceDoor::Metadata;
+    let v6 = door.ipv6_address().expect("it is open to IPv6");
+    for address in [(door.address(), 80).into(), (v6, 80).into()] {
+        let listener = cloud.namespaces().services.tcp_listener(address).expect("listening");
+        listener.set_nonblocking(false).expect("set");
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                thread::spawn(move || answer(stream));
+            }
+        });
+    }
 }
 
 fn answer(mut stream: TcpStream) -> Option<()> {
-    let std::net::IpAddr::V4(caller) = stream.peer_addr().ok()?.ip() else { return None };
-    let (port, _) = caller_of(caller)?;
+    let (port, _) = match stream.peer_addr().ok()?.ip() {
+        IpAddr::V4(caller) => caller_of(caller)?,
+        IpAddr::V6(caller) => ipv6_caller_of(caller)?,
+    };
     let mut lines = BufReader::new(stream.try_clone().ok()?).lines().map_while(Result::ok);
     while let Some(request) = lines.next() {
         lines.by_ref().take_while(|line| !line.is_empty()).for_each(drop);

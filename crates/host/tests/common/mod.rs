@@ -1,7 +1,9 @@
 //! What the tests of this room share: a cloud of their own, its network, and simple guests.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
+pub mod guest;
 pub mod metadata;
+pub mod wire;
 
 use std::{
     fs::File,
