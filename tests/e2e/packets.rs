@@ -28,6 +28,7 @@ fn hosts_packets_go_where_aws_lets_them() {
     a_missing_route_is_silence(&mut stage, &one);
     spoofed_packets_do_not_leave(&stage, &one.id, &two.private);
     an_elastic_ip_moves_at_once(&mut stage, &one, &two);
+    the_internet_speaks_ipv6(&cloud);
 }
 
 /// SGT-2, SGT-5, LAB-15: a session that a rule from everywhere admitted ends with the rule.
@@ -177,4 +178,16 @@ fn an_elastic_ip_moves_at_once(
         assert_eq!(stage.cloud.exec(&host.id, shown).ok(), address, "IMDS-21");
     }
     assert!(!stage.pings(&one.public), "PUB-3: the address before is gone");
+}
+
+/// Hosts of the internet have IPv6 addresses, which its resolvers tell, and see a person's.
+fn the_internet_speaks_ipv6(cloud: &Cloud) {
+    let outside = |shell: &str| cloud.internet(shell).ok();
+    outside("ping -6 -n -c 1 -W 2 google.com");
+    assert_eq!(outside("curl -s --max-time 5 https://ipv6.icanhazip.com"), "2001:db8:8000::10\n");
+    assert_eq!(outside("curl -s6 --max-time 5 https://ifconfig.me"), "2001:db8:8000::10\n");
+    let asked = outside("dig @2001:4860:4860::8888 +short +time=3 AAAA example.com");
+    assert_eq!(asked, "2001:db8:8000:1::11\n");
+    let name = outside("dig +short +time=3 -x 2001:db8:8000:1::11");
+    assert_eq!(name, "example.com.\n");
 }

@@ -172,7 +172,7 @@ fn interfaces_come_and_go_on_a_running_instance() {
     has_interfaces(&cloud, &id, &all);
 
     // A daemon died before it did what was decided: the next one does, and keeps it.
-    spec.interfaces.push(third.clone());
+    spec.interfaces.push(third);
     for round in 0..2 {
         drop(cloud);
         cloud = data.open(policy(&ANYTHING, 1));
