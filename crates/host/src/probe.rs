@@ -8,7 +8,7 @@ use nix::{
     unistd::Uid,
 };
 
-use crate::{cgroup::Cgroups, limits, tag::Tag};
+use crate::{cgroup::Cgroups, fabric, limits, tag::Tag};
 
 /// One thing about this machine.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -38,6 +38,7 @@ pub fn probe(data_dir: &Path) -> Vec<Fact> {
     }
     facts.push(disk(data_dir));
     facts.push(receive_buffers());
+    facts.push(ipv6());
     facts.push(subordinate_ids());
     facts.extend(kernel_limits());
     facts
@@ -46,6 +47,12 @@ pub fn probe(data_dir: &Path) -> Vec<Fact> {
 fn fact(name: &str, ok: bool, detail: impl Into<String>, remedy: impl Into<String>) -> Fact {
     let remedy = (!ok).then(|| remedy.into());
     Fact { name: name.into(), ok, detail: detail.into(), remedy }
+}
+
+fn ipv6() -> Fact {
+    let there = fabric::has_ipv6();
+    let detail = if there { "instances may have it" } else { "instances have IPv4 alone" };
+    fact("IPv6", there, detail, "boot the kernel without ipv6.disable=1")
 }
 
 fn root() -> Fact {

@@ -59,16 +59,16 @@ impl Router {
             poll(&mut ready, PollTimeout::from(100_u16)).expect("polled");
             let [guest, services] = ready.map(|it| it.any() == Some(true));
             if guest && let Some(heard) = self.wire.next(AT_HAND) {
-                self.from_guest(heard);
+                self.hear_guest(heard);
             }
             if services && let Some(heard) = self.services.next(AT_HAND) {
-                self.from_services(heard);
+                self.hear_services(heard);
             }
         }
         self.heard
     }
 
-    fn from_guest(&mut self, Heard { way: (_, from, to), protocol, body }: Heard) {
+    fn hear_guest(&mut self, Heard { way: (_, from, to), protocol, body }: Heard) {
         let kind = match (protocol, body.as_slice()) {
             (58, [133, ..]) => {
                 self.advertise(from);
@@ -98,7 +98,7 @@ impl Router {
         *self.heard.entry(kind).or_default() += 1;
     }
 
-    fn from_services(&mut self, Heard { way: (_, _, to), protocol, body }: Heard) {
+    fn hear_services(&mut self, Heard { way: (_, _, to), protocol, body }: Heard) {
         let guest = address(self.port);
         if Some(to) == ipv6_caller_address(self.port, 0) {
             self.wire.send(METADATA, guest, protocol, &with_checksum(METADATA, guest, 6, body));
@@ -255,4 +255,38 @@ fn an_instance_of_both_families_has_both() {
     });
     assert!(!heard.contains_key("metadata"), "{heard:?}");
     is_quiet(&heard);
+}
+
+/// A running instance whose subnet gets IPv6: the router says so, and nobody waits for the guest to
+/// ask again.
+#[test]
+fn ipv6_that_comes_later_is_taken_up_at_once() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let cloud = data.open(policy(&ANYTHING, 1));
+    metadata::serve(&cloud);
+    let mut events = cloud.instances().events().expect("events");
+    let spec = guest::spec(PORT_A.0, PORT_A, A);
+    cloud.instances().ensure_running(&spec).expect("running");
+    let event = guest::next_event(&mut events, 60 * SECOND);
+    assert_eq!(event, HostEvent::Ready(spec.id.clone()));
+    let shell = |line: &str| guest::shell(cloud.instances(), &spec.id, line).1;
+    assert_eq!(shell("ip -6 -o addr show dev eth0 scope global"), "");
+
+    let stop = AtomicBool::new(false);
+    let router = Router::open(&cloud, PORT_A);
+    router.advertise(Ipv6Addr::UNSPECIFIED);
+    thread::scope(|scope| {
+        let running = scope.spawn(|| router.run(&stop));
+        let started = Instant::now();
+        let mut found = String::new();
+        while started.elapsed() < 10 * SECOND && !found.contains("/128") {
+            found = shell("ip -6 -o addr show dev eth0 scope global");
+        }
+        stop.store(true, Ordering::Relaxed);
+        running.join().expect("the router");
+        assert!(found.contains(&format!("{}/128", address(PORT_A))), "{found}");
+    });
 }
