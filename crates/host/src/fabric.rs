@@ -70,8 +70,6 @@ pub struct InternetSettings {
     pub ipv6_client: Ipv6Addr,
     /// The IPv6 addresses of its hosts.
     pub ipv6_hosts: Vec<Ipv6Addr>,
-    /// Where the IPv6 blocks of the VPCs come from (CIDR-12).
-    pub ipv6_pool: Ipv6Net,
 }
 
 /// Whether this machine has IPv6 at all.
@@ -190,7 +188,7 @@ fn configure_ipv6_internet(
     }
     there.replace_neighbour(link, IPV6_GATEWAY.into(), FABRIC_ROUTER_MAC)?;
     there.replace_route(&Route {
-        destination: internet.ipv6_pool.into(),
+        destination: IPV6_POOL.into(),
         link,
         gateway: Some(IPV6_GATEWAY.into()),
         source: Some(client.into()),

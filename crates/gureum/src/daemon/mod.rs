@@ -43,7 +43,7 @@ use gureum_services::{
 use gureum_store::Store;
 use gureum_types::{AccountId, host::HostEvent, view::ServiceView};
 use http::HeaderValue;
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::Ipv4Net;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -345,7 +345,6 @@ async fn open_cloud(
             public_pool: options.public_pool,
             ipv6_client: IPV6_CLIENT,
             ipv6_hosts: hosts.ipv6_addresses().collect(),
-            ipv6_pool: IPV6_POOL,
         },
         uplink: options.uplink,
         cloud_files: vec![

@@ -80,7 +80,6 @@ impl Data {
                 public_pool: "198.18.0.0/16".parse().expect("a prefix"),
                 ipv6_client: CLIENT6,
                 ipv6_hosts: vec![INTERNET_HOST6],
-                ipv6_pool: "2001:db8::/33".parse().expect("a prefix"),
             },
             uplink: false,
             cloud_files: Vec::new(),

@@ -5,14 +5,11 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
+use gureum_types::IPV6_POOL;
 use serde::Deserialize;
 
 /// The pool of the VPCs' public addresses, where no host of the internet may be.
 const PUBLIC_POOL: ipnet::Ipv4Net = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 16);
-
-/// The pool of the VPCs' IPv6 blocks, as that (CIDR-12).
-const IPV6_POOL: ipnet::Ipv6Net =
-    ipnet::Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 33);
 
 /// What a host does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
