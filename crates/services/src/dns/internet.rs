@@ -123,8 +123,9 @@ fn is_private_name(name: &str) -> bool {
     !name.contains('.') || matches!(top, "internal" | "local" | "localhost")
 }
 
-/// Whether an address may be somebody's in the real internet (RFC 6890).
-fn is_public(address: Ipv4Addr) -> bool {
+/// Whether an address may be somebody's in the real internet (RFC 6890). The way out is for IPv4.
+fn is_public(address: IpAddr) -> bool {
+    let IpAddr::V4(address) = address else { return false };
     let [a, b, ..] = address.octets();
     let special = address.is_private()
         || address.is_loopback()
