@@ -81,6 +81,7 @@ named! {
     KeyPair(KeyPairId) KeyPair "key-pair";
     NetworkAcl(NetworkAclId) NetworkAcl "network-acl";
     NetworkInterface(NetworkInterfaceId) NetworkInterface "network-interface";
+    PrefixList(PrefixListId) PrefixList "prefix-list";
     RouteTable(RouteTableId) RouteTable "route-table";
     SecurityGroup(SecurityGroupId) SecurityGroup "security-group";
     SecurityGroupRule(SecurityGroupRuleId) SecurityGroupRule "security-group-rule";

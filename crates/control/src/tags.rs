@@ -6,7 +6,7 @@ use gureum_types::{
     IdError, Tags,
     record::{
         Address, DhcpOptions, Instance, InternetGateway, KeyPair, NetworkAcl, NetworkInterface,
-        RouteTable, SecurityGroup, SecurityGroupRule, Subnet, Volume, Vpc,
+        PrefixList, RouteTable, SecurityGroup, SecurityGroupRule, Subnet, Volume, Vpc,
     },
 };
 
@@ -112,7 +112,7 @@ fn of_kind<T: Named>(
     Some(Ok(()))
 }
 
-const KINDS: [Try; 13] = [
+const KINDS: &[Try] = &[
     of_kind::<Address>,
     of_kind::<DhcpOptions>,
     of_kind::<Instance>,
@@ -120,6 +120,7 @@ const KINDS: [Try; 13] = [
     of_kind::<KeyPair>,
     of_kind::<NetworkAcl>,
     of_kind::<NetworkInterface>,
+    of_kind::<PrefixList>,
     of_kind::<RouteTable>,
     of_kind::<SecurityGroup>,
     of_kind::<SecurityGroupRule>,
@@ -198,7 +199,7 @@ pub(crate) fn describe(
     r: &ec2::DescribeTagsRequest,
 ) -> Answer<ec2::DescribeTagsResult> {
     let mut found = Vec::new();
-    let kinds: [fn(&Call, &Snapshot, &mut Vec<ec2::TagDescription>); 13] = [
+    let kinds: &[fn(&Call, &Snapshot, &mut Vec<ec2::TagDescription>)] = &[
         describe_kind::<Address>,
         describe_kind::<DhcpOptions>,
         describe_kind::<Instance>,
@@ -206,6 +207,7 @@ pub(crate) fn describe(
         describe_kind::<KeyPair>,
         describe_kind::<NetworkAcl>,
         describe_kind::<NetworkInterface>,
+        describe_kind::<PrefixList>,
         describe_kind::<RouteTable>,
         describe_kind::<SecurityGroup>,
         describe_kind::<SecurityGroupRule>,

@@ -5,7 +5,7 @@ use std::{
     any::Any,
     collections::{HashMap, HashSet},
     hash::Hash,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
 
@@ -175,19 +175,25 @@ impl Parts {
 
 fn vpc_view(records: &Snapshot, scope: &Scope, vpc: &Vpc) -> VpcView {
     let mut private_addresses: HashMap<Ipv4Addr, Option<InstanceId>> = HashMap::new();
+    let mut ipv6_addresses: HashMap<Ipv6Addr, Option<InstanceId>> = HashMap::new();
     for interface in records.referrers::<NetworkInterface>(vpc.id.as_str()) {
         let instance = interface.attachment.as_ref().map(|it| it.instance_id.clone());
         for address in &interface.private_addresses {
             private_addresses.insert(*address, instance.clone());
+        }
+        for address in &interface.ipv6_addresses {
+            ipv6_addresses.insert(*address, instance.clone());
         }
     }
     VpcView {
         id: vpc.id.clone(),
         region: scope.region.clone(),
         cidr_blocks: crate::resource::vpc::blocks(vpc),
+        ipv6_cidr_blocks: crate::resource::vpc::ipv6_blocks(vpc),
         dns_support: vpc.enable_dns_support,
         dns_hostnames: vpc.enable_dns_hostnames,
         private_addresses,
+        ipv6_addresses,
     }
 }
 
@@ -207,10 +213,13 @@ fn interface_view(
         interface_id: interface.id.to_string(),
         vpc_id: interface.vpc_id.clone(),
         subnet_id: interface.subnet_id.to_string(),
-        subnet_cidr_block: subnet.cidr_block.unwrap_or_default(),
+        subnet_cidr_block: subnet.cidr_block,
+        subnet_ipv6_cidr_blocks: subnet.ipv6_block().into_iter().collect(),
+        dns64: subnet.enable_dns64,
         mac: network_interface::shown_mac(interface.mac),
         device_number: interface.attachment.as_ref().map_or(0, |it| it.device_index),
         private_addresses: interface.private_addresses.clone(),
+        ipv6_addresses: interface.ipv6_addresses.clone(),
         public_addresses: mappings.iter().map(|it| (it.public, it.private)).collect(),
         security_groups: groups.collect(),
         owner: scope.account.clone(),
@@ -241,6 +250,7 @@ fn instance_view(records: &Snapshot, scope: &Scope, instance: &Instance) -> Inst
         private_dns_name: primary
             .map_or_else(String::new, |it| instance::private_name(&scope.region, instance, it)),
         resource_name_dns_a_record: instance.resource_name_dns_a_record,
+        resource_name_dns_aaaa_record: instance.resource_name_dns_aaaa_record,
         public_key,
         user_data: instance.user_data.as_deref().map(Arc::from),
         metadata_options: instance.metadata_options.clone(),

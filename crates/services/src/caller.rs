@@ -12,7 +12,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use gureum_types::{
-    PortIndex, caller_of,
+    PortIndex, caller_of, ipv6_caller_of,
     view::{InstanceView, InterfaceView, ServiceView},
 };
 
@@ -22,11 +22,12 @@ pub type View = Arc<ArcSwap<ServiceView>>;
 /// Tells the port of the interface behind a peer, if there is one.
 pub type Identify = Arc<dyn Fn(SocketAddr) -> Option<PortIndex> + Send + Sync>;
 
-/// The mapping in use: the peer's address is a [`gureum_types::caller_address`].
+/// The mapping in use: the peer's address is a [`gureum_types::caller_address`] or, over IPv6, a
+/// [`gureum_types::ipv6_caller_address`]; both lead to the same interface.
 pub fn by_address() -> Identify {
-    Arc::new(|peer| match peer.ip() {
+    Arc::new(|peer| match peer.ip().to_canonical() {
         IpAddr::V4(address) => caller_of(address).map(|(port, _)| port),
-        IpAddr::V6(_) => None,
+        IpAddr::V6(address) => ipv6_caller_of(address).map(|(port, _)| port),
     })
 }
 
@@ -100,7 +101,26 @@ impl Default for Allowance {
 
 #[cfg(test)]
 mod tests {
+    use gureum_types::{caller_address, ipv6_caller_address};
+
     use super::*;
+
+    #[test]
+    fn a_caller_is_one_over_both_families() {
+        let identify = by_address();
+        let port = PortIndex(77);
+        let addresses: [IpAddr; 2] = [
+            caller_address(port, 1).expect("in range").into(),
+            ipv6_caller_address(port, 3).expect("in range").into(),
+        ];
+        for address in addresses {
+            assert_eq!(identify((address, 40_000).into()), Some(port), "{address}");
+        }
+        for stranger in ["192.0.2.1", "2001:db8::1", "fd67:7572:6575:6d00:0:b::1"] {
+            let address: IpAddr = stranger.parse().expect("an address");
+            assert_eq!(identify((address, 40_000).into()), None, "{stranger}");
+        }
+    }
 
     #[test]
     fn an_interface_may_send_so_many_packets_a_second() {

@@ -5,11 +5,11 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::Ipv4Addr,
+    net::{Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::{AccountId, InstanceId, PortIndex, Region, Timestamp, VpcId, record::MetadataOptions};
 
@@ -38,6 +38,8 @@ pub struct VpcView {
     pub region: Region,
     /// Its IPv4 blocks, the primary one first.
     pub cidr_blocks: Vec<Ipv4Net>,
+    /// Its IPv6 blocks.
+    pub ipv6_cidr_blocks: Vec<Ipv6Net>,
     /// Whether the resolver answers (DNS-3).
     pub dns_support: bool,
     /// Whether public and private names are there (DNS-4).
@@ -45,6 +47,8 @@ pub struct VpcView {
     /// The private addresses in use, also those of stopped instances (DNS-17), with the
     /// instance where there is one.
     pub private_addresses: HashMap<Ipv4Addr, Option<InstanceId>>,
+    /// The IPv6 addresses in use, likewise.
+    pub ipv6_addresses: HashMap<Ipv6Addr, Option<InstanceId>>,
 }
 
 /// Who has a public address.
@@ -69,14 +73,20 @@ pub struct InterfaceView {
     pub vpc_id: VpcId,
     /// `subnet-…`
     pub subnet_id: String,
-    /// The subnet's block.
-    pub subnet_cidr_block: Ipv4Net,
+    /// The subnet's IPv4 block; `None` where it has IPv6 only.
+    pub subnet_cidr_block: Option<Ipv4Net>,
+    /// The subnet's IPv6 blocks.
+    pub subnet_ipv6_cidr_blocks: Vec<Ipv6Net>,
+    /// Whether the resolver makes up IPv6 addresses for the subnet (DNS-19).
+    pub dns64: bool,
     /// Lower-case, with colons.
     pub mac: String,
     /// Its place in the instance.
     pub device_number: u32,
-    /// Private addresses, the primary one first.
+    /// Private addresses, the primary one first; none where the subnet has IPv6 only.
     pub private_addresses: Vec<Ipv4Addr>,
+    /// IPv6 addresses, the primary one first.
+    pub ipv6_addresses: Vec<Ipv6Addr>,
     /// Public addresses with the private ones behind them.
     pub public_addresses: Vec<(Ipv4Addr, Ipv4Addr)>,
     /// Ids and names of its groups.
@@ -110,6 +120,8 @@ pub struct InstanceView {
     pub private_dns_name: String,
     /// Whether the resource name (`i-….<domain>`) has an address record (DNS-7).
     pub resource_name_dns_a_record: bool,
+    /// Whether it has an IPv6 address record (DNS-7).
+    pub resource_name_dns_aaaa_record: bool,
     /// The name and the line of `authorized_keys` of its key.
     pub public_key: Option<(String, String)>,
     /// User data, decoded.

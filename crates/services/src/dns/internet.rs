@@ -2,7 +2,7 @@
 //! and both ways back.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -28,11 +28,14 @@ impl InternetResolver {
         self.look_up_in(&self.view.load(), name)
     }
 
-    /// The first address of a name, for programs that connect to it.
+    /// The first IPv4 address of a name, for programs that connect to it.
     pub fn address_of(&self, name: &str) -> Option<Ipv4Addr> {
         let name = name.to_ascii_lowercase();
         match self.look_up(name.strip_suffix('.').unwrap_or(&name)).found {
-            Found::Addresses(addresses) => addresses.first().copied(),
+            Found::Addresses(addresses) => addresses.iter().find_map(|address| match address {
+                IpAddr::V4(address) => Some(*address),
+                IpAddr::V6(_) => None,
+            }),
             _ => None,
         }
     }
@@ -43,13 +46,15 @@ impl InternetResolver {
         }
         if let Some(public) = public_host(name) {
             let found = match public.owner(view) {
-                Some((address, _)) => Found::Addresses(vec![address]),
+                Some((address, _)) => Found::address(address),
                 None => Found::Missing,
             };
             return Finding::new(found, public.domain);
         }
         let found = match self.hosts.addresses_of(name) {
-            addresses if !addresses.is_empty() => Found::Addresses(addresses),
+            addresses if !addresses.is_empty() => {
+                Found::Addresses(addresses.into_iter().map(IpAddr::from).collect())
+            }
             _ if self.hosts.has_below(name) => Found::Nothing,
             _ => Found::Missing,
         };

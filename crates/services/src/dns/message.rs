@@ -1,13 +1,13 @@
 //! From one DNS message to its answer: header rules, EDNS, negative answers with a SOA record,
 //! truncation. Which names there are is the [`Resolver`]'s matter.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hickory_proto::{
     op::{Edns, Message, MessageType, Metadata, OpCode, Query, ResponseCode},
     rr::{
         DNSClass, Name, RData, Record, RecordType,
-        rdata::{A, PTR, SOA},
+        rdata::{A, AAAA, PTR, SOA},
     },
 };
 
@@ -110,9 +110,14 @@ fn records(question: &Query, found: &Found) -> Vec<Record> {
     let asked = |kind| question.query_type() == kind || question.query_type() == RecordType::ANY;
     let owner = || question.name().clone();
     match found {
-        Found::Addresses(addresses) if asked(RecordType::A) => addresses
+        Found::Addresses(addresses) => addresses
             .iter()
-            .map(|address| Record::from_rdata(owner(), TTL, RData::A(A(*address))))
+            .map(|address| match address {
+                IpAddr::V4(address) => (RecordType::A, RData::A(A(*address))),
+                IpAddr::V6(address) => (RecordType::AAAA, RData::AAAA(AAAA(*address))),
+            })
+            .filter(|(kind, _)| asked(*kind))
+            .map(|(_, data)| Record::from_rdata(owner(), TTL, data))
             .collect(),
         Found::Pointer(name) if asked(RecordType::PTR) => absolute(name)
             .map(|name| Record::from_rdata(owner(), TTL, RData::PTR(PTR(name))))
@@ -147,7 +152,7 @@ fn encode(reply: Message, limit: usize) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::{
         super::{Finding, Found},
@@ -168,9 +173,13 @@ mod tests {
 
         fn find(&self, _: SocketAddr, name: &str) -> Option<Finding> {
             let found = match name {
-                "one.test" => Found::Addresses(vec![Ipv4Addr::new(192, 0, 2, 1)]),
+                "one.test" => Found::address(Ipv4Addr::new(192, 0, 2, 1)),
+                "both.test" => Found::Addresses(vec![
+                    Ipv4Addr::new(192, 0, 2, 1).into(),
+                    Ipv6Addr::LOCALHOST.into(),
+                ]),
                 "many.test" => {
-                    Found::Addresses((0..90).map(|n| Ipv4Addr::new(192, 0, 2, n)).collect())
+                    Found::Addresses((0..90).map(|n| Ipv4Addr::new(192, 0, 2, n).into()).collect())
                 }
                 "empty.test" => Found::Nothing,
                 "drop.test" => return None,
@@ -204,6 +213,16 @@ mod tests {
         assert!(reply.metadata.recursion_available && !reply.metadata.authoritative, "DNS-16");
         let [record] = reply.answers.as_slice() else { panic!("one answer") };
         assert_eq!((record.ttl, record.name.to_ascii().as_str()), (60, "oNe.TEST."), "DNS-16");
+    }
+
+    #[test]
+    fn each_family_is_answered_to_its_own_question() {
+        for (kind, answer) in [(RecordType::A, "192.0.2.1"), (RecordType::AAAA, "::1")] {
+            let reply = ask(&question("both.test", kind));
+            let [record] = reply.answers.as_slice() else { panic!("one answer") };
+            assert_eq!((record.record_type(), record.data.to_string()), (kind, answer.into()));
+        }
+        assert_eq!(ask(&question("both.test", RecordType::ANY)).answers.len(), 2);
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub use internet::InternetResolver;
 pub use serve::{serve_tcp, serve_udp};
 pub use vpc::VpcResolver;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What a name is, and the zone that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +28,20 @@ pub struct Finding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// Address records.
-    Addresses(Vec<Ipv4Addr>),
+    Addresses(Vec<IpAddr>),
     /// A pointer to a name, for reverse look-ups.
     Pointer(String),
     /// The name exists and has no record that we know of.
     Nothing,
     /// There is no such name.
     Missing,
+}
+
+impl Found {
+    /// One address record.
+    fn address(address: impl Into<IpAddr>) -> Self {
+        Self::Addresses(vec![address.into()])
+    }
 }
 
 impl Finding {
@@ -65,6 +72,27 @@ fn reverse_of(name: &str) -> Option<Ipv4Addr> {
         *octet = canonical_octet(parts.next()?)?;
     }
     parts.next().is_none().then(|| octets.into())
+}
+
+/// The address that a reverse name of IPv6 asks about (RFC 3596): 32 digits, the last first.
+fn ipv6_reverse_of(name: &str) -> Option<Ipv6Addr> {
+    let digits = name.strip_suffix(".ip6.arpa")?;
+    let mut bits = 0_u128;
+    let mut count = 0;
+    for digit in digits.rsplit('.') {
+        let [digit] = digit.as_bytes() else { return None };
+        let value = char::from(*digit).to_digit(16)?;
+        bits = bits << 4 | u128::from(value);
+        count += 1;
+    }
+    (count == 32).then(|| bits.into())
+}
+
+/// The reverse zone of an IPv6 address: that of the /56 that its VPC has.
+fn ipv6_reverse_zone(address: Ipv6Addr) -> String {
+    let bits = u128::from(address);
+    let digits: Vec<_> = (18..32).map(|place| format!("{:x}", bits >> (4 * place) & 0xf)).collect();
+    format!("{}.ip6.arpa", digits.join("."))
 }
 
 /// The address in the first label of a private or public host name: `10-1-1-5` is 10.1.1.5.
@@ -99,6 +127,17 @@ fn reverse_zone(address: Ipv4Addr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reverse_names_of_ipv6_have_thirty_two_digits() {
+        let name = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.2.0.1.0.f.e.d.c.8.b.d.0.1.0.0.2.ip6.arpa";
+        let address: Ipv6Addr = "2001:db8:cdef:102::1".parse().expect("an address");
+        assert_eq!(ipv6_reverse_of(name), Some(address));
+        assert_eq!(ipv6_reverse_zone(address), "1.0.f.e.d.c.8.b.d.0.1.0.0.2.ip6.arpa");
+        for other in ["1.ip6.arpa", &name[2..], &format!("0.{name}"), &name.replace(".0.", ".g.")] {
+            assert_eq!(ipv6_reverse_of(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn names_give_addresses_only_in_their_one_spelling() {

@@ -173,6 +173,8 @@ impl<'a> Source<'a> {
         data.directory("services", services);
         if let Some(primary) = self.primary() {
             data.maybe("local-ipv4", primary.private_addresses.first().map(ToString::to_string));
+            // The first IPv6 address of the first interface.
+            data.maybe("ipv6", primary.ipv6_addresses.first().map(ToString::to_string));
             data.text("mac", &primary.mac);
             let public = public_address(primary);
             data.maybe("public-ipv4", public.map(|address| address.to_string()));
@@ -238,7 +240,12 @@ impl<'a> Source<'a> {
             data.text("public-ipv4s", lines(public));
         }
         data.text("local-hostname", self.local_host_name(interface));
-        data.text("local-ipv4s", lines(&interface.private_addresses));
+        if !interface.private_addresses.is_empty() {
+            data.text("local-ipv4s", lines(&interface.private_addresses));
+        }
+        if !interface.ipv6_addresses.is_empty() {
+            data.text("ipv6s", lines(&interface.ipv6_addresses));
+        }
         data.text("mac", &interface.mac);
         data.text("network-card-index", "0");
         data.text("owner-id", interface.owner.as_str());
@@ -246,11 +253,18 @@ impl<'a> Source<'a> {
         data.text("security-group-ids", lines(interface.security_groups.iter().map(|(id, _)| id)));
         data.text("security-groups", lines(interface.security_groups.iter().map(|(_, n)| n)));
         data.text("subnet-id", &interface.subnet_id);
-        data.text("subnet-ipv4-cidr-block", interface.subnet_cidr_block.to_string());
+        let block = interface.subnet_cidr_block;
+        data.maybe("subnet-ipv4-cidr-block", block.map(|block| block.to_string()));
+        if !interface.subnet_ipv6_cidr_blocks.is_empty() {
+            data.text("subnet-ipv6-cidr-blocks", lines(&interface.subnet_ipv6_cidr_blocks));
+        }
         data.text("vpc-id", interface.vpc_id.as_str());
         if let Some(vpc) = self.vpc(interface) {
             data.maybe("vpc-ipv4-cidr-block", vpc.cidr_blocks.first().map(ToString::to_string));
             data.text("vpc-ipv4-cidr-blocks", lines(&vpc.cidr_blocks));
+            if !vpc.ipv6_cidr_blocks.is_empty() {
+                data.text("vpc-ipv6-cidr-blocks", lines(&vpc.ipv6_cidr_blocks));
+            }
         }
         data
     }
