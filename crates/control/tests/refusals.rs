@@ -2,22 +2,7 @@
 
 mod common;
 
-use common::{Cloud, Wishes};
-
-/// An operation, its parameters, the code, a part of the message.
-type Refused<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
-
-/// Makes calls that must be refused, and checks that the records stay as they are.
-async fn refused(cloud: &Cloud, calls: &[Refused<'_>]) {
-    for (action, parameters, code, message) in calls {
-        let before = cloud.control.snapshot().revision();
-        let reply = cloud.ec2(action, parameters).await;
-        let (found_code, found_message) = reply.refusal();
-        assert_eq!((found_code.as_str(), reply.status), (*code, 400), "{action} {parameters:?}");
-        assert!(found_message.contains(message), "{action} {parameters:?}: {found_message}");
-        assert_eq!(cloud.control.snapshot().revision(), before, "{action} changed something");
-    }
-}
+use common::{Cloud, Wishes, refused};
 
 #[tokio::test]
 async fn vpcs_and_subnets() {
@@ -32,7 +17,7 @@ async fn vpcs_and_subnets() {
             ("CreateVpc", &[("CidrBlock", "10.0.0.0/29")], "InvalidVpc.Range", "is invalid"),
             ("CreateVpc", &[("CidrBlock", "x")], "InvalidParameterValue", "Value (x) for parameter cidrBlock is invalid. This is not a valid CIDR block."),
             ("CreateVpc", &[], "MissingParameter", "The request must contain the parameter CidrBlock"),
-            ("CreateVpc", &[("CidrBlock", "10.0.0.0/16"), ("AmazonProvidedIpv6CidrBlock", "true")], "UnsupportedOperation", "AmazonProvidedIpv6CidrBlock"),
+            ("CreateVpc", &[("CidrBlock", "10.0.0.0/16"), ("Ipv6Pool", "pool")], "UnsupportedOperation", "Ipv6Pool"),
             ("CreateVpc", &[("CidrBlock", "10.0.0.0/16"), ("Colour", "blue")], "UnknownParameter", "Colour"),
             ("AssociateVpcCidrBlock", &[("VpcId", &vpc), ("CidrBlock", "192.168.0.0/16")], "InvalidVpc.Range", "restricted"),
             ("AssociateVpcCidrBlock", &[("VpcId", &vpc), ("CidrBlock", "10.1.4.0/24")], "InvalidVpc.Range", "restricted"),

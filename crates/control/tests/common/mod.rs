@@ -289,3 +289,18 @@ impl Cloud {
         self.clock.fetch_add(i64::try_from(by.as_millis()).expect("short"), Ordering::SeqCst);
     }
 }
+
+/// An operation, its parameters, the code, a part of the message.
+pub(crate) type Refused<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+
+/// Makes calls that must be refused, and checks that the records stay as they are.
+pub(crate) async fn refused(cloud: &Cloud, calls: &[Refused<'_>]) {
+    for (action, parameters, code, message) in calls {
+        let before = cloud.control.snapshot().revision();
+        let reply = cloud.ec2(action, parameters).await;
+        let (found_code, found_message) = reply.refusal();
+        assert_eq!((found_code.as_str(), reply.status), (*code, 400), "{action} {parameters:?}");
+        assert!(found_message.contains(message), "{action} {parameters:?}: {found_message}");
+        assert_eq!(cloud.control.snapshot().revision(), before, "{action} changed something");
+    }
+}
