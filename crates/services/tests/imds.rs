@@ -404,6 +404,37 @@ async fn imds_20_to_32_the_whole_tree_is_as_written_down() {
 }
 
 #[tokio::test]
+async fn imds_24_ipv6_items_are_there_where_there_is_ipv6() {
+    let service = start(lab()).await;
+    let mac = "meta-data/network/interfaces/macs/02:00:00:00:00:09";
+    for (item, value) in [
+        ("meta-data/ipv6".to_owned(), "2001:db8:0:102::a"),
+        (format!("{mac}/ipv6s"), "2001:db8:0:102::a\n2001:db8:0:102::b"),
+        (format!("{mac}/subnet-ipv6-cidr-blocks"), "2001:db8:0:102::/64"),
+        (format!("{mac}/vpc-ipv6-cidr-blocks"), "2001:db8:0:100::/56"),
+        (format!("{mac}/vpc-ipv4-cidr-block"), "10.6.0.0/16"),
+    ] {
+        assert_eq!(service.value(IPV6_ONLY, &item).await, value, "{item}");
+    }
+    for item in [
+        "meta-data/local-ipv4".to_owned(),
+        "meta-data/public-ipv4".to_owned(),
+        format!("{mac}/local-ipv4s"),
+        format!("{mac}/subnet-ipv4-cidr-block"),
+    ] {
+        assert_eq!(service.get(IPV6_ONLY, &format!("/latest/{item}")).await.status, 404, "{item}");
+    }
+    let tree = crawl(&service, IPV6_ONLY).await;
+    assert!(!tree.contains("0.0.0.0"), "{tree}");
+    let mac = "meta-data/network/interfaces/macs/02:00:00:00:00:02";
+    for item in ["ipv6s", "subnet-ipv6-cidr-blocks", "vpc-ipv6-cidr-blocks"] {
+        let path = format!("/latest/{mac}/{item}");
+        assert_eq!(service.get(PUBLIC_01, &path).await.status, 404, "{item}");
+    }
+    assert_eq!(service.get(PUBLIC_01, "/latest/meta-data/ipv6").await.status, 404);
+}
+
+#[tokio::test]
 async fn curl_reads_the_lab_line_and_a_script_of_version_2() {
     assert!(on_path("curl"), "curl is needed");
     let service = start(lab()).await;
