@@ -95,7 +95,7 @@ async fn converse(imds: Arc<Imds>, stream: TcpStream, peer: SocketAddr, port: Po
     };
     let service = hyper::service::service_fn(|request| {
         let (imds, socket) = (Arc::clone(&imds), Arc::clone(&socket));
-        async move { Ok::<_, Infallible>(imds.answer(request, port, &socket).await) }
+        async move { Ok::<_, Infallible>(imds.answer(request, peer, port, &socket).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .keep_alive(false)
@@ -116,6 +116,7 @@ impl Imds {
     async fn answer(
         &self,
         request: Request<Incoming>,
+        peer: SocketAddr,
         port: PortIndex,
         socket: &OwnedFd,
     ) -> Answer {
@@ -129,13 +130,17 @@ impl Imds {
         if !instance.metadata_options.enabled {
             return failure(StatusCode::FORBIDDEN); // IMDS-5
         }
+        let over_ipv6 = peer.ip().to_canonical().is_ipv6();
+        if over_ipv6 && !instance.metadata_options.ipv6 {
+            return failure(StatusCode::FORBIDDEN); // IMDS-1
+        }
         if body.is_err() {
             return failure(StatusCode::BAD_REQUEST);
         }
         let path = segments(head.uri.path());
         let path: Vec<_> = path.iter().map(String::as_str).collect();
         let result = match head.method {
-            Method::PUT => self.token(instance, &path, &head.headers, socket),
+            Method::PUT => self.token(instance, &path, &head.headers, (socket, over_ipv6)),
             Method::GET | Method::HEAD => self.item(&view, instance, &path, &head.headers),
             _ => Err(StatusCode::METHOD_NOT_ALLOWED),
         };
@@ -148,7 +153,7 @@ impl Imds {
         instance: &InstanceView,
         path: &[&str],
         headers: &HeaderMap,
-        socket: &OwnedFd,
+        (socket, over_ipv6): (&OwnedFd, bool),
     ) -> Result<Answer, StatusCode> {
         match path {
             ["latest", "api", "token"] => {}
@@ -163,7 +168,12 @@ impl Imds {
         let ttl = time_to_live(headers).ok_or(StatusCode::BAD_REQUEST)?;
         // IMDS-7: as many hops as the instance allows; failing that, no token.
         let hops = instance.metadata_options.hop_limit.clamp(1, 64).into();
-        if let Err(error) = socket2::SockRef::from(socket).set_ttl_v4(hops) {
+        let socket = socket2::SockRef::from(socket);
+        let set = match over_ipv6 {
+            true => socket.set_unicast_hops_v6(hops),
+            false => socket.set_ttl_v4(hops),
+        };
+        if let Err(error) = set {
             warn!(%error, "setting the hop limit of a metadata token");
             return Err(StatusCode::INTERNAL_SERVER_ERROR);
         }
