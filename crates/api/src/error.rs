@@ -66,6 +66,8 @@ pub enum Resource {
     Snapshot,
     /// A subnet.
     Subnet,
+    /// The association of an IPv6 block with a subnet.
+    SubnetCidrAssociation,
     /// A volume.
     Volume,
     /// A VPC.
@@ -137,6 +139,11 @@ impl Resource {
                 ("InvalidSnapshot.NotFound", "InvalidSnapshotID.Malformed", "snapshot")
             }
             Self::Subnet => ("InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed", "subnet"),
+            Self::SubnetCidrAssociation => (
+                "InvalidSubnetCidrBlockAssociationID.NotFound",
+                "InvalidSubnetCidrBlockAssociationId.Malformed",
+                "subnet CIDR block association",
+            ),
             Self::Volume => ("InvalidVolume.NotFound", "InvalidVolumeID.Malformed", "volume"),
             Self::Vpc => ("InvalidVpcID.NotFound", "InvalidVpcID.Malformed", "vpc"),
             Self::VpcCidrAssociation => (

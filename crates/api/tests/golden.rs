@@ -383,6 +383,41 @@ fn vpcs_are_written_as_ec2_does() {
     written::<op::DescribeVpcs>(&none, "ec2-describe-vpcs-empty.xml");
 }
 
+/// Which IPv6 block it is comes later, so the answer has an empty one.
+#[test]
+fn an_ipv6_block_on_its_way_is_written_empty() {
+    let association = model::VpcIpv6CidrBlockAssociation {
+        association_id: Some("vpc-cidr-assoc-0123456789abcdef0".into()),
+        ipv6_cidr_block: Some(String::new()),
+        ipv6_cidr_block_state: Some(model::VpcCidrBlockState {
+            state: Some("associating".into()),
+            status_message: None,
+        }),
+        network_border_group: Some("ap-northeast-2".into()),
+        ipv6_pool: Some("Amazon".into()),
+        ..Default::default()
+    };
+    let output = model::AssociateVpcCidrBlockResult {
+        ipv6_cidr_block_association: Some(association),
+        vpc_id: Some("vpc-0123456789abcdef0".into()),
+        ..Default::default()
+    };
+    written::<op::AssociateVpcCidrBlock>(&output, "ec2-associate-vpc-cidr-block.xml");
+}
+
+#[test]
+fn entries_of_a_prefix_list_are_written_as_ec2_does() {
+    let entry = |cidr: &str, description: Option<&str>| model::PrefixListEntry {
+        cidr: Some(cidr.into()),
+        description: description.map(str::to_owned),
+    };
+    let output = model::GetManagedPrefixListEntriesResult {
+        entries: vec![entry("10.0.0.0/16", Some("vpc-a")), entry("10.2.0.0/16", None)],
+        next_token: None,
+    };
+    written::<op::GetManagedPrefixListEntries>(&output, "ec2-get-managed-prefix-list-entries.xml");
+}
+
 /// An instance without public address has no `association`, not an empty one; a launch time has
 /// milliseconds.
 #[test]

@@ -1,16 +1,25 @@
 //! What is given out so that no two hold the same: ports, public and private addresses, MACs.
 
-use std::{collections::HashSet, net::Ipv4Addr};
+use std::{
+    collections::HashSet,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 use gureum_api::ApiError;
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
     ADDRESSES_PER_PORT, PortIndex,
-    record::{Cursors, NetworkInterface, PublicAddress, Subnet, is_reserved},
+    record::{
+        Cursors, NetworkInterface, PublicAddress, Subnet, Vpc, is_reserved, is_reserved_ipv6,
+    },
 };
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::call::{Answer, Call};
+
+/// The length of a VPC's IPv6 block, and the bits behind it (CIDR-12).
+const VPC_IPV6_LENGTH: u8 = 56;
+const IPV6_HOST_BITS: u8 = 128 - VPC_IPV6_LENGTH;
 
 fn cursors(tx: &Transaction) -> Cursors {
     tx.machine::<Cursors>("cursors").map(|cursors| (**cursors).clone()).unwrap_or_default()
@@ -59,12 +68,7 @@ pub(crate) fn public_address(
             .filter(|known| known.holder.is_none() && pool.contains(&known.address))
             .min_by_key(|known| (known.changed, known.address))
             .map(|known| known.address)
-            .ok_or_else(|| {
-                ApiError::new(
-                    "InsufficientAddressCapacity",
-                    "Not enough available addresses to satisfy the requested operation.",
-                )
-            })?,
+            .ok_or_else(ApiError::insufficient_address_capacity)?,
     };
     let holder = Some(holder.into());
     tx.put_machine(PublicAddress { address, holder, changed: call.now });
@@ -161,21 +165,106 @@ pub(crate) fn private_addresses(
     }
 }
 
+/// An IPv6 block for a VPC: a /56 of the machine's pool that no VPC of any account has (CIDR-12),
+/// and that none has had for as long as possible.
+pub(crate) fn ipv6_block(call: &Call, tx: &mut Transaction) -> Answer<Ipv6Net> {
+    let pool = call.config.ipv6_pool;
+    let bits = VPC_IPV6_LENGTH.saturating_sub(pool.prefix_len()).min(u32::BITS as u8 - 1);
+    let held: HashSet<Ipv6Net> = tx
+        .everywhere::<Vpc>()
+        .flat_map(|(_, vpc)| vpc.ipv6_cidr_associations.iter().map(|it| it.cidr_block))
+        .collect();
+    let mut cursors = cursors(tx);
+    let size = 1_u32 << bits;
+    // One more trial than there are held ones finds a free one, if any is.
+    for _ in 0..=held.len() {
+        let number = cursors.ipv6_block % size;
+        cursors.ipv6_block = (number + 1) % size;
+        // Neighbours in time are no neighbours in number, as with IPv4.
+        let scattered = number.wrapping_mul(40_503).wrapping_add(4_321) & (size - 1);
+        let base = u128::from(pool.network()) | u128::from(scattered) << IPV6_HOST_BITS;
+        let block = Ipv6Net::new_assert(base.into(), VPC_IPV6_LENGTH);
+        if pool.contains(&block) && !held.contains(&block) {
+            tx.put_machine(cursors);
+            return Ok(block);
+        }
+    }
+    Err(ApiError::insufficient_address_capacity())
+}
+
+/// The IPv6 addresses of a subnet that are held, by attached interfaces or others.
+fn held_ipv6_addresses(records: &Snapshot, subnet: &Subnet) -> HashSet<Ipv6Addr> {
+    records
+        .referrers::<NetworkInterface>(subnet.id.as_str())
+        .flat_map(|interface| interface.ipv6_addresses.iter().copied())
+        .collect()
+}
+
+/// Checks that a wanted IPv6 address can be had in a subnet (SUB-3, SUB-5).
+pub(crate) fn wanted_ipv6_address(
+    records: &Snapshot,
+    subnet: &Subnet,
+    text: &str,
+    taken: &[Ipv6Addr],
+) -> Answer<Ipv6Addr> {
+    let Ok(address) = text.parse::<Ipv6Addr>() else {
+        let reason = "This is not a valid IPv6 address.";
+        return Err(ApiError::invalid_value(text, "Ipv6Address", reason));
+    };
+    let block = subnet.ipv6_block().ok_or_else(|| ApiError::no_ipv6_block(&subnet.id))?;
+    if !block.contains(&address) {
+        return Err(ApiError::invalid_parameter_value(format!(
+            "Address {address} does not fall within the subnet's address range"
+        )));
+    }
+    if is_reserved_ipv6(block, address) {
+        return Err(ApiError::reserved_address(address));
+    }
+    if taken.contains(&address) || records.interface_at(&subnet.vpc_id, address).is_some() {
+        return Err(ApiError::address_in_use(address));
+    }
+    Ok(address)
+}
+
+/// Some free IPv6 addresses of a subnet, from anywhere in it.
+pub(crate) fn ipv6_addresses(
+    call: &Call,
+    records: &Snapshot,
+    subnet: &Subnet,
+    count: usize,
+    taken: &[Ipv6Addr],
+) -> Answer<Vec<Ipv6Addr>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let block = subnet.ipv6_block().ok_or_else(|| ApiError::no_ipv6_block(&subnet.id))?;
+    let mut held = held_ipv6_addresses(records, subnet);
+    held.extend(taken);
+    let hosts = u128::MAX >> block.prefix_len();
+    let mut found: Vec<Ipv6Addr> = Vec::with_capacity(count);
+    while found.len() < count {
+        // Of 2^64 addresses nearly all are free.
+        let address = u128::from(block.network()) | (u128::from(call.random()) & hosts);
+        let address = Ipv6Addr::from(address);
+        if !is_reserved_ipv6(block, address) && held.insert(address) {
+            found.push(address);
+        }
+    }
+    Ok(found)
+}
+
 /// A MAC address: unicast, locally administered (ENI-12).
 pub(crate) fn mac(call: &Call) -> [u8; 6] {
     let [a, b, c, d, e, ..] = call.random().to_be_bytes();
     [0x02, a, b, c, d, e]
 }
 
-/// Whether one interface may have so many private addresses: its type's limit, and what
-/// services can tell apart.
+/// Whether one interface may have so many private addresses of one family: its type's limit
+/// (ENI-5), and what services can tell apart.
 pub(crate) fn check_address_count(count: usize, limit: u32) -> Answer<()> {
     let limit = limit.min(ADDRESSES_PER_PORT);
     match u32::try_from(count).is_ok_and(|count| count <= limit) {
         true => Ok(()),
-        false => Err(ApiError::limit_exceeded(
-            "PrivateIpAddressLimitExceeded",
-            format!("Number of private addresses will exceed limit ({limit})."),
-        )),
+        false => Err(ApiError::private_address_limit_exceeded(limit)),
     }
 }

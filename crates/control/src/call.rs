@@ -84,6 +84,7 @@ named! {
     NatGateway(NatGatewayId) NatGateway "natgateway";
     NetworkAcl(NetworkAclId) NetworkAcl "network-acl";
     NetworkInterface(NetworkInterfaceId) NetworkInterface "network-interface";
+    PrefixList(PrefixListId) PrefixList "prefix-list";
     RouteTable(RouteTableId) RouteTable "route-table";
     SecurityGroup(SecurityGroupId) SecurityGroup "security-group";
     SecurityGroupRule(SecurityGroupRuleId) SecurityGroupRule "security-group-rule";

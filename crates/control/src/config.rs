@@ -1,10 +1,15 @@
 //! What a control is told from outside: addresses of the fabric, time, randomness, limits.
 
-use std::{fmt, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use gureum_engine::FabricConfig;
 use gureum_types::Timestamp;
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -19,6 +24,9 @@ pub struct Config {
     pub fabric: FabricConfig,
     /// Where public addresses come from.
     pub public_pool: Ipv4Net,
+    /// Where the IPv6 blocks of VPCs come from, a /56 each. By default out of the prefix for
+    /// documentation (RFC 3849), which no network of the world routes.
+    pub ipv6_pool: Ipv6Net,
     /// Whether AWS's default quotas are enforced (five VPCs, five Elastic IP addresses …).
     pub aws_quotas: bool,
     /// The name of this machine, which instances are placed on.
@@ -43,6 +51,7 @@ impl Config {
         Self {
             fabric,
             public_pool: Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 16),
+            ipv6_pool: Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 33),
             aws_quotas: false,
             host: "localhost".to_owned(),
             acknowledge_within: Duration::from_millis(50),
@@ -63,6 +72,7 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("fabric", &self.fabric)
             .field("public_pool", &self.public_pool)
+            .field("ipv6_pool", &self.ipv6_pool)
             .field("aws_quotas", &self.aws_quotas)
             .field("host", &self.host)
             .finish_non_exhaustive()

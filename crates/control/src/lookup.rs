@@ -15,7 +15,7 @@ use crate::{
 /// What is shown of an instance besides its record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// The primary private address; a terminated instance has none.
+    /// The primary private address; a terminated instance has none, nor one with IPv6 only.
     pub private_ip: Option<Ipv4Addr>,
     /// The public address of the primary private one.
     pub public_ip: Option<Ipv4Addr>,
@@ -45,7 +45,7 @@ impl Control {
             .is_some_and(|vpc| public_ip::has_public_names(vpc));
         let image = image_with_id(&scope.region, instance.image_id.as_str());
         Shown {
-            private_ip: primary.map(|it| it.primary_address()),
+            private_ip: primary.as_ref().and_then(|it| it.primary_address()),
             public_ip,
             public_dns_name: public_ip
                 .filter(|_| named)
@@ -56,7 +56,7 @@ impl Control {
 
     /// The public address of an interface's primary private one.
     pub fn public_address(&self, interface: &NetworkInterface) -> Option<Ipv4Addr> {
-        let primary = interface.primary_address();
+        let primary = interface.primary_address()?;
         let mappings = public_ip::mappings(&self.snapshot(), interface);
         mappings.into_iter().find(|it| it.private == primary).map(|it| it.public)
     }

@@ -6,8 +6,8 @@ use gureum_types::{
     IdError, Tags, VpcPeeringConnectionId,
     record::{
         Address, DhcpOptions, EgressOnlyInternetGateway, Instance, InternetGateway, KeyPair,
-        NatGateway, NetworkAcl, NetworkInterface, RouteTable, SecurityGroup, SecurityGroupRule,
-        Subnet, Volume, Vpc,
+        NatGateway, NetworkAcl, NetworkInterface, PrefixList, RouteTable, SecurityGroup,
+        SecurityGroupRule, Subnet, Volume, Vpc,
     },
 };
 
@@ -140,6 +140,7 @@ const KINDS: &[Try] = &[
     of_kind::<NatGateway>,
     of_kind::<NetworkAcl>,
     of_kind::<NetworkInterface>,
+    of_kind::<PrefixList>,
     of_kind::<RouteTable>,
     of_kind::<SecurityGroup>,
     of_kind::<SecurityGroupRule>,
@@ -242,6 +243,7 @@ pub(crate) fn describe(
         describe_kind::<NatGateway>,
         describe_kind::<NetworkAcl>,
         describe_kind::<NetworkInterface>,
+        describe_kind::<PrefixList>,
         describe_kind::<RouteTable>,
         describe_kind::<SecurityGroup>,
         describe_kind::<SecurityGroupRule>,

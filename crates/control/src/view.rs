@@ -5,7 +5,7 @@ use std::{
     any::Any,
     collections::{HashMap, HashSet},
     hash::Hash,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
 
@@ -182,20 +182,25 @@ impl Parts {
 
 fn vpc_view(records: &Snapshot, scope: &Scope, vpc: &Vpc) -> VpcView {
     let mut private_addresses: HashMap<Ipv4Addr, Option<InstanceId>> = HashMap::new();
+    let mut ipv6_addresses: HashMap<Ipv6Addr, Option<InstanceId>> = HashMap::new();
     for interface in records.referrers::<NetworkInterface>(vpc.id.as_str()) {
         let instance = interface.attachment.as_ref().map(|it| it.instance_id.clone());
         for address in &interface.private_addresses {
             private_addresses.insert(*address, instance.clone());
+        }
+        for address in &interface.ipv6_addresses {
+            ipv6_addresses.insert(*address, instance.clone());
         }
     }
     VpcView {
         id: vpc.id.clone(),
         region: scope.region.clone(),
         cidr_blocks: crate::resource::vpc::blocks(vpc),
-        ipv6_cidr_blocks: vpc.ipv6_cidr_associations.iter().map(|it| it.cidr_block).collect(),
+        ipv6_cidr_blocks: crate::resource::vpc::ipv6_blocks(vpc),
         dns_support: vpc.enable_dns_support,
         dns_hostnames: vpc.enable_dns_hostnames,
         private_addresses,
+        ipv6_addresses,
         dns_peers: vpc_peering_connection::with_dns(records, &vpc.id),
     }
 }
@@ -218,6 +223,7 @@ fn interface_view(
         subnet_id: interface.subnet_id.to_string(),
         subnet_cidr_block: subnet.cidr_block,
         subnet_ipv6_cidr_block: subnet.ipv6_block(),
+        dns64: subnet.enable_dns64,
         mac: network_interface::shown_mac(interface.mac),
         device_number: interface.attachment.as_ref().map_or(0, |it| it.device_index),
         private_addresses: interface.private_addresses.clone(),

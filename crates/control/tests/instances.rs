@@ -4,7 +4,7 @@ mod common;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{Cloud, Wishes};
+use common::{Cloud, Reply, Wishes};
 use gureum_control::{Asked, LinuxError};
 use gureum_store::Store;
 use gureum_types::{
@@ -340,13 +340,33 @@ async fn an_interface_is_plugged_into_a_running_instance_and_out_again() {
         };
         tokio::time::timeout(Duration::from_secs(10), wait).await.expect("Linux is asked");
     };
+    let named = [("NetworkInterfaceId.1", eni.as_str())];
+    let until = async |status: &str| {
+        cloud
+            .until("DescribeNetworkInterfaces", &named, |it| it.all("status") == [status, "in-use"])
+            .await
+    };
     plugged(|it| matches!(it, Asked::Attach(_, spec) if spec.device_index == 1)).await;
+    until("attached").await;
     assert_eq!(cloud.linux.policy().expect("a policy").ports().count(), 4);
+    // While Linux is at it, the attachment says so (ENI-2).
+    cloud.linux.delay_instances(Duration::from_millis(300));
     cloud.ec2("DetachNetworkInterface", &[("AttachmentId", &attachment)]).await.ok();
+    until("detaching").await;
+    let busy = cloud.ec2("DeleteNetworkInterface", &[("NetworkInterfaceId", &eni)]).await;
+    assert_eq!(busy.code(), "InvalidParameterValue", "ENI-6");
     plugged(|it| matches!(it, Asked::Detach(_, spec) if spec.device_index == 1)).await;
-    let shown =
-        cloud.ec2("DescribeNetworkInterfaces", &[("NetworkInterfaceId.1", &eni)]).await.ok();
-    assert_eq!(shown.text("status"), "available", "ENI-2");
+    let free = |it: &Reply| it.all("status") == ["available"];
+    cloud.until("DescribeNetworkInterfaces", &named, free).await;
+    // Again, and it goes at once by force.
+    let attachment = cloud.make("AttachNetworkInterface", &tie, "attachmentId").await;
+    until("attaching").await;
+    until("attached").await;
+    let force = [("AttachmentId", attachment.as_str()), ("Force", "true")];
+    cloud.ec2("DetachNetworkInterface", &force).await.ok();
+    let shown = cloud.ec2("DescribeNetworkInterfaces", &named).await.ok();
+    assert_eq!(shown.all("status"), ["available"], "ENI-2");
+    cloud.linux.delay_instances(Duration::ZERO);
     // A link that the guest deleted is made anew.
     let port = cloud.control.resolve_interface(&id)[0].record.port;
     cloud.events.send(HostEvent::LinkLost(port)).await.expect("a listener");

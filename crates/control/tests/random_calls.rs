@@ -3,7 +3,10 @@
 
 mod common;
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::IpAddr,
+};
 
 use common::{Cloud, Wishes};
 use gureum_engine::{FabricConfig, Policy};
@@ -11,9 +14,9 @@ use gureum_store::Snapshot;
 use gureum_types::{
     record::{
         Address, EgressOnlyInternetGateway, Instance, InstanceState, InternetGateway, NatGateway,
-        NatGatewayState, NetworkAcl, NetworkInterface, PeeringStatus, PublicAddress, RouteTable,
-        Scope, SecurityGroup, SecurityGroupRule, Subnet, Volume, Vpc, VpcPeeringConnection,
-        is_reserved,
+        NatGatewayState, NetworkAcl, NetworkInterface, PeeringStatus, PrefixList, PublicAddress,
+        RouteTable, RulePeer, Scope, SecurityGroup, SecurityGroupRule, Subnet, Volume, Vpc,
+        VpcPeeringConnection, is_reserved, is_reserved_ipv6,
     },
     view::ServiceView,
 };
@@ -26,7 +29,7 @@ struct Step {
     picks: [usize; 3],
 }
 
-const ACTIONS: usize = 32;
+const ACTIONS: usize = 44;
 
 fn check(records: &Snapshot) {
     fn scope(key: &gureum_store::Key) -> &Scope {
@@ -43,11 +46,23 @@ fn check(records: &Snapshot) {
             assert_eq!(group.expect("a group").vpc_id, it.vpc_id);
         }
         for address in &it.private_addresses {
-            assert!(private.insert((it.vpc_id.clone(), *address)), "{address} twice");
-            let block = subnet.cidr_block.expect("no subnet here has IPv6 only");
+            let address_of = (it.vpc_id.clone(), IpAddr::from(*address));
+            assert!(private.insert(address_of), "{address} twice");
+            let block = subnet.cidr_block.expect("an IPv4 block");
             assert!(block.contains(address), "{address} outside");
             assert!(!is_reserved(block, *address), "{address} is reserved (SUB-3)");
         }
+        for address in &it.ipv6_addresses {
+            let address_of = (it.vpc_id.clone(), IpAddr::from(*address));
+            assert!(private.insert(address_of), "{address} twice");
+            let block = subnet.ipv6_block().expect("an IPv6 block");
+            assert!(block.contains(address), "{address} outside");
+            assert!(!is_reserved_ipv6(block, *address), "{address} is reserved (SUB-5)");
+        }
+        let addresses = it.private_addresses.len() + it.ipv6_addresses.len();
+        assert!(addresses > 0, "an interface without any address");
+        assert_eq!(it.private_addresses.is_empty(), subnet.cidr_block.is_none(), "ENI-1");
+        assert!(!it.primary_ipv6 || !it.ipv6_addresses.is_empty());
         if let Some(attachment) = &it.attachment {
             let id = attachment.instance_id.as_str();
             let instance = records.find::<Instance>(scope(key), id).expect("an instance");
@@ -69,19 +84,31 @@ fn check(records: &Snapshot) {
     let held = records.everywhere::<PublicAddress>().filter(|(_, it)| it.holder.is_some());
     let held: HashSet<_> = held.map(|(_, it)| it.address).collect();
     assert_eq!(held, public, "what is held is written down as held");
-    let mut blocks: BTreeMap<String, Vec<ipnet::Ipv4Net>> = BTreeMap::new();
+    let mut blocks: BTreeMap<String, Vec<ipnet::IpNet>> = BTreeMap::new();
     for (key, it) in records.everywhere::<Subnet>() {
         let vpc = records.find::<Vpc>(scope(key), it.vpc_id.as_str()).expect("a VPC");
-        let block = it.cidr_block.expect("no subnet here has IPv6 only");
-        assert!(vpc.cidr_associations.iter().any(|own| own.cidr_block.contains(&block)));
-        let others = blocks.entry(it.vpc_id.to_string()).or_default();
-        assert!(others.iter().all(|o| !o.contains(&block) && !block.contains(o)));
-        others.push(block);
+        assert!(it.cidr_block.is_some() || it.ipv6_cidr_association.is_some());
+        let ipv4 = it.cidr_block.map(ipnet::IpNet::from);
+        let ipv6 = it.ipv6_block().map(ipnet::IpNet::from);
+        let of_vpc = || {
+            let ipv4 = vpc.cidr_associations.iter().map(|own| own.cidr_block.into());
+            ipv4.chain(vpc.ipv6_cidr_associations.iter().map(|own| own.cidr_block.into()))
+        };
+        for block in ipv4.into_iter().chain(ipv6) {
+            assert!(of_vpc().any(|own: ipnet::IpNet| own.contains(&block)), "{block} outside");
+            let others = blocks.entry(it.vpc_id.to_string()).or_default();
+            assert!(others.iter().all(|o| !o.contains(&block) && !block.contains(o)));
+            others.push(block);
+        }
         let acls = records.referrers::<NetworkAcl>(it.id.as_str()).count();
         assert_eq!(acls, 1, "NACL-6");
         assert!(records.referrers::<RouteTable>(it.id.as_str()).count() <= 1, "RT-3");
     }
+    let mut given_out = HashSet::new();
     for (key, it) in records.everywhere::<Vpc>() {
+        for association in &it.ipv6_cidr_associations {
+            assert!(given_out.insert(association.cidr_block), "a block of two VPCs (CIDR-12)");
+        }
         let id = it.id.as_str();
         let tables = records.referrers::<RouteTable>(id);
         let main = tables.filter(|it| it.associations.iter().any(|it| it.main)).count();
@@ -94,6 +121,9 @@ fn check(records: &Snapshot) {
     }
     for (key, it) in records.everywhere::<SecurityGroupRule>() {
         assert!(records.find::<SecurityGroup>(scope(key), it.group_id.as_str()).is_some());
+        if let RulePeer::PrefixList(list) = &it.peer {
+            assert!(records.find::<PrefixList>(scope(key), list.as_str()).is_some(), "SG-10");
+        }
     }
     for (key, it) in records.everywhere::<Volume>() {
         let Some(attachment) = &it.attachment else { continue };
@@ -194,6 +224,34 @@ fn ids(records: &Snapshot, kind: &str) -> Vec<String> {
         "eipassoc" => records
             .everywhere::<Address>()
             .filter_map(|(_, it)| it.association.as_ref().map(|it| it.id.to_string()))
+            .collect(),
+        "pl" => of!(PrefixList),
+        "vpc-cidr-assoc" => records
+            .everywhere::<Vpc>()
+            .flat_map(|(_, it)| {
+                let ipv4 = it.cidr_associations.iter().map(|it| it.id.to_string());
+                ipv4.chain(it.ipv6_cidr_associations.iter().map(|it| it.id.to_string()))
+            })
+            .collect(),
+        "subnet-cidr-assoc" => records
+            .everywhere::<Subnet>()
+            .filter_map(|(_, it)| Some(it.ipv6_cidr_association.as_ref()?.id.to_string()))
+            .collect(),
+        // Blocks and addresses are chosen as ids are.
+        "2001:db8::/64" => records
+            .everywhere::<Vpc>()
+            .flat_map(|(_, it)| &it.ipv6_cidr_associations)
+            .flat_map(|it| it.cidr_block.subnets(64).expect("a /56").take(3))
+            .map(|it| it.to_string())
+            .collect(),
+        "10.1.1.9" => records
+            .everywhere::<NetworkInterface>()
+            .flat_map(|(_, it)| it.private_addresses.iter().map(ToString::to_string))
+            .chain(["10.1.1.9".into(), "10.1.1.10".into()])
+            .collect(),
+        "2001:db8::9" => records
+            .everywhere::<NetworkInterface>()
+            .flat_map(|(_, it)| it.ipv6_addresses.iter().map(ToString::to_string))
             .collect(),
         "eni-attach" => records
             .everywhere::<NetworkInterface>()
@@ -373,6 +431,94 @@ async fn make(cloud: &Cloud, step: &Step, alone: bool) {
                 ],
             ),
         },
+        31 => (
+            "AssociateVpcCidrBlock",
+            match b % 3 {
+                0 => vec![("VpcId", pick("vpc", a)), ("CidrBlock", block(c))],
+                _ => {
+                    let ipv6 = ("AmazonProvidedIpv6CidrBlock", "true".into());
+                    vec![("VpcId", pick("vpc", a)), ipv6]
+                }
+            },
+        ),
+        32 => ("DisassociateVpcCidrBlock", vec![("AssociationId", pick("vpc-cidr-assoc", a))]),
+        33 => {
+            let mut parameters =
+                vec![("VpcId", pick("vpc", a)), ("Ipv6CidrBlock", pick("2001:db8::/64", b))];
+            parameters.push(match c % 2 {
+                0 => ("Ipv6Native", "true".into()),
+                _ => ("CidrBlock", block(c)),
+            });
+            ("CreateSubnet", parameters)
+        }
+        34 => (
+            "AssociateSubnetCidrBlock",
+            vec![("SubnetId", pick("subnet", a)), ("Ipv6CidrBlock", pick("2001:db8::/64", b))],
+        ),
+        35 => {
+            ("DisassociateSubnetCidrBlock", vec![("AssociationId", pick("subnet-cidr-assoc", a))])
+        }
+        36 => (
+            "ModifySubnetAttribute",
+            vec![
+                ("SubnetId", pick("subnet", a)),
+                ("AssignIpv6AddressOnCreation.Value", (b % 2 == 0).to_string()),
+            ],
+        ),
+        37 => (
+            "AssignPrivateIpAddresses",
+            vec![
+                ("NetworkInterfaceId", pick("eni", a)),
+                ("PrivateIpAddress.1", pick("10.1.1.9", b)),
+                ("AllowReassignment", (c % 2 == 0).to_string()),
+            ],
+        ),
+        38 => (
+            "UnassignPrivateIpAddresses",
+            vec![
+                ("NetworkInterfaceId", pick("eni", a)),
+                ("PrivateIpAddress.1", pick("10.1.1.9", b)),
+            ],
+        ),
+        39 => (
+            "AssignIpv6Addresses",
+            match b % 2 {
+                0 => vec![
+                    ("NetworkInterfaceId", pick("eni", a)),
+                    ("Ipv6Addresses.1", pick("2001:db8::9", c)),
+                ],
+                _ => vec![
+                    ("NetworkInterfaceId", pick("eni", a)),
+                    ("Ipv6AddressCount", (c % 4).to_string()),
+                ],
+            },
+        ),
+        40 => (
+            "UnassignIpv6Addresses",
+            vec![
+                ("NetworkInterfaceId", pick("eni", a)),
+                ("Ipv6Addresses.1", pick("2001:db8::9", b)),
+            ],
+        ),
+        41 => match a % 2 {
+            0 => (
+                "CreateManagedPrefixList",
+                vec![
+                    ("PrefixListName", "p".into()),
+                    ("AddressFamily", ["IPv4", "IPv6"][b % 2].into()),
+                    ("MaxEntries", (c % 70).to_string()),
+                ],
+            ),
+            _ => ("DeleteManagedPrefixList", vec![("PrefixListId", pick("pl", b))]),
+        },
+        42 => (
+            "AuthorizeSecurityGroupIngress",
+            vec![
+                ("GroupId", pick("sg", a)),
+                ("IpPermissions.1.IpProtocol", "-1".into()),
+                ("IpPermissions.1.PrefixListIds.1.PrefixListId", pick("pl", b)),
+            ],
+        ),
         _ => (
             "ReplaceNetworkAclAssociation",
             vec![("AssociationId", pick("aclassoc", a)), ("NetworkAclId", pick("acl", b))],
@@ -414,7 +560,7 @@ fn run_sequences(cases: u32, reconciled: bool) {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build().expect("a runtime");
     TestRunner::new(config)
-        .run(&proptest::collection::vec(step, 60..120), |steps| {
+        .run(&proptest::collection::vec(step, 80..160), |steps| {
             runtime.block_on(async {
                 let cloud = Cloud::with(Wishes { running: reconciled, ..Wishes::default() });
                 cloud.network().await;

@@ -17,7 +17,7 @@ async fn vpcs_and_subnets() {
             ("CreateVpc", &[("CidrBlock", "10.0.0.0/29")], "InvalidVpc.Range", "is invalid"),
             ("CreateVpc", &[("CidrBlock", "x")], "InvalidParameterValue", "Value (x) for parameter cidrBlock is invalid. This is not a valid CIDR block."),
             ("CreateVpc", &[], "MissingParameter", "The request must contain the parameter CidrBlock"),
-            ("CreateVpc", &[("CidrBlock", "10.0.0.0/16"), ("AmazonProvidedIpv6CidrBlock", "true")], "UnsupportedOperation", "AmazonProvidedIpv6CidrBlock"),
+            ("CreateVpc", &[("CidrBlock", "10.0.0.0/16"), ("Ipv6Pool", "pool")], "UnsupportedOperation", "Ipv6Pool"),
             ("CreateVpc", &[("CidrBlock", "10.0.0.0/16"), ("Colour", "blue")], "UnknownParameter", "Colour"),
             ("AssociateVpcCidrBlock", &[("VpcId", &vpc), ("CidrBlock", "192.168.0.0/16")], "InvalidVpc.Range", "restricted"),
             ("AssociateVpcCidrBlock", &[("VpcId", &vpc), ("CidrBlock", "10.1.4.0/24")], "InvalidVpc.Range", "restricted"),

@@ -268,7 +268,7 @@ fn public_of(
     });
     match elastic {
         Some(address) => Some(address.public_ip),
-        None if private == interface.primary_address() => interface.auto_public_ip,
+        None if Some(private) == interface.primary_address() => interface.auto_public_ip,
         None => None,
     }
 }

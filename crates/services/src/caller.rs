@@ -104,7 +104,26 @@ impl Default for Allowance {
 
 #[cfg(test)]
 mod tests {
+    use gureum_types::{caller_address, ipv6_caller_address};
+
     use super::*;
+
+    #[test]
+    fn a_caller_is_one_over_both_families() {
+        let identify = by_address();
+        let port = PortIndex(77);
+        let addresses: [IpAddr; 2] = [
+            caller_address(port, 1).expect("in range").into(),
+            ipv6_caller_address(port, 3).expect("in range").into(),
+        ];
+        for address in addresses {
+            assert_eq!(identify((address, 40_000).into()), Some(port), "{address}");
+        }
+        for stranger in ["192.0.2.1", "2001:db8::1", "fd67:7572:6575:6d00:0:b::1"] {
+            let address: IpAddr = stranger.parse().expect("an address");
+            assert_eq!(identify((address, 40_000).into()), None, "{stranger}");
+        }
+    }
 
     #[test]
     fn an_interface_may_send_so_many_packets_a_second() {

@@ -75,6 +75,57 @@ fn dns_7_resource_names_have_an_address_where_that_is_on() {
     assert_eq!(found(PUBLIC_01, &name(9)), "missing", "no instance");
 }
 
+/// The IPv6 addresses among what is found.
+fn found_ipv6(port: u32, name: &str) -> String {
+    let found = found(port, name);
+    let addresses: Vec<_> = found.split(' ').filter(|it| it.contains(':')).collect();
+    addresses.join(" ")
+}
+
+#[test]
+fn dns_7_resource_names_have_ipv6_addresses_where_that_is_on() {
+    let name = format!("{}.{DOMAIN}", InstanceId::new(6));
+    assert_eq!(found(IPV6_ONLY, &name), "2001:db8:0:102::a", "the first one alone");
+    let mut off = lab();
+    let id = InstanceId::new(6);
+    let mut instance = (*off.instances[&id]).clone();
+    instance.resource_name_dns_aaaa_record = false;
+    off.instances.insert(id, Arc::new(instance));
+    let view = view(off);
+    let resolver = resolver(&view, 1024);
+    let find = |name: &str| shown(resolver.find(caller(IPV6_ONLY), name).expect("one").found);
+    assert_eq!(find(&name), "nothing");
+    assert_eq!(find(&reverse("a", "201")), "missing", "nor is there a way back");
+}
+
+/// The reverse name of 2001:db8:0:1YY::X, its digits from the last.
+fn reverse(last: &str, subnet: &str) -> String {
+    let zeros = "0.".repeat(15);
+    let subnet: Vec<_> = subnet.chars().map(String::from).collect();
+    format!("{last}.{zeros}{}.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa", subnet.join("."))
+}
+
+#[test]
+fn ipv6_addresses_of_instances_lead_back_to_resource_names() {
+    let name = format!("{}.{DOMAIN}", InstanceId::new(6));
+    for last in ["a", "b"] {
+        assert_eq!(found(IPV6_ONLY, &reverse(last, "201")), name, "{last}");
+    }
+    assert_eq!(found(IPV6_ONLY, &reverse("c", "201")), "missing", "nobody has it");
+    assert_eq!(found(IPV6_ONLY, &reverse("5", "101")), "missing", "no instance has it");
+    assert_eq!(found(PUBLIC_01, &reverse("a", "201")), "missing", "another VPC");
+}
+
+#[test]
+fn dns_19_ipv6_addresses_are_made_up_for_what_has_ipv4_only() {
+    assert_eq!(found_ipv6(IPV6_ONLY, "naver.com"), "64:ff9b::c000:20c", "192.0.2.12");
+    assert_eq!(found_ipv6(IPV6_ONLY, &format!("ip-10-6-0-4.{DOMAIN}")), "64:ff9b::a06:4");
+    let own = format!("{}.{DOMAIN}", InstanceId::new(6));
+    assert_eq!(found_ipv6(IPV6_ONLY, &own), "2001:db8:0:102::a", "it has one of its own");
+    assert_eq!(found_ipv6(PUBLIC_01, "naver.com"), "", "a subnet where it is off");
+    assert_eq!(found(IPV6_ONLY, "no.such.name.example"), "missing");
+}
+
 #[test]
 fn dns_3_without_support_nobody_answers() {
     let view = view(lab());

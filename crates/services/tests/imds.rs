@@ -7,11 +7,14 @@ use std::{net::SocketAddr, process::Stdio, sync::Arc};
 use common::*;
 use gureum_services::{
     ca::Ca,
-    caller::{Allowance, View},
+    caller::{Allowance, Identify, View},
     imds::{self, Imds},
 };
-use gureum_types::{InstanceId, view::ServiceView};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use gureum_types::{InstanceId, PortIndex, view::ServiceView};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream},
+};
 
 const V1: &[&str] = &[];
 const TTL: &str = "X-aws-ec2-metadata-token-ttl-seconds: 21600";
@@ -27,12 +30,21 @@ async fn start(lab: ServiceView) -> Service {
 }
 
 async fn start_with(lab: ServiceView, allowance: Allowance) -> Service {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    start_at("127.0.0.1:0", identify(), lab, allowance).await
+}
+
+async fn start_at(
+    address: &str,
+    identify: Identify,
+    lab: ServiceView,
+    allowance: Allowance,
+) -> Service {
+    let listener = TcpListener::bind(address).await.expect("a listener");
     let address = listener.local_addr().expect("an address");
     let directory = tempfile::tempdir().expect("a directory");
     let ca = Arc::new(Ca::open(directory.path()).expect("an authority"));
     let view = view(lab);
-    let imds = Imds::new(Arc::clone(&view), identify(), Arc::new(allowance), ca, [7; 32]);
+    let imds = Imds::new(Arc::clone(&view), identify, Arc::new(allowance), ca, [7; 32]);
     tokio::spawn(imds::serve(listener, Arc::new(imds)));
     Service { address, view, _ca: directory }
 }
@@ -401,6 +413,58 @@ async fn imds_20_to_32_the_whole_tree_is_as_written_down() {
     let golden = std::fs::read_to_string(path).expect("the golden tree");
     assert_eq!(tree, golden, "run with GUREUM_BLESS=1 and look at the difference");
     crawl(&service, OVERLAPPING).await;
+}
+
+#[tokio::test]
+async fn imds_24_ipv6_items_are_there_where_there_is_ipv6() {
+    let service = start(lab()).await;
+    let mac = "meta-data/network/interfaces/macs/02:00:00:00:00:09";
+    for (item, value) in [
+        ("meta-data/ipv6".to_owned(), "2001:db8:0:102::a"),
+        (format!("{mac}/ipv6s"), "2001:db8:0:102::a\n2001:db8:0:102::b"),
+        (format!("{mac}/subnet-ipv6-cidr-blocks"), "2001:db8:0:102::/64"),
+        (format!("{mac}/vpc-ipv6-cidr-blocks"), "2001:db8:0:100::/56"),
+        (format!("{mac}/vpc-ipv4-cidr-block"), "10.6.0.0/16"),
+    ] {
+        assert_eq!(service.value(IPV6_ONLY, &item).await, value, "{item}");
+    }
+    for item in [
+        "meta-data/local-ipv4".to_owned(),
+        "meta-data/public-ipv4".to_owned(),
+        format!("{mac}/local-ipv4s"),
+        format!("{mac}/subnet-ipv4-cidr-block"),
+    ] {
+        assert_eq!(service.get(IPV6_ONLY, &format!("/latest/{item}")).await.status, 404, "{item}");
+    }
+    let tree = crawl(&service, IPV6_ONLY).await;
+    assert!(!tree.contains("0.0.0.0"), "{tree}");
+    let mac = "meta-data/network/interfaces/macs/02:00:00:00:00:02";
+    for item in ["ipv6s", "subnet-ipv6-cidr-blocks", "vpc-ipv6-cidr-blocks"] {
+        let path = format!("/latest/{mac}/{item}");
+        assert_eq!(service.get(PUBLIC_01, &path).await.status, 404, "{item}");
+    }
+    assert_eq!(service.get(PUBLIC_01, "/latest/meta-data/ipv6").await.status, 404);
+}
+
+#[tokio::test]
+async fn imds_1_ipv6_is_answered_where_the_instance_allows_it() {
+    let one: Identify = Arc::new(|peer| peer.is_ipv6().then_some(PortIndex(IPV6_ONLY)));
+    let service = start_at("[::1]:0", one, lab(), Allowance::default()).await;
+    let ask = async |request: &str| {
+        let mut stream = TcpStream::connect(service.address).await.expect("connected");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).await.expect("an answer");
+        parse(&said)
+    };
+    let get = "GET /latest/meta-data/ipv6 HTTP/1.1\r\nHost: h\r\n\r\n";
+    assert_eq!(ask(get).await.status, 403, "off by default (IMDS-8)");
+    let mut changed = lab();
+    change(&mut changed, 6, |instance| instance.metadata_options.ipv6 = true);
+    service.view.store(Arc::new(changed));
+    assert_eq!(ask(get).await.text(), "2001:db8:0:102::a");
+    let put = format!("PUT /latest/api/token HTTP/1.1\r\nHost: h\r\n{TTL}\r\n\r\n");
+    assert_eq!(ask(&put).await.status, 200, "with a hop limit of its own kind (IMDS-7)");
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! All records at one moment, and how to find them.
 
-use std::{fmt, net::Ipv4Addr, sync::Arc};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use gureum_types::{
     AccountId, PortIndex, Region, VpcId,
@@ -133,7 +137,11 @@ impl Snapshot {
     }
 
     /// The interface that has a private address of a VPC.
-    pub fn interface_at(&self, vpc: &VpcId, address: Ipv4Addr) -> Option<&Arc<NetworkInterface>> {
+    pub fn interface_at(
+        &self,
+        vpc: &VpcId,
+        address: impl Into<IpAddr>,
+    ) -> Option<&Arc<NetworkInterface>> {
         self.referrers(&private_reference(vpc, address.into())).next()
     }
 

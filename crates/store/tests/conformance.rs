@@ -168,7 +168,7 @@ fn an_account_goes_as_a_whole(store: &Store) {
         tx.put(&seoul(), gateway(1, Some(1)));
         tx.put(&seoul(), subnet(2, 1));
         tx.put(&other, gateway(3, Some(1)));
-        tx.put_machine(Cursors { port: 5, public_address: 6 });
+        tx.put_machine(Cursors { port: 5, public_address: 6, ..Default::default() });
         Ok(())
     });
     written.expect("a commit");
@@ -212,7 +212,7 @@ fn writers_at_the_same_time_lose_nothing(store: Store) {
                     let counted: Result<(), StoreError> = store.transact(|tx| {
                         let cursors = tx.machine::<Cursors>("cursors");
                         let port = cursors.map_or(0, |cursors| cursors.port) + 1;
-                        tx.put_machine(Cursors { port, public_address: 0 });
+                        tx.put_machine(Cursors { port, public_address: 0, ..Default::default() });
                         Ok(())
                     });
                     counted.expect("a commit");
@@ -253,7 +253,7 @@ fn records_are_there_after_reopening() {
     put(&store, gateway(2, None));
     let removed: Result<(), StoreError> = store.transact(|tx| {
         tx.remove::<InternetGateway>(&seoul(), InternetGatewayId::new(2).as_str());
-        tx.put_machine(Cursors { port: 9, public_address: 1 });
+        tx.put_machine(Cursors { port: 9, public_address: 1, ..Default::default() });
         Ok(())
     });
     removed.expect("a commit");

@@ -96,7 +96,7 @@ fn store(platter: &Arc<Mutex<Platter>>) -> Store {
 fn count(store: &Store) -> Result<(), StoreError> {
     store.transact(|tx| {
         let port = tx.machine::<Cursors>("cursors").map_or(0, |it| it.port) + 1;
-        tx.put_machine(Cursors { port, public_address: port });
+        tx.put_machine(Cursors { port, public_address: port, ..Default::default() });
         Ok(())
     })
 }

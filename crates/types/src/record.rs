@@ -61,6 +61,9 @@ pub struct Cursors {
     pub port: u32,
     /// Addresses of the pool before this one were given out at least once.
     pub public_address: u32,
+    /// IPv6 blocks of the pool before this one were given out since the count last began anew.
+    #[serde(default)]
+    pub ipv6_block: u32,
 }
 
 /// A public address of the pool.
@@ -780,6 +783,9 @@ pub struct NetworkInterface {
     pub private_addresses: Vec<Ipv4Addr>,
     /// Its IPv6 addresses.
     pub ipv6_addresses: Vec<Ipv6Addr>,
+    /// Whether the first of them is its primary one, which stays until it is detached.
+    #[serde(default)]
+    pub primary_ipv6: bool,
     /// Its security groups, at least one (SG-7).
     pub groups: Vec<SecurityGroupId>,
     /// Whether source and destination of its packets are checked (SDC-1).
@@ -801,9 +807,9 @@ pub struct NetworkInterface {
 
 impl NetworkInterface {
     /// The primary private address. Every interface has one (ENI-1) but those of subnets with
-    /// IPv6 only.
-    pub fn primary_address(&self) -> Ipv4Addr {
-        self.private_addresses.first().copied().unwrap_or(Ipv4Addr::UNSPECIFIED)
+    /// IPv6 only (CIDR-12).
+    pub fn primary_address(&self) -> Option<Ipv4Addr> {
+        self.private_addresses.first().copied()
     }
 }
 
@@ -831,6 +837,33 @@ pub struct Attachment {
     pub delete_on_termination: bool,
     /// When.
     pub attach_time: Timestamp,
+    /// How far it is.
+    #[serde(default)]
+    pub state: AttachmentState,
+}
+
+/// How far the attachment of an interface to a running instance is (ENI-2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttachmentState {
+    /// Asked for; the instance does not have the interface yet.
+    Attaching,
+    /// The instance has the interface, or gets it at its next start.
+    #[default]
+    Attached,
+    /// Asked to end; the instance may still have the interface.
+    Detaching,
+}
+
+impl AttachmentState {
+    /// The status in answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Attaching => "attaching",
+            Self::Attached => "attached",
+            Self::Detaching => "detaching",
+        }
+    }
 }
 
 /// An Elastic IP address (EIP-*).

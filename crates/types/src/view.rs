@@ -49,6 +49,8 @@ pub struct VpcView {
     pub private_addresses: HashMap<Ipv4Addr, Option<InstanceId>>,
     /// The peer VPCs whose public names mean private addresses here too (DNS-10).
     pub dns_peers: Vec<VpcId>,
+    /// The IPv6 addresses in use, likewise.
+    pub ipv6_addresses: HashMap<Ipv6Addr, Option<InstanceId>>,
 }
 
 /// Who has a public address.
@@ -77,11 +79,13 @@ pub struct InterfaceView {
     pub subnet_cidr_block: Option<Ipv4Net>,
     /// The subnet's IPv6 block, where it has one.
     pub subnet_ipv6_cidr_block: Option<Ipv6Net>,
+    /// Whether the resolver makes up IPv6 addresses for the subnet (DNS-19).
+    pub dns64: bool,
     /// Lower-case, with colons.
     pub mac: String,
     /// Its place in the instance.
     pub device_number: u32,
-    /// Private addresses, the primary one first.
+    /// Private addresses, the primary one first; none where the subnet has IPv6 only.
     pub private_addresses: Vec<Ipv4Addr>,
     /// IPv6 addresses, in the order of their indices.
     pub ipv6_addresses: Vec<Ipv6Addr>,

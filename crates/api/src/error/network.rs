@@ -43,6 +43,57 @@ impl ApiError {
         Self::new("InvalidSubnet.Conflict", message)
     }
 
+    /// A block of a VPC that cannot go while a subnet is in it (CIDR-8).
+    pub fn block_has_subnet(vpc: impl Display, cidr: impl Display) -> Self {
+        let message = format!("The vpc {vpc} currently has a subnet within CIDR block {cidr}");
+        Self::new("InvalidCidrBlock.InUse", message)
+    }
+
+    /// The IPv6 block of a subnet that cannot go, and why (CIDR-12).
+    pub fn subnet_block_in_use(association: impl Display, why: &str) -> Self {
+        let message = format!(
+            "The subnet IPv6 CIDR block with association ID {association} may not be \
+             disassociated, because {why}."
+        );
+        Self::new("InvalidCidrBlock.InUse", message)
+    }
+
+    /// One block too many (CIDR-4).
+    pub fn cidr_limit_exceeded(network: impl Display, limit: usize) -> Self {
+        let message = format!(
+            "This network '{network}' has met its maximum number of allowed CIDRs: {limit}"
+        );
+        Self::limit_exceeded("CidrLimitExceeded", message)
+    }
+
+    /// An IPv6 block of a length that a subnet cannot have (CIDR-12).
+    pub fn invalid_subnet_ipv6_block(cidr: impl Display) -> Self {
+        let message = format!("invalid value for parameter ipv6-cidr-block: {cidr}");
+        Self::invalid_parameter_value(message)
+    }
+
+    /// An attribute that only a subnet with an IPv6 block can have (SUB-7).
+    pub fn attribute_needs_ipv6_block(attribute: &str, subnet: impl Display) -> Self {
+        Self::invalid_parameter_value(format!(
+            "Invalid value 'true' for {attribute}. Cannot set {attribute} to true unless the \
+             subnet ({subnet}) has an IPv6 CIDR block associated with it."
+        ))
+    }
+
+    /// IPv6 addresses of a subnet that has none (CIDR-12).
+    pub fn no_ipv6_block(subnet: impl Display) -> Self {
+        Self::invalid_parameter_value(format!(
+            "The subnet '{subnet}' does not have an IPv6 CIDR block associated with it"
+        ))
+    }
+
+    /// IPv4 addresses of a subnet that has none (CIDR-12).
+    pub fn no_ipv4_block(subnet: impl Display) -> Self {
+        Self::invalid_parameter_combination(format!(
+            "An IPv4 address cannot be specified for the subnet '{subnet}', which has IPv6 only"
+        ))
+    }
+
     /// A zone that the region does not have (SUB-6).
     pub fn invalid_subnet_zone(zone: &str, zones: &[&str]) -> Self {
         let reason = format!(
@@ -61,6 +112,34 @@ impl ApiError {
     /// An address that something has already (SUB-3, EIP-7).
     pub fn address_in_use(address: impl Display) -> Self {
         Self::new("InvalidIPAddress.InUse", format!("Address {address} is in use."))
+    }
+
+    /// One address too many on an interface (ENI-5).
+    pub fn private_address_limit_exceeded(limit: u32) -> Self {
+        Self::limit_exceeded(
+            "PrivateIpAddressLimitExceeded",
+            format!("Number of private addresses will exceed limit ({limit})."),
+        )
+    }
+
+    /// Addresses of another interface, which may not be moved (ENI-9).
+    pub fn addresses_may_not_move(addresses: &[impl Display]) -> Self {
+        let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let message = format!("[{}] assigned, but move is not allowed.", list.join(", "));
+        Self::invalid_parameter_value(message)
+    }
+
+    /// Addresses that the interface does not have.
+    pub fn addresses_not_assigned(interface: impl Display) -> Self {
+        Self::invalid_parameter_value(format!(
+            "Some of the specified addresses are not assigned to interface {interface}"
+        ))
+    }
+
+    /// The machine's pool of addresses or blocks is used up.
+    pub fn insufficient_address_capacity() -> Self {
+        let message = "Not enough available addresses to satisfy the requested operation.";
+        Self::new("InsufficientAddressCapacity", message)
     }
 
     /// No address is left (SUB-4).
@@ -215,6 +294,38 @@ impl ApiError {
         Self::invalid_parameter(format!(
             "Security group {group} and subnet {subnet} belong to different networks."
         ))
+    }
+
+    /// The list has changed since it was looked at (PL-1).
+    pub fn prefix_list_version_mismatch() -> Self {
+        let message = "The prefix list has the incorrect version number.";
+        Self::new("PrefixListVersionMismatch", message)
+    }
+
+    /// More entries than the list can hold (PL-1).
+    pub fn prefix_list_full(list: impl Display, limit: u32) -> Self {
+        let message =
+            format!("The prefix list {list} can have at most {limit} entries (its MaxEntries).");
+        Self::limit_exceeded("PrefixListMaxEntriesExceeded", message)
+    }
+
+    /// Entries and size change in separate requests (PL-1).
+    pub fn prefix_list_entries_and_size() -> Self {
+        Self::invalid_parameter_combination(
+            "You cannot modify the entries and the maximum entries for the prefix list in the \
+             same request.",
+        )
+    }
+
+    /// An entry to take away that is not there (PL-1).
+    pub fn prefix_list_entry_not_found(cidr: impl Display) -> Self {
+        let message = format!("The entry with the CIDR {cidr} does not exist.");
+        Self::new("InvalidPrefixListModification", message)
+    }
+
+    /// An entry that is there already (PL-1).
+    pub fn prefix_list_entry_exists() -> Self {
+        Self::new("InvalidRequest", "The request received was invalid.")
     }
 
     /// The number is taken in this direction (NACL-15).

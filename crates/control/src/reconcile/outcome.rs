@@ -4,9 +4,9 @@ use std::{collections::HashSet, sync::Arc};
 
 use gureum_store::Transaction;
 use gureum_types::{
-    InstanceId,
+    InstanceId, NetworkInterfaceId,
     host::{HostEvent, ObservedInstance, Run},
-    record::{Instance, InstanceState, Scope},
+    record::{AttachmentState, Instance, InstanceState, NetworkInterface, Scope},
 };
 
 use super::{Action, Done, Memory, Reconciler, instance};
@@ -98,14 +98,22 @@ impl Reconciler {
             }
             (Action::Stop { .. }, Ok(())) => self.stopped(&id),
             (Action::Terminate, Ok(())) => self.terminated(&id),
-            (Action::Attach(interface), Ok(())) => self.memory(&id, |it| {
-                it.done();
-                it.plugged.get_or_insert_default().push(interface);
-            }),
-            (Action::Detach(interface), Ok(())) => self.memory(&id, |it| {
-                it.done();
-                it.plugged.get_or_insert_default().retain(|known| *known != interface);
-            }),
+            (Action::Attach(interface), Ok(())) => {
+                self.memory(&id, |it| {
+                    it.done();
+                    let plugged = it.plugged.get_or_insert_default();
+                    plugged.retain(|known| *known != interface);
+                    plugged.push(interface.clone());
+                });
+                self.plugged(&id, &interface.id, AttachmentState::Attaching);
+            }
+            (Action::Detach(interface), Ok(())) => {
+                self.memory(&id, |it| {
+                    it.done();
+                    it.plugged.get_or_insert_default().retain(|known| *known != interface);
+                });
+                self.plugged(&id, &interface.id, AttachmentState::Detaching);
+            }
             (
                 Action::Stop { .. } | Action::Terminate | Action::Attach(_) | Action::Detach(_),
                 Err(_),
@@ -154,6 +162,19 @@ impl Reconciler {
         });
     }
 
+    /// An instance got or lost an interface whose attachment was in this state (ENI-2).
+    fn plugged(&self, id: &InstanceId, interface: &NetworkInterfaceId, from: AttachmentState) {
+        self.change(|tx| {
+            let Some((scope, _)) = located(tx, id) else { return Ok(()) };
+            let found = tx.find::<NetworkInterface>(&scope, interface.as_str());
+            let attachment = found.and_then(|it| it.attachment.as_ref());
+            if attachment.is_some_and(|it| it.instance_id == *id && it.state == from) {
+                network_interface::settle(&scope, tx, id, Some(interface));
+            }
+            Ok(())
+        });
+    }
+
     /// A stopped instance gives its automatic address back (PUB-3).
     fn stopped(&self, id: &InstanceId) {
         self.forget(id);
@@ -166,6 +187,7 @@ impl Reconciler {
             for interface in network_interface::of_instance(tx, id) {
                 public_ip::release(&call, tx, &interface);
             }
+            network_interface::settle(&scope, tx, id, None);
             tx.update::<Instance>(&scope, id.as_str(), |it| {
                 it.state = InstanceState::Stopped;
                 it.state_changed = call.now;

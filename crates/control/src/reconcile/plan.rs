@@ -1,12 +1,15 @@
 //! What is to be done next for each instance: a pure function of records, machine and memory.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use gureum_store::Snapshot;
 use gureum_types::{
     InstanceId,
     host::{InstanceSpec, InterfaceSpec, Limits, ObservedInstance, Run},
-    record::{Instance, InstanceState, NetworkInterface, Scope},
+    record::{AttachmentState, Instance, InstanceState, NetworkInterface, Scope},
 };
 use tokio::time::Instant;
 
@@ -92,10 +95,15 @@ fn next(
                 return Some(Action::Reboot { upto: instance.reboots });
             }
             let wanted = interfaces(records, instance);
-            if let Some(gone) = plugged.iter().find(|it| !wanted.contains(it)) {
+            let going = in_state(records, instance, AttachmentState::Detaching);
+            let gone = plugged.iter().find(|it| !wanted.contains(it)).or(going.first());
+            if let Some(gone) = gone {
                 return Some(Action::Detach(gone.clone()));
             }
-            wanted.into_iter().find(|it| !plugged.contains(it)).map(Action::Attach)
+            // One that is on its way is asked for again: who is adopted may not have it.
+            let coming = in_state(records, instance, AttachmentState::Attaching);
+            let missing = wanted.into_iter().find(|it| !plugged.contains(it));
+            missing.or(coming.into_iter().next()).map(Action::Attach)
         }
         InstanceState::Stopping => Some(Action::Stop { force: instance.force_stop }),
         InstanceState::ShuttingDown => Some(Action::Terminate),
@@ -113,15 +121,31 @@ fn run(records: &Snapshot, scope: &Scope, instance: &Instance) -> Action {
     }
 }
 
+/// The interfaces that an instance shall have: not those on their way out.
 fn interfaces(records: &Snapshot, instance: &Instance) -> Vec<InterfaceSpec> {
-    let spec = |it: &NetworkInterface| InterfaceSpec {
-        id: it.id.clone(),
-        port: it.port,
-        device_index: it.attachment.as_ref().map_or(0, |it| it.device_index),
-        mac: it.mac,
-        mtu: MTU,
+    interfaces_where(records, instance, |state| state != AttachmentState::Detaching)
+}
+
+fn in_state(records: &Snapshot, instance: &Instance, state: AttachmentState) -> Vec<InterfaceSpec> {
+    interfaces_where(records, instance, |it| it == state)
+}
+
+fn interfaces_where(
+    records: &Snapshot,
+    instance: &Instance,
+    wanted: impl Fn(AttachmentState) -> bool,
+) -> Vec<InterfaceSpec> {
+    let spec = |it: &Arc<NetworkInterface>| {
+        let attachment = it.attachment.as_ref().filter(|it| wanted(it.state))?;
+        Some(InterfaceSpec {
+            id: it.id.clone(),
+            port: it.port,
+            device_index: attachment.device_index,
+            mac: it.mac,
+            mtu: MTU,
+        })
     };
-    network_interface::of_instance(records, &instance.id).iter().map(|it| spec(it)).collect()
+    network_interface::of_instance(records, &instance.id).iter().filter_map(spec).collect()
 }
 
 fn spec(records: &Snapshot, scope: &Scope, instance: &Instance) -> Result<InstanceSpec, String> {
@@ -136,9 +160,9 @@ fn spec(records: &Snapshot, scope: &Scope, instance: &Instance) -> Result<Instan
         .first()
         .map(|it| it.primary_address())
         .ok_or_else(|| "there is no network interface".to_owned())?;
-    let hostname = match instance.private_dns_hostname_type.as_str() {
-        "resource-name" => instance.id.to_string(),
-        _ => format!("ip-{}", public_ip::dashes(primary)),
+    let hostname = match (instance.private_dns_hostname_type.as_str(), primary) {
+        ("resource-name", _) | (_, None) => instance.id.to_string(),
+        (_, Some(address)) => format!("ip-{}", public_ip::dashes(address)),
     };
     Ok(InstanceSpec {
         id: instance.id.clone(),

@@ -228,7 +228,12 @@ pub(crate) fn associate(
     let address = named(call, tx, &r.allocation_id, &r.public_ip)?;
     let interface = interface(call, tx, r)?;
     let private_ip = match given(&r.private_ip_address) {
-        None => interface.primary_address(),
+        None => interface.primary_address().ok_or_else(|| {
+            ApiError::invalid_parameter_value(format!(
+                "The network interface '{}' has no private IPv4 address.",
+                interface.id
+            ))
+        })?,
         Some(text) => {
             let private = text.parse().ok().filter(|it| interface.private_addresses.contains(it));
             private.ok_or_else(|| {
@@ -269,7 +274,7 @@ pub(crate) fn associate(
     tx.update::<Address>(&call.scope, address.allocation_id.as_str(), |address| {
         address.association = Some(association);
     });
-    if private_ip == interface.primary_address() {
+    if Some(private_ip) == interface.primary_address() {
         public_ip::release(call, tx, &interface);
     }
     if let Some(former) = former.filter(|it| it.network_interface_id != interface.id) {

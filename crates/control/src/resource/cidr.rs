@@ -7,6 +7,9 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::call::Answer;
 
+/// The length of a subnet's IPv6 block (CIDR-12).
+const SUBNET_IPV6_LENGTH: u8 = 64;
+
 /// An IPv4 block, canonicalised as AWS does (CIDR-1, SG-17).
 pub(crate) fn ipv4(text: &str, parameter: &str) -> Answer<Ipv4Net> {
     match text.parse::<Ipv4Net>() {
@@ -77,6 +80,18 @@ pub(crate) fn of_subnet(text: &str, vpc: &[Ipv4Net]) -> Answer<Ipv4Net> {
     let block = ipv4(text, "cidrBlock")?;
     let fits = vpc.iter().any(|it| it.contains(&block));
     match fits && (16..=28).contains(&block.prefix_len()) {
+        true => Ok(block),
+        false => Err(ApiError::invalid_subnet_range(text)),
+    }
+}
+
+/// The IPv6 block that a subnet may have in a VPC with these blocks: a /64 (CIDR-12).
+pub(crate) fn ipv6_of_subnet(text: &str, vpc: &[Ipv6Net]) -> Answer<Ipv6Net> {
+    let block = ipv6(text, "ipv6CidrBlock")?;
+    if block.prefix_len() != SUBNET_IPV6_LENGTH {
+        return Err(ApiError::invalid_subnet_ipv6_block(text));
+    }
+    match vpc.iter().any(|it| it.contains(&block)) {
         true => Ok(block),
         false => Err(ApiError::invalid_subnet_range(text)),
     }

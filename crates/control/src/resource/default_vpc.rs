@@ -75,7 +75,13 @@ pub(crate) fn make_subnet(
     let made = Subnet {
         default_for_az: true,
         map_public_ip_on_launch: true,
-        ..subnet::fresh(call, SubnetId::new(call.random()), default.id.clone(), cidr_block, zone)
+        ..subnet::fresh(
+            call,
+            SubnetId::new(call.random()),
+            default.id.clone(),
+            Some(cidr_block),
+            zone,
+        )
     };
     tx.put(&call.scope, made.clone());
     network_acl::guard_with_default(call, tx, &made);

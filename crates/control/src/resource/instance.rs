@@ -32,9 +32,9 @@ pub(crate) fn private_name(
     instance: &Instance,
     primary: &NetworkInterface,
 ) -> String {
-    match instance.private_dns_hostname_type.as_str() {
-        "resource-name" => format!("{}.{}", instance.id, region.internal_domain()),
-        _ => public_ip::private_name(region, primary.primary_address()),
+    match (instance.private_dns_hostname_type.as_str(), primary.primary_address()) {
+        ("resource-name", _) | (_, None) => format!("{}.{}", instance.id, region.internal_domain()),
+        (_, Some(address)) => public_ip::private_name(region, address),
     }
 }
 
@@ -78,7 +78,7 @@ fn shown_interface(
     let private_name = |address| names.then(|| public_ip::private_name(call.region(), address));
     let addresses = interface.private_addresses.iter().map(|it| ec2::InstancePrivateIpAddress {
         association: association(*it),
-        primary: Some(*it == primary),
+        primary: Some(Some(*it) == primary),
         private_dns_name: private_name(*it),
         private_ip_address: Some(it.to_string()),
     });
@@ -88,20 +88,22 @@ fn shown_interface(
             attachment_id: Some(it.id.to_string()),
             delete_on_termination: Some(it.delete_on_termination),
             device_index: i32::try_from(it.device_index).ok(),
-            status: Some("attached".into()),
+            status: Some(it.state.name().into()),
             network_card_index: Some(0),
             ..Default::default()
         });
     ec2::InstanceNetworkInterface {
-        association: association(primary),
+        association: primary.and_then(association),
         attachment,
+        connection_tracking_configuration: eni::shown_tracking_of_instance(interface),
         description: Some(interface.description.clone()),
         groups: shown_groups(call, records, &interface.groups),
+        ipv6_addresses: eni::shown_ipv6_of_instance(interface),
         mac_address: Some(shown_mac(interface.mac)),
         network_interface_id: Some(interface.id.to_string()),
         owner_id: Some(call.account().to_string()),
-        private_dns_name: private_name(primary),
-        private_ip_address: Some(primary.to_string()),
+        private_dns_name: primary.and_then(private_name),
+        private_ip_address: primary.map(|it| it.to_string()),
         private_ip_addresses: addresses.collect(),
         source_dest_check: Some(interface.source_dest_check),
         status: Some("in-use".into()),
@@ -157,7 +159,7 @@ pub(crate) fn shown(call: &Call, records: &Snapshot, instance: &Instance) -> ec2
     let names = vpc.is_some_and(|vpc| public_ip::has_public_names(vpc));
     let public = primary.and_then(|it| {
         let mappings = public_ip::mappings(records, it);
-        mappings.into_iter().find(|mapping| mapping.private == it.primary_address())
+        mappings.into_iter().find(|mapping| Some(mapping.private) == it.primary_address())
     });
     let public_dns_name = match &public {
         Some(mapping) if names => public_ip::public_name(call.region(), mapping.public),
@@ -239,7 +241,12 @@ pub(crate) fn shown(call: &Call, records: &Snapshot, instance: &Instance) -> ec2
         }),
         subnet_id: (!terminated).then(|| instance.subnet_id.to_string()),
         vpc_id: (!terminated).then(|| instance.vpc_id.to_string()),
-        private_ip_address: primary.map(|it| it.primary_address().to_string()),
+        private_ip_address: primary
+            .and_then(|it| it.primary_address())
+            .map(|address| address.to_string()),
+        ipv6_address: primary
+            .and_then(|it| it.ipv6_addresses.first())
+            .map(|address| address.to_string()),
         public_ip_address: public.map(|it| it.public.to_string()),
         ..Default::default()
     }
@@ -291,6 +298,15 @@ macro_rules! of_interfaces {
     ($field:ident) => {
         |it| {
             let found = it.instance.network_interfaces.iter();
+            found.filter_map(|it| it.$field.as_ref().map(ToString::to_string)).collect()
+        }
+    };
+}
+
+macro_rules! of_ipv6_addresses {
+    ($field:ident) => {
+        |it| {
+            let found = it.instance.network_interfaces.iter().flat_map(|it| &it.ipv6_addresses);
             found.filter_map(|it| it.$field.as_ref().map(ToString::to_string)).collect()
         }
     };
@@ -391,7 +407,7 @@ const FIELDS: &Fields<Seen> = &[
         it.instance.security_groups.iter().filter_map(|it| it.group_name.clone()).collect()
     }),
     ("ip-address", |it| some(&it.instance.public_ip_address)),
-    ("ipv6-address", |_| Vec::new()),
+    ("ipv6-address", of_ipv6_addresses!(ipv6_address)),
     ("key-name", |it| some(&it.instance.key_name)),
     ("launch-index", |it| it.instance.ami_launch_index.iter().map(ToString::to_string).collect()),
     ("launch-time", |it| it.instance.launch_time.iter().map(ToString::to_string).collect()),
@@ -436,6 +452,8 @@ const FIELDS: &Fields<Seen> = &[
         let found = it.instance.network_interfaces.iter().flat_map(|it| &it.groups);
         found.filter_map(|it| it.group_name.clone()).collect()
     }),
+    ("network-interface.ipv6-addresses.ipv6-address", of_ipv6_addresses!(ipv6_address)),
+    ("network-interface.ipv6-addresses.is-primary-ipv6", of_ipv6_addresses!(is_primary_ipv6)),
     ("network-interface.mac-address", of_interfaces!(mac_address)),
     ("network-interface.network-interface-id", of_interfaces!(network_interface_id)),
     ("network-interface.owner-id", of_interfaces!(owner_id)),
@@ -767,9 +785,7 @@ pub(crate) fn bury(call: &Call, tx: &mut Transaction, id: &InstanceId) {
             let id = address.allocation_id.as_str();
             tx.update::<Address>(&call.scope, id, |it| it.association = None);
         }
-        tx.update::<NetworkInterface>(&call.scope, interface.id.as_str(), |it| {
-            it.attachment = None;
-        });
+        eni::untie(&call.scope, tx, &interface.id);
     }
     let volumes: Vec<_> = tx.referrers::<Volume>(id.as_str()).cloned().collect();
     for volume in volumes {

@@ -376,6 +376,7 @@ fn furnish(
         requester_managed: true,
         mac: allocate::mac(call),
         private_addresses: addresses.to_vec(),
+        primary_ipv6: false,
         ipv6_addresses: Vec::new(),
         // It can have none (NAT-14).
         groups: Vec::new(),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use gureum_api::{ApiError, Resource, ec2};
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
-    IpProtocol, NetworkAclAssociationId, NetworkAclId, SubnetId,
+    IpProtocol, NetworkAclAssociationId, NetworkAclId, SubnetId, VpcId,
     record::{NetworkAcl, NetworkAclAssociation, NetworkAclEntry, Subnet, Traffic, Vpc},
 };
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
     call::{Answer, Call, given, listed, required, text},
@@ -23,12 +23,17 @@ const ACL_QUOTA: usize = 200;
 /// How many entries one direction may have in one address family, the closing one included: the
 /// default quota, the highest (NACL-16).
 const ENTRY_QUOTA: (usize, usize) = (20, 40);
-/// The number of the closing entry for IPv4 (NACL-3).
+/// The number of the closing entry for IPv4, and that for IPv6 (NACL-3).
 const CLOSING: i32 = 32767;
+const CLOSING_IPV6: i32 = 32768;
+/// The number of the entry that lets all IPv6 pass the default ACL (NACL-4).
+const OPEN_IPV6: u16 = 101;
 
 /// An ACL as answers show it: egress first, each direction closed by its `*` entry (NACL-3).
-fn shown(call: &Call, acl: &NetworkAcl) -> ec2::NetworkAcl {
-    let mut entries = Vec::with_capacity(acl.entries.len() + 2);
+fn shown(call: &Call, records: &Snapshot, acl: &NetworkAcl) -> ec2::NetworkAcl {
+    let vpc = records.find::<Vpc>(&call.scope, acl.vpc_id.as_str());
+    let ipv6 = vpc.is_some_and(|vpc| !vpc.ipv6_cidr_associations.is_empty());
+    let mut entries = Vec::with_capacity(acl.entries.len() + 4);
     for egress in [true, false] {
         let mut direction: Vec<_> = acl.entries.iter().filter(|it| it.egress == egress).collect();
         direction.sort_by_key(|it| it.rule_number);
@@ -41,6 +46,16 @@ fn shown(call: &Call, acl: &NetworkAcl) -> ec2::NetworkAcl {
             rule_number: Some(CLOSING),
             ..Default::default()
         });
+        if ipv6 {
+            entries.push(ec2::NetworkAclEntry {
+                ipv6_cidr_block: Some(Ipv6Net::default().to_string()),
+                egress: Some(egress),
+                protocol: Some("-1".into()),
+                rule_action: Some("deny".into()),
+                rule_number: Some(CLOSING_IPV6),
+                ..Default::default()
+            });
+        }
     }
     let associations = acl.associations.iter().map(|it| ec2::NetworkAclAssociation {
         network_acl_association_id: Some(it.id.to_string()),
@@ -129,7 +144,7 @@ pub(crate) fn describe(
     r: &ec2::DescribeNetworkAclsRequest,
 ) -> Answer<ec2::DescribeNetworkAclsResult> {
     let found = listed::<NetworkAcl>(records, &call.scope, &r.network_acl_ids)?;
-    let acls = found.iter().map(|acl| shown(call, acl)).collect();
+    let acls = found.iter().map(|acl| shown(call, records, acl)).collect();
     let acls = select(acls, &r.filters, FIELDS, Some(|it| &it.tags))?;
     let (network_acls, next_token) =
         page(acls, r.max_results, &r.next_token, |it| it.network_acl_id.as_deref())?;
@@ -142,8 +157,8 @@ pub(crate) fn create(
     tx: &mut Transaction,
     r: &ec2::CreateNetworkAclRequest,
 ) -> Answer<ec2::CreateNetworkAclResult> {
-    let answer = |acl: &NetworkAcl| ec2::CreateNetworkAclResult {
-        network_acl: Some(shown(call, acl)),
+    let answer = |tx: &Transaction, acl: &NetworkAcl| ec2::CreateNetworkAclResult {
+        network_acl: Some(shown(call, tx, acl)),
         client_token: r.client_token.clone(),
     };
     let make = |tx: &mut Transaction| {
@@ -165,11 +180,11 @@ pub(crate) fn create(
             tags: tags::on_creation::<NetworkAcl>(&r.tag_specifications)?,
         };
         let acl = tx.put(&call.scope, acl);
-        Ok((vec![acl.id.to_string()], answer(&acl)))
+        Ok((vec![acl.id.to_string()], answer(tx, &acl)))
     };
     let again = |tx: &mut Transaction, made: &[String]| {
         let acl = made.first().and_then(|id| tx.find::<NetworkAcl>(&call.scope, id));
-        Ok(acl.map(|acl| answer(acl)))
+        Ok(acl.map(|acl| answer(tx, acl)))
     };
     idempotency::once(call, tx, "CreateNetworkAcl", &r.client_token, r, make, again)
 }
@@ -412,6 +427,32 @@ pub(crate) fn guard_with_default(call: &Call, tx: &mut Transaction, subnet: &Sub
     if let Some(id) = default.map(|acl| acl.id.clone()) {
         guard(call, tx, &id, subnet.id.clone());
     }
+}
+
+/// Lets all IPv6 pass the default ACL of a VPC that got its first IPv6 block, in each direction
+/// that nobody has changed (NACL-4).
+pub(crate) fn open_to_ipv6(call: &Call, tx: &mut Transaction, vpc: &VpcId) {
+    let default = tx.referrers::<NetworkAcl>(vpc.as_str()).find(|acl| acl.is_default);
+    let Some(id) = default.map(|acl| acl.id.clone()) else { return };
+    let allow_all = |egress| NetworkAclEntry {
+        rule_number: 100,
+        egress,
+        allow: true,
+        traffic: Traffic::All,
+        cidr: Ipv4Net::default().into(),
+    };
+    tx.update::<NetworkAcl>(&call.scope, id.as_str(), |acl| {
+        for egress in [true, false] {
+            let mut direction = acl.entries.iter().filter(|it| it.egress == egress);
+            let untouched =
+                direction.next() == Some(&allow_all(egress)) && direction.next().is_none();
+            if untouched {
+                let cidr = Ipv6Net::default().into();
+                let rule_number = OPEN_IPV6;
+                acl.entries.push(NetworkAclEntry { rule_number, cidr, ..allow_all(egress) });
+            }
+        }
+    });
 }
 
 /// Takes a subnet from the ACL that guards it.

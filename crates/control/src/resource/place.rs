@@ -423,6 +423,7 @@ pub(crate) mod fixture {
                     ipv6_addresses: Vec::new(),
                     groups: vec![SecurityGroupId::new(1)],
                     connection_tracking: Default::default(),
+                    primary_ipv6: false,
                     source_dest_check: true,
                     attachment: Some(Attachment {
                         id: AttachmentId::new(call.random()),
@@ -430,6 +431,7 @@ pub(crate) mod fixture {
                         device_index,
                         delete_on_termination: true,
                         attach_time: call.now,
+                        state: Default::default(),
                     }),
                     associate_public_ip: device_index == 0,
                     auto_public_ip,

@@ -36,12 +36,12 @@ pub(crate) fn mappings(records: &Snapshot, interface: &NetworkInterface) -> Vec<
         })
         .collect();
     let primary = interface.primary_address();
-    if let Some(public) = interface.auto_public_ip
+    if let (Some(public), Some(primary)) = (interface.auto_public_ip, primary)
         && !mappings.iter().any(|it| it.private == primary)
     {
         mappings.push(Mapping { public, private: primary, elastic: None });
     }
-    mappings.sort_by_key(|it| (it.private != primary, it.private));
+    mappings.sort_by_key(|it| (Some(it.private) != primary, it.private));
     mappings
 }
 
@@ -90,6 +90,7 @@ pub(crate) fn assign(
     let entitled = is_on
         && interface.associate_public_ip
         && interface.auto_public_ip.is_none()
+        && interface.primary_address().is_some()
         && attachment.device_index == 0
         && tx.referrers::<NetworkInterface>(instance).count() == 1
         && tx.referrers::<Address>(interface.id.as_str()).next().is_none();

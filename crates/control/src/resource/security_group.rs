@@ -6,9 +6,11 @@ use gureum_api::{ApiError, Resource, ec2};
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
     SecurityGroupId, SecurityGroupRuleId, Tags, VpcId,
-    record::{NetworkInterface, RulePeer, SecurityGroup, SecurityGroupRule, Traffic, Vpc},
+    record::{
+        NetworkInterface, PrefixList, RulePeer, SecurityGroup, SecurityGroupRule, Traffic, Vpc,
+    },
 };
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::{
     call::{Answer, Call, find, given, required, text},
@@ -21,9 +23,11 @@ use crate::{
 /// The name of the group that every VPC has (SG-5).
 pub(crate) const DEFAULT: &str = "default";
 
-/// Groups in a region, rules of a direction and family: quota, and highest (SG-21).
+/// Groups in a region, and rules of a group in one direction and family (SG-21). The latter is the
+/// group's own quota, which holds always: five groups of sixty rules on an interface keep the
+/// bound on their product, too.
 const GROUP_QUOTA: usize = 2500;
-const RULE_QUOTA: (usize, usize) = (60, 1000);
+const RULE_QUOTA: usize = 60;
 
 fn insert(
     call: &Call,
@@ -60,7 +64,35 @@ fn make(
     let anywhere = RulePeer::Ipv4(Ipv4Net::default());
     let all = Wanted { traffic: Traffic::All, peer: anywhere, description: None };
     insert(call, tx, &group.id, true, all, Tags::new());
+    let vpc = tx.find::<Vpc>(&call.scope, vpc_id.as_str());
+    if vpc.is_some_and(|vpc| !vpc.ipv6_cidr_associations.is_empty()) {
+        allow_all_ipv6_out(call, tx, &group.id);
+    }
     group
+}
+
+/// SG-4.
+fn allow_all_ipv6_out(call: &Call, tx: &mut Transaction, group: &SecurityGroupId) {
+    let anywhere = RulePeer::Ipv6(Ipv6Net::default());
+    let all = Wanted { traffic: Traffic::All, peer: anywhere, description: None };
+    insert(call, tx, group, true, all, Tags::new());
+}
+
+/// Lets all IPv6 out of the default group of a VPC that got its first IPv6 block, unless somebody
+/// changed what may go out (SG-4).
+pub(crate) fn open_to_ipv6(call: &Call, tx: &mut Transaction, vpc: &VpcId) {
+    let Some(default) = named(tx, vpc, DEFAULT).map(|group| group.id.clone()) else { return };
+    let anywhere = RulePeer::Ipv4(Ipv4Net::default());
+    let untouched = {
+        let mut rules = rule::of_group(tx, &default).filter(|it| it.egress);
+        let first = rules.next().is_some_and(|it| {
+            it.traffic == Traffic::All && it.peer == anywhere && it.description.is_none()
+        });
+        first && rules.next().is_none()
+    };
+    if untouched {
+        allow_all_ipv6_out(call, tx, &default);
+    }
 }
 
 /// Makes a VPC's default group (SG-5).
@@ -372,7 +404,8 @@ fn authorize(
     if let Some(twice) = wanted.iter().find(|it| present.iter().any(|rule| it.is(rule))) {
         return Err(ApiError::duplicate_permission(rule::in_words(twice.traffic, &twice.peer)));
     }
-    check_count(call, present.iter().map(|it| &it.peer).chain(wanted.iter().map(|it| &it.peer)))?;
+    let peers = present.iter().map(|it| &it.peer).chain(wanted.iter().map(|it| &it.peer));
+    check_count(call, tx, peers)?;
     let made: Vec<_> = wanted
         .into_iter()
         .map(|it| insert(call, tx, &group.id, egress, it, tags.clone()))
@@ -380,18 +413,42 @@ fn authorize(
     Ok(made.iter().map(|it| rule::shown(call, tx, it)).collect())
 }
 
-/// IPv4 and IPv6 rules count apart; a group counts as either (SG-21, SG-22).
-fn check_count<'a>(call: &Call, peers: impl Iterator<Item = &'a RulePeer>) -> Answer<()> {
-    let limit = if call.config.aws_quotas { RULE_QUOTA.0 } else { RULE_QUOTA.1 };
+/// IPv4 and IPv6 rules count apart; a group counts as either, a prefix list as many times as it
+/// may have entries (SG-21, SG-22).
+fn check_count<'a>(
+    call: &Call,
+    records: &Snapshot,
+    peers: impl Iterator<Item = &'a RulePeer>,
+) -> Answer<()> {
     let (mut ipv4, mut ipv6) = (0, 0);
     for peer in peers {
-        ipv4 += usize::from(!matches!(peer, RulePeer::Ipv6(_)));
-        ipv6 += usize::from(!matches!(peer, RulePeer::Ipv4(_)));
+        let (in_ipv4, in_ipv6) = match peer {
+            RulePeer::Ipv4(_) => (1, 0),
+            RulePeer::Ipv6(_) => (0, 1),
+            RulePeer::Group(_) => (1, 1),
+            RulePeer::PrefixList(id) => {
+                match records.find::<PrefixList>(&call.scope, id.as_str()) {
+                    Some(list) if list.ipv6 => (0, list.max_entries as usize),
+                    Some(list) => (list.max_entries as usize, 0),
+                    None => (0, 0),
+                }
+            }
+        };
+        (ipv4, ipv6) = (ipv4 + in_ipv4, ipv6 + in_ipv6);
     }
-    match ipv4.max(ipv6) > limit {
+    match ipv4.max(ipv6) > RULE_QUOTA {
         true => Err(ApiError::rules_per_group_exceeded()),
         false => Ok(()),
     }
+}
+
+/// Whether the rules of a group are not too many, as they are now.
+pub(crate) fn check_counts(call: &Call, records: &Snapshot, group: &SecurityGroupId) -> Answer<()> {
+    for egress in [false, true] {
+        let rules = rule::of_group(records, group).filter(|it| it.egress == egress);
+        check_count(call, records, rules.map(|it| &it.peer))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn authorize_ingress(
@@ -576,7 +633,8 @@ pub(crate) fn modify_rules(
         let peers = [
             given(&wanted.cidr_ipv4).map(|_| rule::ipv4_peer(&wanted.cidr_ipv4)),
             given(&wanted.cidr_ipv6).map(|_| rule::ipv6_peer(&wanted.cidr_ipv6)),
-            given(&wanted.prefix_list_id).map(|_| rule::prefix_list_peer(&wanted.prefix_list_id)),
+            given(&wanted.prefix_list_id)
+                .map(|_| rule::prefix_list_peer(call, tx, &wanted.prefix_list_id)),
             given(&wanted.referenced_group_id)
                 .map(|id| rule::group_peer(call, tx, &group.vpc_id, None, id)),
         ];
@@ -606,6 +664,7 @@ pub(crate) fn modify_rules(
         }
         tx.put(&call.scope, changed);
     }
+    check_counts(call, tx, &group.id)?;
     Ok(ec2::ModifySecurityGroupRulesResult { r#return: Some(true) })
 }
 

@@ -3,12 +3,12 @@
 use gureum_api::{ApiError, Resource, ec2};
 use gureum_store::Snapshot;
 use gureum_types::{
-    IpProtocol, PrefixListId, SecurityGroupId, VpcId,
-    record::{RulePeer, SecurityGroup, SecurityGroupRule, Traffic},
+    IpProtocol, SecurityGroupId, VpcId,
+    record::{PrefixList, RulePeer, SecurityGroup, SecurityGroupRule, Traffic},
 };
 
 use crate::{
-    call::{Answer, Call, find, given, parse_id},
+    call::{Answer, Call, find, given, parse_id, required},
     resource::security_group_reference as reference,
     tags,
 };
@@ -191,13 +191,14 @@ pub(crate) fn group_peer(
     }
 }
 
-/// There are no prefix lists yet, so none is found.
-pub(crate) fn prefix_list_peer(id: &Option<String>) -> Answer<RulePeer> {
-    let id = id.as_deref().unwrap_or_default();
-    Err(match id.parse::<PrefixListId>() {
-        Ok(id) => ApiError::not_found(Resource::PrefixList, id),
-        Err(error) => ApiError::malformed_id(Resource::PrefixList, &error),
-    })
+/// A prefix list of the caller (SG-10).
+pub(crate) fn prefix_list_peer(
+    call: &Call,
+    records: &Snapshot,
+    id: &Option<String>,
+) -> Answer<RulePeer> {
+    let list = required::<PrefixList>(records, &call.scope, id, "PrefixListId")?;
+    Ok(RulePeer::PrefixList(list.id.clone()))
 }
 
 fn pair_peer(
@@ -261,7 +262,7 @@ pub(crate) fn wanted(
             add(ipv6_peer(&range.cidr_ipv6)?, &range.description)?;
         }
         for list in &permission.prefix_list_ids {
-            add(prefix_list_peer(&list.prefix_list_id)?, &list.description)?;
+            add(prefix_list_peer(call, records, &list.prefix_list_id)?, &list.description)?;
         }
         for pair in &permission.user_id_group_pairs {
             add(pair_peer(call, records, vpc, known, pair)?, &pair.description)?;

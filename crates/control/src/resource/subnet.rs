@@ -1,19 +1,21 @@
 //! Subnets (SUB-*).
 
+use std::sync::Arc;
+
 use gureum_api::{ApiError, Resource, ec2};
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
-    SubnetId, Tags, VpcId,
-    record::{NetworkInterface, RouteTable, Subnet, Vpc},
+    SubnetCidrAssociationId, SubnetId, Tags, VpcId,
+    record::{NetworkInterface, RouteTable, Subnet, SubnetIpv6CidrAssociation, Vpc},
 };
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::{
     allocate,
-    call::{Answer, Call, given, listed, required, text},
+    call::{Answer, Call, given, listed, required},
     filter::{Fields, flag, select, some},
     page::page,
-    resource::{cidr, default_vpc, network_acl, vpc},
+    resource::{cidr, default_vpc, network_acl, subnet_block, vpc},
     tags,
 };
 
@@ -25,20 +27,24 @@ pub(crate) fn fresh(
     call: &Call,
     id: SubnetId,
     vpc_id: VpcId,
-    cidr_block: Ipv4Net,
+    cidr_block: Option<Ipv4Net>,
     availability_zone: String,
 ) -> Subnet {
     Subnet {
         id,
         vpc_id,
-        cidr_block: Some(cidr_block),
+        cidr_block,
         ipv6_cidr_association: None,
         availability_zone,
         default_for_az: false,
         map_public_ip_on_launch: false,
-        assign_ipv6_address_on_creation: false,
+        // Where there is no IPv4, there is nothing else to give, nor to name by (CIDR-12).
+        assign_ipv6_address_on_creation: cidr_block.is_none(),
         enable_dns64: false,
-        private_dns_hostname_type: "ip-name".into(),
+        private_dns_hostname_type: match cidr_block {
+            Some(_) => "ip-name".into(),
+            None => "resource-name".into(),
+        },
         resource_name_dns_a_record: false,
         resource_name_dns_aaaa_record: false,
         created: call.now,
@@ -52,11 +58,16 @@ fn shown(call: &Call, records: &Snapshot, subnet: &Subnet) -> ec2::Subnet {
         availability_zone_id: call.region().zone_id(&subnet.availability_zone),
         map_customer_owned_ip_on_launch: Some(false),
         owner_id: Some(call.account().to_string()),
+        ipv6_cidr_block_association_set: subnet
+            .ipv6_cidr_association
+            .iter()
+            .map(|it| subnet_block::shown(it, "associated"))
+            .collect(),
         assign_ipv6_address_on_creation: Some(subnet.assign_ipv6_address_on_creation),
         tags: tags::shown(&subnet.tags),
         subnet_arn: Some(call.arn("subnet", &subnet.id)),
         enable_dns64: Some(subnet.enable_dns64),
-        ipv6_native: Some(false),
+        ipv6_native: Some(subnet.cidr_block.is_none()),
         private_dns_name_options_on_launch: Some(ec2::PrivateDnsNameOptionsOnLaunch {
             hostname_type: Some(subnet.private_dns_hostname_type.clone()),
             enable_resource_name_dns_a_record: Some(subnet.resource_name_dns_a_record),
@@ -72,6 +83,15 @@ fn shown(call: &Call, records: &Snapshot, subnet: &Subnet) -> ec2::Subnet {
         map_public_ip_on_launch: Some(subnet.map_public_ip_on_launch),
         ..Default::default()
     }
+}
+
+macro_rules! of_ipv6_blocks {
+    ($field:ident) => {
+        |it| {
+            let blocks = it.ipv6_cidr_block_association_set.iter();
+            blocks.filter_map(|it| it.$field.clone()).collect()
+        }
+    };
 }
 
 const FIELDS: &Fields<ec2::Subnet> = &[
@@ -90,9 +110,12 @@ const FIELDS: &Fields<ec2::Subnet> = &[
     ("defaultForAz", |it| flag(it.default_for_az)),
     ("enable-dns64", |it| flag(it.enable_dns64)),
     ("enable-lni-at-device-index", |_| Vec::new()),
-    ("ipv6-cidr-block-association.association-id", |_| Vec::new()),
-    ("ipv6-cidr-block-association.ipv6-cidr-block", |_| Vec::new()),
-    ("ipv6-cidr-block-association.state", |_| Vec::new()),
+    ("ipv6-cidr-block-association.association-id", of_ipv6_blocks!(association_id)),
+    ("ipv6-cidr-block-association.ipv6-cidr-block", of_ipv6_blocks!(ipv6_cidr_block)),
+    ("ipv6-cidr-block-association.state", |it| {
+        let states = it.ipv6_cidr_block_association_set.iter();
+        states.filter_map(|it| it.ipv6_cidr_block_state.as_ref()?.state.clone()).collect()
+    }),
     ("ipv6-native", |it| flag(it.ipv6_native)),
     ("map-customer-owned-ip-on-launch", |it| flag(it.map_customer_owned_ip_on_launch)),
     ("map-public-ip-on-launch", |it| flag(it.map_public_ip_on_launch)),
@@ -162,13 +185,9 @@ pub(crate) fn create(
     r: &ec2::CreateSubnetRequest,
 ) -> Answer<ec2::CreateSubnetResult> {
     let vpc = required::<Vpc>(tx, &call.scope, &r.vpc_id, "VpcId")?;
-    let wanted = text(&r.cidr_block, "CidrBlock")?;
-    let block = cidr::of_subnet(wanted, &vpc::blocks(&vpc))?;
-    let named = zone(call, &r.availability_zone, &r.availability_zone_id)?;
     let others: Vec<_> = tx.referrers::<Subnet>(vpc.id.as_str()).cloned().collect();
-    if others.iter().filter_map(|it| it.cidr_block).any(|it| cidr::overlap(it, block)) {
-        return Err(ApiError::subnet_conflict(wanted));
-    }
+    let (ipv4, ipv6) = wanted_blocks(&vpc, &others, r)?;
+    let named = zone(call, &r.availability_zone, &r.availability_zone_id)?;
     if call.config.aws_quotas && others.len() >= SUBNET_QUOTA {
         return Err(ApiError::limit_exceeded(
             "SubnetLimitExceeded",
@@ -179,10 +198,46 @@ pub(crate) fn create(
     let zone = named.or_else(|| call.region().zones().next()).unwrap_or_default();
     let tags = tags::on_creation::<Subnet>(&r.tag_specifications)?;
     let id = SubnetId::new(call.random());
-    let subnet = Subnet { tags, ..fresh(call, id, vpc.id.clone(), block, zone) };
+    let ipv6_cidr_association = ipv6.map(|cidr_block| SubnetIpv6CidrAssociation {
+        id: SubnetCidrAssociationId::new(call.random()),
+        cidr_block,
+    });
+    let fresh = fresh(call, id, vpc.id.clone(), ipv4, zone);
+    let subnet = Subnet { tags, ipv6_cidr_association, ..fresh };
     tx.put(&call.scope, subnet.clone());
     network_acl::guard_with_default(call, tx, &subnet);
     Ok(ec2::CreateSubnetResult { subnet: Some(shown(call, tx, &subnet)) })
+}
+
+/// The blocks that a request names: IPv4, IPv6 or both; `Ipv6Native` means no IPv4 (CIDR-12).
+fn wanted_blocks(
+    vpc: &Vpc,
+    others: &[Arc<Subnet>],
+    r: &ec2::CreateSubnetRequest,
+) -> Answer<(Option<Ipv4Net>, Option<Ipv6Net>)> {
+    let native = r.ipv6_native == Some(true);
+    let ipv4 = match given(&r.cidr_block) {
+        Some(_) if native => {
+            return Err(ApiError::invalid_parameter_combination(
+                "The parameters cidrBlock and ipv6Native cannot be used together.",
+            ));
+        }
+        Some(wanted) => {
+            let block = cidr::of_subnet(wanted, &vpc::blocks(vpc))?;
+            if others.iter().filter_map(|it| it.cidr_block).any(|it| cidr::overlap(it, block)) {
+                return Err(ApiError::subnet_conflict(wanted));
+            }
+            Some(block)
+        }
+        None if native => None,
+        None => return Err(ApiError::missing_parameter("CidrBlock")),
+    };
+    let ipv6 = match given(&r.ipv6_cidr_block) {
+        Some(wanted) => Some(subnet_block::wanted(vpc, others, wanted)?),
+        None if native => return Err(ApiError::missing_parameter("Ipv6CidrBlock")),
+        None => None,
+    };
+    Ok((ipv4, ipv6))
 }
 
 pub(crate) fn create_default(
@@ -286,36 +341,42 @@ pub(crate) fn modify_attribute(
             )));
         }
     }
-    if subnet.assign_ipv6_address_on_creation {
-        return Err(ApiError::invalid_parameter_value(format!(
-            "Invalid value for a subnet without an IPv6 CIDR block: {}",
-            subnet.id
-        )));
-    }
+    check_families(&subnet)?;
     tx.put(&call.scope, subnet);
     Ok(())
 }
 
-/// A subnet gets an IPv6 block out of its VPC's, of which there is none.
-pub(crate) fn associate_block(
-    call: &Call,
-    tx: &mut Transaction,
-    r: &ec2::AssociateSubnetCidrBlockRequest,
-) -> Answer<ec2::AssociateSubnetCidrBlockResult> {
-    required::<Subnet>(tx, &call.scope, &r.subnet_id, "SubnetId")?;
-    let wanted = text(&r.ipv6_cidr_block, "Ipv6CidrBlock")?;
-    cidr::ipv6(wanted, "ipv6CidrBlock")?;
-    Err(ApiError::invalid_subnet_range(wanted))
-}
-
-pub(crate) fn disassociate_block(
-    _: &Call,
-    _: &mut Transaction,
-    r: &ec2::DisassociateSubnetCidrBlockRequest,
-) -> Answer<ec2::DisassociateSubnetCidrBlockResult> {
-    let id = text(&r.association_id, "AssociationId")?;
-    Err(ApiError::new(
-        "InvalidSubnetCidrBlockAssociationID.NotFound",
-        format!("The subnet CIDR block association ID '{id}' does not exist"),
-    ))
+/// Refuses attributes that say something of a family that the subnet does not have (SUB-7).
+fn check_families(subnet: &Subnet) -> Answer<()> {
+    let has_ipv6 = subnet.ipv6_cidr_association.is_some();
+    for (name, on) in [
+        ("assign-ipv6-address-on-creation", subnet.assign_ipv6_address_on_creation),
+        ("enable-dns64", subnet.enable_dns64),
+    ] {
+        if on && !has_ipv6 {
+            return Err(ApiError::attribute_needs_ipv6_block(name, &subnet.id));
+        }
+    }
+    if subnet.cidr_block.is_some() {
+        return Ok(());
+    }
+    for (name, on) in [
+        ("map-public-ip-on-launch", subnet.map_public_ip_on_launch),
+        ("enable-resource-name-dns-a-record-on-launch", subnet.resource_name_dns_a_record),
+    ] {
+        if on {
+            return Err(ApiError::invalid_parameter_value(format!(
+                "Invalid value 'true' for {name}. The subnet ({}) has IPv6 only.",
+                subnet.id
+            )));
+        }
+    }
+    match subnet.private_dns_hostname_type.as_str() {
+        "ip-name" => Err(ApiError::invalid_parameter_value(format!(
+            "Invalid value 'ip-name' for private-dns-hostname-type-on-launch. The subnet ({}) has \
+             IPv6 only.",
+            subnet.id
+        ))),
+        _ => Ok(()),
+    }
 }

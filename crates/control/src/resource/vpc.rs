@@ -6,32 +6,36 @@ use gureum_types::{
     NetworkAclId, RouteTableAssociationId, RouteTableId, Tags, VpcCidrAssociationId, VpcId,
     record::{
         EgressOnlyInternetGateway, InternetGateway, NetworkAcl, NetworkAclEntry, NetworkInterface,
-        RegionState, RouteDestination, RouteTable, RouteTableAssociation, SecurityGroup, Subnet,
-        Traffic, Vpc, VpcCidrAssociation, VpcPeeringConnection,
+        RegionState, RouteTable, RouteTableAssociation, SecurityGroup, Subnet, Traffic, Vpc,
+        VpcCidrAssociation, VpcPeeringConnection,
     },
 };
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::{
-    call::{Answer, Call, find, given, listed, required, text},
+    call::{Answer, Call, given, listed, required, text},
     filter::{Fields, flag, select, some},
     page::page,
-    resource::{cidr, default_vpc, security_group, vpc_peering_connection},
+    resource::{cidr, default_vpc, security_group, vpc_block},
     tags,
 };
 
 /// How many VPCs an account may have in a region (CIDR-4).
 const VPC_QUOTA: usize = 5;
-/// How many IPv4 blocks a VPC may have by default, and at most (CIDR-4).
-const CIDR_QUOTA: (usize, usize) = (5, 50);
 
 /// A VPC as answers show it.
 pub(crate) fn shown(call: &Call, vpc: &Vpc) -> ec2::Vpc {
-    let associations = vpc.cidr_associations.iter().map(|it| shown_block(it, "associated"));
+    let associations =
+        vpc.cidr_associations.iter().map(|it| vpc_block::shown_ipv4(it, "associated"));
     ec2::Vpc {
         owner_id: Some(call.account().to_string()),
         instance_tenancy: Some(vpc.instance_tenancy.clone()),
         cidr_block_association_set: associations.collect(),
+        ipv6_cidr_block_association_set: vpc
+            .ipv6_cidr_associations
+            .iter()
+            .map(|it| vpc_block::shown_ipv6(call, it, "associated"))
+            .collect(),
         is_default: Some(vpc.is_default),
         tags: tags::shown(&vpc.tags),
         vpc_id: Some(vpc.id.to_string()),
@@ -44,20 +48,23 @@ pub(crate) fn shown(call: &Call, vpc: &Vpc) -> ec2::Vpc {
     }
 }
 
-fn shown_block(association: &VpcCidrAssociation, state: &str) -> ec2::VpcCidrBlockAssociation {
-    ec2::VpcCidrBlockAssociation {
-        association_id: Some(association.id.to_string()),
-        cidr_block: Some(association.cidr_block.to_string()),
-        cidr_block_state: Some(ec2::VpcCidrBlockState {
-            state: Some(state.to_owned()),
-            ..Default::default()
-        }),
-    }
-}
-
 /// All IPv4 blocks of a VPC.
 pub(crate) fn blocks(vpc: &Vpc) -> Vec<Ipv4Net> {
     vpc.cidr_associations.iter().map(|it| it.cidr_block).collect()
+}
+
+/// All IPv6 blocks of a VPC.
+pub(crate) fn ipv6_blocks(vpc: &Vpc) -> Vec<Ipv6Net> {
+    vpc.ipv6_cidr_associations.iter().map(|it| it.cidr_block).collect()
+}
+
+macro_rules! of_ipv6_blocks {
+    ($field:ident) => {
+        |it| {
+            let blocks = it.ipv6_cidr_block_association_set.iter();
+            blocks.filter_map(|it| it.$field.clone()).collect()
+        }
+    };
 }
 
 const FIELDS: &Fields<ec2::Vpc> = &[
@@ -74,10 +81,13 @@ const FIELDS: &Fields<ec2::Vpc> = &[
         states.filter_map(|it| it.cidr_block_state.as_ref()?.state.clone()).collect()
     }),
     ("dhcp-options-id", |it| some(&it.dhcp_options_id)),
-    ("ipv6-cidr-block-association.association-id", |_| Vec::new()),
-    ("ipv6-cidr-block-association.ipv6-cidr-block", |_| Vec::new()),
-    ("ipv6-cidr-block-association.ipv6-pool", |_| Vec::new()),
-    ("ipv6-cidr-block-association.state", |_| Vec::new()),
+    ("ipv6-cidr-block-association.association-id", of_ipv6_blocks!(association_id)),
+    ("ipv6-cidr-block-association.ipv6-cidr-block", of_ipv6_blocks!(ipv6_cidr_block)),
+    ("ipv6-cidr-block-association.ipv6-pool", of_ipv6_blocks!(ipv6_pool)),
+    ("ipv6-cidr-block-association.state", |it| {
+        let states = it.ipv6_cidr_block_association_set.iter();
+        states.filter_map(|it| it.ipv6_cidr_block_state.as_ref()?.state.clone()).collect()
+    }),
     ("is-default", |it| flag(it.is_default)),
     ("isDefault", |it| flag(it.is_default)),
     ("owner-id", |it| some(&it.owner_id)),
@@ -112,8 +122,14 @@ pub(crate) fn create(
         return Err(ApiError::vpc_limit_exceeded());
     }
     let tags = tags::on_creation::<Vpc>(&r.tag_specifications)?;
+    vpc_block::check_border_group(call, &r.ipv6_cidr_block_network_border_group)?;
     let vpc = make(call, tx, block, tenancy, false, tags);
-    let answer = ec2::Vpc { state: Some("pending".into()), ..shown(call, &vpc) };
+    let mut answer = ec2::Vpc { state: Some("pending".into()), ..shown(call, &vpc) };
+    if r.amazon_provided_ipv6_cidr_block == Some(true) {
+        let association = vpc_block::add_ipv6(call, tx, &vpc.id)?;
+        answer.ipv6_cidr_block_association_set =
+            vec![vpc_block::shown_coming_ipv6(call, &association)];
+    }
     Ok(ec2::CreateVpcResult { vpc: Some(answer) })
 }
 
@@ -272,97 +288,6 @@ pub(crate) fn modify_attribute(
         metrics.unwrap_or(vpc.enable_network_address_usage_metrics);
     tx.put(&call.scope, vpc);
     Ok(())
-}
-
-pub(crate) fn associate_block(
-    call: &Call,
-    tx: &mut Transaction,
-    r: &ec2::AssociateVpcCidrBlockRequest,
-) -> Answer<ec2::AssociateVpcCidrBlockResult> {
-    let vpc = required::<Vpc>(tx, &call.scope, &r.vpc_id, "VpcId")?;
-    let wanted = text(&r.cidr_block, "CidrBlock")?;
-    let block = cidr::another_of_vpc(wanted, &blocks(&vpc))?;
-    let limit = if call.config.aws_quotas { CIDR_QUOTA.0 } else { CIDR_QUOTA.1 };
-    if vpc.cidr_associations.len() >= limit {
-        return Err(ApiError::limit_exceeded(
-            "CidrLimitExceeded",
-            format!(
-                "This network '{}' has met its maximum number of allowed CIDRs: {limit}",
-                vpc.id
-            ),
-        ));
-    }
-    vpc_peering_connection::check_block(tx, &vpc.id, block)?;
-    for table in tx.referrers::<RouteTable>(vpc.id.as_str()) {
-        let shadowed = table.routes.iter().any(
-            |route| matches!(route.destination, RouteDestination::Ipv4(to) if block.contains(&to)),
-        );
-        if shadowed {
-            return Err(ApiError::invalid_parameter_value(format!(
-                "The CIDR '{wanted}' is equal to or larger than a route destination in route \
-                 table {}.",
-                table.id
-            )));
-        }
-    }
-    let association =
-        VpcCidrAssociation { id: VpcCidrAssociationId::new(call.random()), cidr_block: block };
-    let shown = shown_block(&association, "associating");
-    tx.update::<Vpc>(&call.scope, vpc.id.as_str(), |vpc| vpc.cidr_associations.push(association));
-    Ok(ec2::AssociateVpcCidrBlockResult {
-        cidr_block_association: Some(shown),
-        vpc_id: Some(vpc.id.to_string()),
-        ..Default::default()
-    })
-}
-
-pub(crate) fn disassociate_block(
-    call: &Call,
-    tx: &mut Transaction,
-    r: &ec2::DisassociateVpcCidrBlockRequest,
-) -> Answer<ec2::DisassociateVpcCidrBlockResult> {
-    let id = text(&r.association_id, "AssociationId")?;
-    let resource = Resource::VpcCidrAssociation;
-    id.parse::<VpcCidrAssociationId>().map_err(|it| ApiError::malformed_id(resource, &it))?;
-    let not_found = || ApiError::not_found(resource, id);
-    let (key, vpc) = tx.referrers_with_keys::<Vpc>(id).next().ok_or_else(not_found)?;
-    if key.scope.as_ref() != Some(&call.scope) {
-        return Err(not_found());
-    }
-    let vpc = find::<Vpc>(tx, &call.scope, vpc.id.as_str())?;
-    let place = vpc.cidr_associations.iter().position(|it| it.id.as_str() == id);
-    let place = place.ok_or_else(not_found)?;
-    if place == 0 {
-        return Err(ApiError::operation_not_permitted(format!(
-            "The vpc CIDR block with association ID {id} may not be disassociated. It is the \
-             primary IPv4 CIDR block of the VPC"
-        )));
-    }
-    let association = vpc.cidr_associations[place].clone();
-    let inside =
-        |subnet: &Subnet| subnet.cidr_block.is_some_and(|it| association.cidr_block.contains(&it));
-    if tx.referrers::<Subnet>(vpc.id.as_str()).any(|subnet| inside(subnet)) {
-        return Err(ApiError::new(
-            "InvalidCidr.InUse",
-            format!("The vpc CIDR block with association ID {id} is in use by a subnet."),
-        ));
-    }
-    tx.update::<Vpc>(&call.scope, vpc.id.as_str(), |vpc| {
-        vpc.cidr_associations.remove(place);
-    });
-    // The local route goes, also where it was given another target (RT-14).
-    let local = RouteDestination::Ipv4(association.cidr_block);
-    let tables: Vec<_> = tx.referrers::<RouteTable>(vpc.id.as_str()).cloned().collect();
-    for table in tables {
-        tx.update::<RouteTable>(&call.scope, table.id.as_str(), |table| {
-            table.routes.retain(|route| route.destination != local);
-        });
-    }
-    Ok(ec2::DisassociateVpcCidrBlockResult {
-        cidr_block_association: Some(shown_block(&association, "disassociating")),
-        vpc_id: Some(vpc.id.to_string()),
-        ..Default::default()
-    })
 }
 
 pub(crate) fn create_default(

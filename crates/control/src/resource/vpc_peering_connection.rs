@@ -144,8 +144,9 @@ pub(crate) fn leave(tx: &mut Transaction, account: &AccountId, now: Timestamp) {
     }
 }
 
-/// Checks that a VPC may have another block beside its peers' (CIDR-11).
-pub(crate) fn check_block(records: &Snapshot, vpc: &VpcId, block: Ipv4Net) -> Answer<()> {
+/// Checks that a VPC may have another block beside its peers' (CIDR-11); one of IPv6, which nobody
+/// else has, is `None`.
+pub(crate) fn check_block(records: &Snapshot, vpc: &VpcId, block: Option<Ipv4Net>) -> Answer<()> {
     for peering in records.referrers::<VpcPeeringConnection>(vpc.as_str()) {
         if peering.status == PeeringStatus::PendingAcceptance {
             if peering.requester.vpc_id == *vpc {
@@ -155,7 +156,9 @@ pub(crate) fn check_block(records: &Snapshot, vpc: &VpcId, block: Ipv4Net) -> An
         }
         let Some((_, peer)) = sides(peering, vpc) else { continue };
         let peer = records.find::<Vpc>(&peer.scope, peer.vpc_id.as_str());
-        if peer.is_some_and(|peer| vpc::blocks(peer).iter().any(|it| cidr::overlap(*it, block))) {
+        let theirs = peer.map(|peer| vpc::blocks(peer)).unwrap_or_default();
+        let shared = block.filter(|block| theirs.iter().any(|it| cidr::overlap(*it, *block)));
+        if let Some(block) = shared {
             return Err(ApiError::block_of_peer(block, &peering.id));
         }
     }

@@ -297,7 +297,7 @@ pub(super) fn change(network: &mut Network, serial: u64, input: &mut Bytes<'_>) 
             let taken: Vec<Ipv4Addr> =
                 network.interfaces.iter().flat_map(|of| of.private_addresses.clone()).collect();
             with_interface(network, port, |interface| {
-                let [a, b, c, _] = interface.primary_address().octets();
+                let [a, b, c, _] = interface.primary_address().expect("an address").octets();
                 let address = Ipv4Addr::new(a, b, c, 100 + last % 100);
                 if interface.private_addresses.len() > 3 {
                     interface.private_addresses.truncate(1);

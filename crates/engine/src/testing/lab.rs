@@ -270,7 +270,7 @@ impl Lab {
 
     /// The primary private address behind a port.
     pub fn address(&self, port: PortIndex) -> Ipv4Addr {
-        self.interface(port).primary_address()
+        self.interface(port).primary_address().unwrap()
     }
 
     /// What ARP answers a guest.
@@ -312,7 +312,7 @@ impl Lab {
                 let cidr = cidr.unwrap();
                 let near = cidr.contains(&to) || to.is_link_local();
                 let hop = if near { to } else { router_address(cidr) };
-                (interface.primary_address().into(), self.arp(port, hop))
+                (interface.primary_address().unwrap().into(), self.arp(port, hop))
             }
             IpAddr::V6(to) => {
                 let near = ipv6.unwrap().contains(&to);

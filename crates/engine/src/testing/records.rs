@@ -312,6 +312,7 @@ pub fn interface(
         groups: groups.to_vec(),
         source_dest_check: true,
         connection_tracking: Default::default(),
+        primary_ipv6: false,
         attachment: None,
         associate_public_ip: public.is_some(),
         auto_public_ip: public,

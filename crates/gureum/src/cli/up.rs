@@ -63,6 +63,10 @@ pub(crate) struct UpArgs {
     /// Where public addresses come from
     #[arg(long, value_name = "CIDR", default_value = "198.18.0.0/16", value_parser = pool)]
     public_pool: Ipv4Net,
+    /// Enforce the quotas that a new AWS account has: 5 VPCs and 5 Elastic IP addresses a region,
+    /// and their like
+    #[arg(long)]
+    aws_quotas: bool,
     /// Where SOCKS5 into the simulated internet listens, or "off" [default: the port after the
     /// API's]
     #[arg(long, value_name = "ADDRESS:PORT|off")]
@@ -174,6 +178,7 @@ impl UpArgs {
             account: self.account_id.clone(),
             public_pool: self.public_pool,
             uplink: self.uplink,
+            aws_quotas: self.aws_quotas,
             socks: match self.socks {
                 Some(Socks::Off) => None,
                 Some(Socks::At(address)) => Some(address),
@@ -370,6 +375,9 @@ fn background_args(args: &UpArgs, options: &Options) -> Vec<std::ffi::OsString> 
     if args.no_instances {
         list.push("--no-instances".into());
     }
+    if args.aws_quotas {
+        list.push("--aws-quotas".into());
+    }
     list
 }
 
@@ -451,6 +459,7 @@ mod tests {
             account: AccountId::default(),
             public_pool: "198.18.0.0/16".parse().expect("a network"),
             uplink: false,
+            aws_quotas: false,
             socks: None,
             owner: Person::current(),
         }

@@ -377,7 +377,11 @@ impl Clerk {
             };
         }
         Ok(Destination::Interface {
-            private: found.record.primary_address().into(),
+            private: found
+                .record
+                .primary_address()
+                .ok_or_else(|| format!("\"{name}\" has no IPv4 address"))?
+                .into(),
             public: self.control.public_address(&found.record).map(IpAddr::from),
         })
     }

@@ -97,6 +97,8 @@ pub(crate) struct Options {
     pub public_pool: Ipv4Net,
     /// Whether the simulated internet is connected to the machine's network.
     pub uplink: bool,
+    /// Whether AWS's default quotas of an account hold.
+    pub aws_quotas: bool,
     /// Where SOCKS5 listens, if it shall.
     pub socks: Option<SocketAddr>,
     /// Whose the files and the simulated internet are.
@@ -152,6 +154,7 @@ async fn serve(options: Options) -> Result<(), Failure> {
     let view: View = Arc::new(ArcSwap::from_pointee(ServiceView::default()));
     let mut config = Config::new(fabric::config(options.public_pool));
     config.public_pool = options.public_pool;
+    config.aws_quotas = options.aws_quotas;
 
     let (stop, mut stopping) = mpsc::channel(1);
     let mut open = Open { socks: None, cloud: None, virtual_hosts: None };

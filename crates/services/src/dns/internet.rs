@@ -70,13 +70,15 @@ impl InternetResolver {
         }
         if let Some(public) = public_host(name) {
             let found = match public.owner(view) {
-                Some((address, _)) => Found::Addresses(vec![address.into()]),
+                Some((address, _)) => Found::address(address),
                 None => Found::Missing,
             };
             return Finding::new(found, public.domain);
         }
         let found = match self.hosts.addresses_of(name) {
-            addresses if !addresses.is_empty() => Found::Addresses(addresses),
+            addresses if !addresses.is_empty() => {
+                Found::Addresses(addresses.into_iter().map(IpAddr::from).collect())
+            }
             _ if self.hosts.has_below(name) => Found::Nothing,
             _ => Found::Missing,
         };

@@ -202,7 +202,7 @@ mod tests {
 
         fn find(&self, _: SocketAddr, name: &str) -> Option<Finding> {
             let found = match name {
-                "one.test" => Found::Addresses(vec![Ipv4Addr::new(192, 0, 2, 1).into()]),
+                "one.test" => Found::address(Ipv4Addr::new(192, 0, 2, 1)),
                 "both.test" => Found::Addresses(vec![
                     Ipv4Addr::new(192, 0, 2, 1).into(),
                     Ipv6Addr::LOCALHOST.into(),

@@ -44,6 +44,13 @@ pub enum Found {
     Missing,
 }
 
+impl Found {
+    /// One address record.
+    fn address(address: impl Into<IpAddr>) -> Self {
+        Self::Addresses(vec![address.into()])
+    }
+}
+
 impl Finding {
     fn new(found: Found, zone: impl Into<String>) -> Self {
         Self { found, zone: zone.into(), outside: false }

@@ -2,7 +2,7 @@
 //! (DNS-1): private names, split horizon for public ones, and the internet for everything else.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -16,6 +16,9 @@ use super::{
     reverse_of, reverse_zone,
 };
 use crate::caller::{Allowance, Identify, View, interface};
+
+/// 64:ff9b::/96, the well-known prefix (RFC 6052).
+const NAT64_PREFIX: u128 = 0x0064_ff9b << 96;
 
 /// Answers the instances of all VPCs, each with the names of its own.
 pub struct VpcResolver {
@@ -54,36 +57,66 @@ impl Resolver for VpcResolver {
         let view = self.view.load();
         let caller = interface(&view, (self.identify)(peer)?)?;
         let vpc = view.vpcs.get(&caller.vpc_id)?;
-        let domain = vpc.region.internal_domain();
-        if name == domain {
-            return Some(Finding::new(Found::Nothing, domain));
-        }
-        if let Some(host) = name.strip_suffix(&domain).and_then(|rest| rest.strip_suffix('.')) {
-            return Some(Finding::new(private_host(&view, vpc, host), domain));
-        }
-        if let Some(IpAddr::V4(address)) = reverse_of(name)
-            && let Some(found) = private_pointer(vpc, address)
+        let mut finding = self.find_in(&view, vpc, name);
+        if let Found::Addresses(addresses) = &mut finding.found
+            && caller.dns64
         {
-            return Some(Finding::new(found, reverse_zone(address.into())));
+            synthesise(addresses);
         }
-        // DNS-9: inside the VPC a public name means the private address behind it; DNS-10: that
-        // of a peer too, where its owner lets it and both VPCs have both attributes.
-        if let Some(public) = public_host(name)
-            && let Some((_, owner)) = public.owner(&view)
-            && (owner.vpc_id == vpc.id
-                || (vpc.dns_hostnames && vpc.dns_peers.contains(&owner.vpc_id)))
-        {
-            return Some(Finding::new(
-                Found::Addresses(vec![owner.private_address.into()]),
-                public.domain,
-            ));
-        }
-        Some(self.internet.look_up_in(&view, name))
+        Some(finding)
     }
 
     fn upstream(&self) -> Option<&Arc<Upstream>> {
         self.internet.upstream()
     }
+}
+
+impl VpcResolver {
+    fn find_in(&self, view: &ServiceView, vpc: &VpcView, name: &str) -> Finding {
+        let domain = vpc.region.internal_domain();
+        if name == domain {
+            return Finding::new(Found::Nothing, domain);
+        }
+        if let Some(host) = name.strip_suffix(&domain).and_then(|rest| rest.strip_suffix('.')) {
+            return Finding::new(private_host(view, vpc, host), domain);
+        }
+        if let Some(address) = reverse_of(name) {
+            let found = match address {
+                IpAddr::V4(address) => private_pointer(vpc, address),
+                IpAddr::V6(address) => private_ipv6_pointer(view, vpc, address),
+            };
+            if let Some(found) = found {
+                return Finding::new(found, reverse_zone(address));
+            }
+        }
+        // DNS-9: inside the VPC a public name means the private address behind it; DNS-10: that
+        // of a peer too, where its owner lets it and both VPCs have both attributes.
+        if let Some(public) = public_host(name)
+            && let Some((_, owner)) = public.owner(view)
+            && (owner.vpc_id == vpc.id
+                || (vpc.dns_hostnames && vpc.dns_peers.contains(&owner.vpc_id)))
+        {
+            return Finding::new(Found::address(owner.private_address), public.domain);
+        }
+        self.internet.look_up_in(view, name)
+    }
+}
+
+/// Adds the IPv6 addresses by which a NAT gateway reaches what has IPv4 only (DNS-19, RFC 6147).
+fn synthesise(addresses: &mut Vec<IpAddr>) {
+    if addresses.iter().any(IpAddr::is_ipv6) {
+        return;
+    }
+    let made: Vec<_> = addresses
+        .iter()
+        .filter_map(|address| match address {
+            IpAddr::V4(address) => {
+                Some(Ipv6Addr::from_bits(NAT64_PREFIX | u128::from(u32::from(*address))).into())
+            }
+            IpAddr::V6(_) => None,
+        })
+        .collect();
+    addresses.extend::<Vec<IpAddr>>(made);
 }
 
 /// What the label before the region's internal domain names (DNS-6, DNS-7, DNS-11, DNS-17).
@@ -94,7 +127,7 @@ fn private_host(view: &ServiceView, vpc: &VpcView, host: &str) -> Found {
     if let Some(address) = host.strip_prefix("ip-").and_then(dashed) {
         let here = vpc.private_addresses.contains_key(&address);
         if here || (address.is_private() && elsewhere_in_region(view, vpc, address)) {
-            return Found::Addresses(vec![address.into()]);
+            return Found::address(address);
         }
         return Found::Missing;
     }
@@ -119,11 +152,15 @@ fn resource_name(view: &ServiceView, vpc: &VpcView, id: &InstanceId) -> Found {
         (interface.vpc_id == vpc.id).then_some((instance, interface))
     };
     let Some((instance, interface)) = primary(id) else { return Found::Missing };
-    let v4 = interface.private_addresses.first().filter(|_| instance.resource_name_dns_a_record);
-    let v6 = interface.ipv6_addresses.first().filter(|_| instance.resource_name_dns_aaaa_record);
-    let v4 = v4.map(|address| IpAddr::V4(*address));
-    let addresses: Vec<_> = v4.into_iter().chain(v6.map(|address| IpAddr::V6(*address))).collect();
-    if addresses.is_empty() { Found::Nothing } else { Found::Addresses(addresses) }
+    let ipv4 = interface.private_addresses.first().map(|it| IpAddr::from(*it));
+    let ipv6 = interface.ipv6_addresses.first().map(|it| IpAddr::from(*it));
+    let ipv4 = ipv4.filter(|_| instance.resource_name_dns_a_record);
+    let ipv6 = ipv6.filter(|_| instance.resource_name_dns_aaaa_record);
+    let addresses: Vec<_> = ipv4.into_iter().chain(ipv6).collect();
+    match addresses.is_empty() {
+        true => Found::Nothing,
+        false => Found::Addresses(addresses),
+    }
 }
 
 /// The autodefined reverse zones of the VPC's own blocks (DNS-12); `None` outside of them.
@@ -136,5 +173,24 @@ fn private_pointer(vpc: &VpcView, address: Ipv4Addr) -> Option<Found> {
         Found::Pointer(format!("ip-{}.{}", dash(address), vpc.region.internal_domain()))
     } else {
         Found::Missing
+    })
+}
+
+/// The way back from an IPv6 address of the VPC: to the resource name of its instance, where that
+/// name leads to IPv6 addresses; `None` outside of the VPC's blocks.
+fn private_ipv6_pointer(view: &ServiceView, vpc: &VpcView, address: Ipv6Addr) -> Option<Found> {
+    let ours = vpc.ipv6_cidr_blocks.iter().any(|block| block.contains(&address));
+    if !ours || !vpc.dns_hostnames {
+        return None;
+    }
+    let instance = vpc.ipv6_addresses.get(&address).and_then(Option::as_ref);
+    let named = instance
+        .and_then(|id| view.instances.get(id))
+        .filter(|instance| instance.resource_name_dns_aaaa_record);
+    Some(match named {
+        Some(instance) => {
+            Found::Pointer(format!("{}.{}", instance.instance_id, vpc.region.internal_domain()))
+        }
+        None => Found::Missing,
     })
 }

@@ -38,6 +38,8 @@ pub(crate) const OVERLAPPING: u32 = 5;
 pub(crate) const NO_HOSTNAMES: u32 = 6;
 /// An instance of a VPC without DNS support; its metadata endpoint is disabled.
 pub(crate) const NO_SUPPORT: u32 = 7;
+/// An instance of a subnet with IPv6 only, where DNS64 is on: 2001:db8:0:102::a.
+pub(crate) const IPV6_ONLY: u32 = 9;
 /// An interface without an instance.
 pub(crate) const UNATTACHED: u32 = 8;
 /// Nobody.
@@ -79,6 +81,7 @@ fn vpc(number: u64, block: &str, private: &[(&str, Option<InstanceId>)]) -> VpcV
         dns_hostnames: true,
         private_addresses: private.collect(),
         dns_peers: Vec::new(),
+        ipv6_addresses: HashMap::new(),
     }
 }
 
@@ -92,6 +95,7 @@ fn interface(port: u32, vpc: u64, instance: Option<u64>, address: &str) -> Inter
         subnet_id: format!("subnet-0000000000000000{c}"),
         subnet_cidr_block: Some(format!("{a}.{b}.{c}.0/24").parse().expect("a block")),
         subnet_ipv6_cidr_block: None,
+        dns64: false,
         mac: format!("02:00:00:00:00:0{port}"),
         device_number: 0,
         private_addresses: vec![address],
@@ -151,10 +155,20 @@ pub(crate) fn lab() -> ServiceView {
         vpc(3, "10.2.0.0/16", &[("10.2.0.4", Some(InstanceId::new(4)))]),
         vpc(4, "10.3.0.0/16", &[("10.3.0.4", Some(InstanceId::new(5)))]),
         vpc(5, "100.64.0.0/16", &[("100.64.0.4", None)]),
+        vpc(6, "10.6.0.0/16", &[("10.6.0.4", None)]),
     ];
     vpcs[0].cidr_blocks.push("10.200.0.0/16".parse().expect("a block"));
     vpcs[2].dns_hostnames = false;
     vpcs[3].dns_support = false;
+    vpcs[5].ipv6_cidr_blocks = vec!["2001:db8:0:100::/56".parse().expect("a block")];
+    for (address, instance) in [
+        ("2001:db8:0:102::a", Some(6)),
+        ("2001:db8:0:102::b", Some(6)),
+        ("2001:db8:0:101::5", None),
+    ] {
+        let address = address.parse().expect("an address");
+        vpcs[5].ipv6_addresses.insert(address, instance.map(InstanceId::new));
+    }
 
     let mut first = interface(PUBLIC_01, 1, Some(1), "10.1.1.5");
     first.public_addresses = vec![(Ipv4Addr::new(198, 18, 0, 5), Ipv4Addr::new(10, 1, 1, 5))];
@@ -174,6 +188,16 @@ pub(crate) fn lab() -> ServiceView {
         (UNATTACHED, interface(UNATTACHED, 1, None, "10.1.1.77")),
     ];
 
+    let mut ipv6_only = interface(IPV6_ONLY, 6, Some(6), "10.6.0.9");
+    ipv6_only.private_addresses.clear();
+    ipv6_only.ipv6_addresses =
+        ["2001:db8:0:102::a", "2001:db8:0:102::b"].map(|it| it.parse().expect("one")).to_vec();
+    ipv6_only.subnet_cidr_block = None;
+    ipv6_only.subnet_ipv6_cidr_block = Some("2001:db8:0:102::/64".parse().expect("a block"));
+    ipv6_only.dns64 = true;
+    let interfaces: HashMap<_, _> =
+        interfaces.into_iter().chain([(IPV6_ONLY, ipv6_only)]).collect();
+
     let mut public = instance(1, "10.1.1.5", &[PUBLIC_01, SECOND_INTERFACE]);
     public.public_key = Some(("imd-key".to_owned(), format!("{KEY}\n")));
     public.user_data = Some(USER_DATA.into());
@@ -182,12 +206,16 @@ pub(crate) fn lab() -> ServiceView {
     private.metadata_options.tokens_required = true;
     let mut disabled = instance(5, "10.3.0.4", &[NO_SUPPORT]);
     disabled.metadata_options.enabled = false;
+    let mut of_ipv6 = instance(6, "10.6.0.9", &[IPV6_ONLY]);
+    of_ipv6.private_dns_name = format!("{}.ap-northeast-2.compute.internal", of_ipv6.instance_id);
+    of_ipv6.resource_name_dns_aaaa_record = true;
     let instances = [
         public,
         private,
         instance(3, "10.1.1.5", &[OVERLAPPING]),
         instance(4, "10.2.0.4", &[NO_HOSTNAMES]),
         disabled,
+        of_ipv6,
     ];
 
     let public_address = |vpc, private: [u8; 4]| PublicAddressView {
@@ -197,7 +225,10 @@ pub(crate) fn lab() -> ServiceView {
     };
     ServiceView {
         epoch: 1,
-        interfaces: interfaces.map(|(port, view)| (PortIndex(port), Arc::new(view))).into(),
+        interfaces: interfaces
+            .into_iter()
+            .map(|(port, view)| (PortIndex(port), Arc::new(view)))
+            .collect(),
         instances: instances
             .into_iter()
             .map(|view| (view.instance_id.clone(), Arc::new(view)))

@@ -7,7 +7,7 @@ use gureum_api::{ApiError, ec2};
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
     InstanceId, NetworkInterfaceId, SecurityGroupId, Tags,
-    record::{NetworkInterface, Subnet, Vpc},
+    record::{AttachmentState, ConnectionTracking, NetworkInterface, Subnet, Vpc},
 };
 
 use crate::{
@@ -32,6 +32,10 @@ pub(super) struct NewInterface<'a> {
     primary: Option<&'a str>,
     list: &'a [ec2::PrivateIpAddressSpecification],
     secondary_count: Option<i32>,
+    ipv6: &'a [ec2::InstanceIpv6Address],
+    ipv6_count: Option<i32>,
+    primary_ipv6: bool,
+    connection_tracking: ConnectionTracking,
     description: &'a str,
     associate_public_ip: bool,
     delete_on_termination: bool,
@@ -115,6 +119,10 @@ pub(super) fn chosen<'a>(
         primary: given(&r.private_ip_address),
         list: &[],
         secondary_count: None,
+        ipv6: &r.ipv6_addresses,
+        ipv6_count: r.ipv6_address_count,
+        primary_ipv6: r.enable_primary_ipv6 == Some(true),
+        connection_tracking: ConnectionTracking::default(),
         description: "",
         associate_public_ip,
         delete_on_termination: true,
@@ -125,8 +133,11 @@ pub(super) fn chosen<'a>(
 /// An address can be given to one instance only, so a launch of several names none.
 fn check_single(r: &ec2::RunInstancesRequest) -> Answer<()> {
     let names_one = given(&r.private_ip_address).is_some()
+        || !r.ipv6_addresses.is_empty()
         || r.network_interfaces.iter().any(|it| {
-            given(&it.private_ip_address).is_some() || !it.private_ip_addresses.is_empty()
+            given(&it.private_ip_address).is_some()
+                || !it.private_ip_addresses.is_empty()
+                || !it.ipv6_addresses.is_empty()
         });
     match names_one && r.max_count.is_some_and(|count| count > 1) {
         true => Err(ApiError::invalid_parameter_combination(
@@ -150,6 +161,9 @@ pub(super) fn named_interfaces<'a>(
     }
     if given(&r.private_ip_address).is_some() {
         return Err(ApiError::interfaces_and_instance_level("private IP address"));
+    }
+    if !r.ipv6_addresses.is_empty() || r.ipv6_address_count.is_some() {
+        return Err(ApiError::interfaces_and_instance_level("IPv6 addresses"));
     }
     let several = r.network_interfaces.len() > 1;
     let mut interfaces = Vec::new();
@@ -209,6 +223,10 @@ pub(super) fn existing_interface<'a>(
         || !wanted.groups.is_empty()
         || given(&wanted.private_ip_address).is_some()
         || !wanted.private_ip_addresses.is_empty()
+        || !wanted.ipv6_addresses.is_empty()
+        || wanted.ipv6_address_count.is_some()
+        || wanted.primary_ipv6 == Some(true)
+        || wanted.connection_tracking_specification.is_some()
         || given(&wanted.description).is_some()
         || wanted.associate_public_ip_address == Some(true);
     if others {
@@ -255,11 +273,21 @@ pub(super) fn new_interface<'a>(
     let groups = launch_groups(call, records, &subnet, &wanted.groups, &[])?;
     // Only the first interface can have an address of its own accord (PUB-1).
     let public = wanted.associate_public_ip_address.unwrap_or(subnet.map_public_ip_on_launch);
+    if public && subnet.cidr_block.is_none() {
+        return Err(ApiError::no_ipv4_block(&subnet.id));
+    }
     Ok(NewInterface {
         groups,
         primary: given(&wanted.private_ip_address),
         list: &wanted.private_ip_addresses,
         secondary_count: wanted.secondary_private_ip_address_count,
+        ipv6: &wanted.ipv6_addresses,
+        ipv6_count: wanted.ipv6_address_count,
+        primary_ipv6: wanted.primary_ipv6 == Some(true),
+        connection_tracking: eni::tracking(
+            wanted.connection_tracking_specification.as_ref(),
+            ConnectionTracking::default(),
+        )?,
         description: given(&wanted.description).unwrap_or_default(),
         associate_public_ip: public && device_index == 0,
         delete_on_termination: wanted.delete_on_termination.unwrap_or(true),
@@ -309,6 +337,9 @@ pub(super) fn affordable(
     let mut needs: Vec<(&Subnet, u32)> = Vec::new();
     for (_, interface) in interfaces {
         let Interface::New(new) = interface else { continue };
+        if new.subnet.cidr_block.is_none() {
+            continue;
+        }
         let more = u32::try_from(new.secondary_count.unwrap_or(0)).unwrap_or(0);
         let listed = new.list.iter().filter(|it| it.primary != Some(true)).count();
         let need = 1_u32.saturating_add(more).saturating_add(u32::try_from(listed).unwrap_or(0));
@@ -349,17 +380,22 @@ pub(super) fn plug(
                         primary: new.primary,
                         list: new.list,
                         secondary_count: new.secondary_count,
+                        ipv6: new.ipv6,
+                        ipv6_count: new.ipv6_count,
+                        primary_ipv6: new.primary_ipv6,
                     },
                     address_limit: kind.addresses,
                     groups: new.groups.clone(),
                     description: new.description.to_owned(),
                     associate_public_ip: new.associate_public_ip,
+                    connection_tracking: new.connection_tracking,
                     tags: tags.clone(),
                 },
             )?;
             (made.id.clone(), new.delete_on_termination)
         }
     };
-    eni::tie(call, tx, &id, instance, device_index, delete_on_termination);
+    let state = AttachmentState::Attached;
+    eni::tie(call, tx, &id, instance, device_index, delete_on_termination, state);
     Ok(())
 }

@@ -227,6 +227,12 @@ fn template(
     };
     let names = r.private_dns_name_options.as_ref();
     let hostname_type = names.and_then(|it| given(&it.hostname_type));
+    if subnet.cidr_block.is_none() && hostname_type == Some("ip-name") {
+        return Err(ApiError::invalid_parameter_combination(format!(
+            "The host name type ip-name cannot be used in the subnet '{}', which has IPv6 only.",
+            subnet.id
+        )));
+    }
     Ok(Instance {
         id: InstanceId::new(0),
         reservation_id: ReservationId::new(call.random()),

@@ -1,30 +1,38 @@
 //! Network interfaces (ENI-*, SDC-*).
 
+mod address;
+mod attachment;
+mod attribute;
+
 use std::{net::Ipv4Addr, sync::Arc};
 
-use gureum_api::{ApiError, Resource, ec2};
+use gureum_api::{ApiError, ec2};
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
-    AttachmentId, InstanceId, NetworkInterfaceId, SecurityGroupId, Tags,
-    record::{
-        Address, Attachment, ConnectionTracking, Instance, InstanceState, NetworkInterface,
-        SecurityGroup, Subnet, Vpc,
-    },
+    InstanceId, NetworkInterfaceId, SecurityGroupId, Tags,
+    record::{Address, ConnectionTracking, NetworkInterface, SecurityGroup, Subnet, Vpc},
 };
 
 use crate::{
     allocate,
-    call::{Answer, Call, find, given, listed, required, text},
-    catalogue::instance_type,
+    call::{Answer, Call, find, given, listed, required},
     filter::{Fields, flag, select, some},
     page::page,
     resource::{idempotency, public_ip, security_group},
     tags,
 };
 
-/// Groups on an interface (SG-21), addresses on one that is not attached.
+pub(crate) use address::{
+    WantedAddresses, assign_ipv4, assign_ipv6, shown_ipv6_of_instance, unassign_ipv4, unassign_ipv6,
+};
+pub(crate) use attachment::{attach, detach, settle, tie, untie};
+pub(crate) use attribute::{
+    describe as describe_attribute, modify as modify_attribute, reset as reset_attribute,
+    shown_tracking_of_instance, tracking,
+};
+
+/// Groups on an interface (SG-21).
 const GROUP_LIMIT: usize = 5;
-const ADDRESS_LIMIT: u32 = 50;
 
 /// Who manages what AWS made for itself.
 const REQUESTER: &str = "amazon-aws";
@@ -88,7 +96,7 @@ fn shown(call: &Call, records: &Snapshot, interface: &NetworkInterface) -> ec2::
     let addresses =
         interface.private_addresses.iter().map(|address| ec2::NetworkInterfacePrivateIpAddress {
             association: association(*address),
-            primary: Some(*address == primary),
+            primary: Some(Some(*address) == primary),
             private_dns_name: private_name(*address),
             private_ip_address: Some(address.to_string()),
         });
@@ -102,23 +110,27 @@ fn shown(call: &Call, records: &Snapshot, interface: &NetworkInterface) -> ec2::
             network_card_index: Some(0),
             instance_id: Some(it.instance_id.to_string()),
             instance_owner_id: Some(call.account().to_string()),
-            status: Some("attached".into()),
+            status: Some(it.state.name().into()),
             ..Default::default()
         }));
     ec2::NetworkInterface {
-        association: association(primary),
+        association: primary.and_then(association),
         status: Some(if attachment.is_some() { "in-use" } else { "available" }.into()),
         attachment,
+        connection_tracking_configuration: attribute::shown_tracking(interface),
         availability_zone: Some(interface.availability_zone.clone()),
         availability_zone_id: call.region().zone_id(&interface.availability_zone),
         description: Some(interface.description.clone()),
         groups: shown_groups(call, records, &interface.groups),
         interface_type: Some(interface.interface_type.clone()),
+        ipv6_address: interface.ipv6_addresses.first().map(ToString::to_string),
+        ipv6_addresses: address::shown_ipv6(interface),
+        ipv6_native: primary.is_none().then_some(true),
         mac_address: Some(shown_mac(interface.mac)),
         network_interface_id: Some(interface.id.to_string()),
         owner_id: Some(call.account().to_string()),
-        private_dns_name: private_name(primary),
-        private_ip_address: Some(primary.to_string()),
+        private_dns_name: primary.and_then(private_name),
+        private_ip_address: primary.map(|it| it.to_string()),
         private_ip_addresses: addresses.collect(),
         requester_id: interface.requester_managed.then(|| REQUESTER.to_owned()),
         requester_managed: Some(interface.requester_managed),
@@ -179,7 +191,13 @@ const FIELDS: &Fields<ec2::NetworkInterface> = &[
     ("group-id", |it| it.groups.iter().filter_map(|it| it.group_id.clone()).collect()),
     ("group-name", |it| it.groups.iter().filter_map(|it| it.group_name.clone()).collect()),
     ("interface-type", |it| some(&it.interface_type)),
-    ("ipv6-addresses.ipv6-address", |_| Vec::new()),
+    ("ipv6-addresses.ipv6-address", |it| {
+        it.ipv6_addresses.iter().filter_map(|it| it.ipv6_address.clone()).collect()
+    }),
+    ("ipv6-addresses.is-primary-ipv6", |it| {
+        it.ipv6_addresses.iter().flat_map(|it| flag(it.is_primary_ipv6)).collect()
+    }),
+    ("ipv6-native", |it| flag(it.ipv6_native)),
     ("mac-address", |it| some(&it.mac_address)),
     ("network-interface-id", |it| some(&it.network_interface_id)),
     ("owner-id", |it| some(&it.owner_id)),
@@ -233,67 +251,6 @@ pub(crate) fn groups(
     }
 }
 
-/// What a request says about the private addresses of a new interface.
-#[derive(Debug, Default)]
-pub(crate) struct WantedAddresses<'a> {
-    pub(crate) primary: Option<&'a str>,
-    pub(crate) list: &'a [ec2::PrivateIpAddressSpecification],
-    pub(crate) secondary_count: Option<i32>,
-}
-
-impl WantedAddresses<'_> {
-    /// Chooses the addresses, the primary one first.
-    fn choose(
-        &self,
-        call: &Call,
-        records: &Snapshot,
-        subnet: &Subnet,
-        limit: u32,
-    ) -> Answer<Vec<Ipv4Addr>> {
-        if self.secondary_count.is_some() && !self.list.is_empty() {
-            return Err(ApiError::invalid_parameter_combination(
-                "The parameters privateIpAddresses and secondaryPrivateIpAddressCount cannot be \
-                 used together.",
-            ));
-        }
-        let mut primary = self.primary.map(str::to_owned);
-        let mut secondary = Vec::new();
-        for wanted in self.list {
-            let address = text(&wanted.private_ip_address, "PrivateIpAddresses.PrivateIpAddress")?;
-            match (wanted.primary == Some(true), &primary) {
-                (true, Some(other)) if other != address => {
-                    return Err(ApiError::invalid_parameter_combination(
-                        "Only one primary private IP address can be specified.",
-                    ));
-                }
-                (true, _) => primary = Some(address.to_owned()),
-                (false, _) => secondary.push(address),
-            }
-        }
-        let mut chosen = match primary {
-            Some(text) => vec![allocate::wanted_address(records, subnet, &text, &[])?],
-            None => Vec::new(),
-        };
-        let mut others = Vec::new();
-        for text in secondary {
-            let taken: Vec<_> = chosen.iter().chain(&others).copied().collect();
-            others.push(allocate::wanted_address(records, subnet, text, &taken)?);
-        }
-        if chosen.is_empty() {
-            chosen = allocate::private_addresses(call, records, subnet, 1, &others)?;
-        }
-        chosen.extend(others);
-        let count = self.secondary_count.unwrap_or(0);
-        let Ok(more) = usize::try_from(count) else {
-            let (name, reason) = ("secondaryPrivateIpAddressCount", "It cannot be negative.");
-            return Err(ApiError::invalid_value(count, name, reason));
-        };
-        allocate::check_address_count(chosen.len().saturating_add(more), limit)?;
-        chosen.extend(allocate::private_addresses(call, records, subnet, more, &chosen)?);
-        Ok(chosen)
-    }
-}
-
 /// What a new interface shall be.
 pub(crate) struct New<'a> {
     pub(crate) subnet: &'a Subnet,
@@ -302,6 +259,7 @@ pub(crate) struct New<'a> {
     pub(crate) groups: Vec<SecurityGroupId>,
     pub(crate) description: String,
     pub(crate) associate_public_ip: bool,
+    pub(crate) connection_tracking: ConnectionTracking,
     pub(crate) tags: Tags,
 }
 
@@ -311,7 +269,9 @@ pub(crate) fn make(
     tx: &mut Transaction,
     new: New<'_>,
 ) -> Answer<Arc<NetworkInterface>> {
-    let addresses = new.addresses.choose(call, tx, new.subnet, new.address_limit)?;
+    let limit = new.address_limit;
+    let private_addresses = new.addresses.choose(call, tx, new.subnet, limit)?;
+    let (ipv6_addresses, primary_ipv6) = new.addresses.choose_ipv6(call, tx, new.subnet, limit)?;
     let interface = NetworkInterface {
         id: NetworkInterfaceId::new(call.random()),
         port: allocate::port(tx)?,
@@ -322,11 +282,12 @@ pub(crate) fn make(
         interface_type: "interface".into(),
         requester_managed: false,
         mac: allocate::mac(call),
-        private_addresses: addresses,
-        ipv6_addresses: Vec::new(),
+        private_addresses,
+        ipv6_addresses,
+        primary_ipv6,
         groups: new.groups,
         source_dest_check: true,
-        connection_tracking: ConnectionTracking::default(),
+        connection_tracking: new.connection_tracking,
         attachment: None,
         associate_public_ip: new.associate_public_ip,
         auto_public_ip: None,
@@ -363,11 +324,18 @@ pub(crate) fn create(
                 primary: given(&r.private_ip_address),
                 list: &r.private_ip_addresses,
                 secondary_count: r.secondary_private_ip_address_count,
+                ipv6: &r.ipv6_addresses,
+                ipv6_count: r.ipv6_address_count,
+                primary_ipv6: r.enable_primary_ipv6 == Some(true),
             },
-            address_limit: ADDRESS_LIMIT,
+            address_limit: address::UNATTACHED_LIMIT,
             groups: groups(call, tx, &subnet, &r.groups, ApiError::groups_per_interface_exceeded)?,
             description: r.description.clone().unwrap_or_default(),
             associate_public_ip: false,
+            connection_tracking: tracking(
+                r.connection_tracking_specification.as_ref(),
+                ConnectionTracking::default(),
+            )?,
             tags: tags::on_creation::<NetworkInterface>(&r.tag_specifications)?,
         };
         let interface = self::make(call, tx, new)?;
@@ -419,185 +387,10 @@ pub(crate) fn delete(
     Ok(())
 }
 
-/// Ties an interface to an instance.
-pub(crate) fn tie(
-    call: &Call,
-    tx: &mut Transaction,
-    interface: &NetworkInterfaceId,
-    instance: &InstanceId,
-    device_index: u32,
-    delete_on_termination: bool,
-) -> AttachmentId {
-    let attachment = Attachment {
-        id: AttachmentId::new(call.random()),
-        instance_id: instance.clone(),
-        device_index,
-        delete_on_termination,
-        attach_time: call.now,
-    };
-    let id = attachment.id.clone();
-    tx.update::<NetworkInterface>(&call.scope, interface.as_str(), |it| {
-        it.attachment = Some(attachment);
-    });
-    id
-}
-
 /// The interfaces of an instance in the order of their device index.
 pub(crate) fn of_instance(records: &Snapshot, instance: &InstanceId) -> Vec<Arc<NetworkInterface>> {
     let mut interfaces: Vec<_> =
         records.referrers::<NetworkInterface>(instance.as_str()).cloned().collect();
     interfaces.sort_by_key(|it| it.attachment.as_ref().map(|it| it.device_index));
     interfaces
-}
-
-pub(crate) fn attach(
-    call: &Call,
-    tx: &mut Transaction,
-    r: &ec2::AttachNetworkInterfaceRequest,
-) -> Answer<ec2::AttachNetworkInterfaceResult> {
-    let id = &r.network_interface_id;
-    let interface = required::<NetworkInterface>(tx, &call.scope, id, "NetworkInterfaceId")?;
-    let instance = required::<Instance>(tx, &call.scope, &r.instance_id, "InstanceId")?;
-    check_own(&interface)?;
-    let Some(index) = r.device_index else {
-        return Err(ApiError::missing_parameter("DeviceIndex"));
-    };
-    if r.network_card_index.unwrap_or(0) != 0 {
-        let reason = "The instance has one network card, 0.";
-        return Err(ApiError::invalid_value(
-            r.network_card_index.unwrap_or(0),
-            "networkCardIndex",
-            reason,
-        ));
-    }
-    if interface.attachment.is_some() {
-        return Err(ApiError::new(
-            "InvalidNetworkInterface.InUse",
-            format!("Interface: [{}] in use.", interface.id),
-        ));
-    }
-    if !matches!(instance.state, InstanceState::Running | InstanceState::Stopped) {
-        return Err(ApiError::new(
-            "IncorrectState",
-            format!("Instance '{}' is not 'running' or 'stopped'.", instance.id),
-        ));
-    }
-    if interface.availability_zone != instance.availability_zone {
-        return Err(ApiError::invalid_parameter_combination(
-            "You may not attach a network interface to an instance if they are not in the same \
-             availability zone",
-        ));
-    }
-    if interface.vpc_id != instance.vpc_id {
-        return Err(ApiError::invalid_parameter_combination(
-            "You may not attach a network interface to an instance if they are not in the same VPC",
-        ));
-    }
-    let present = of_instance(tx, &instance.id);
-    let index_of = |it: &Arc<NetworkInterface>| it.attachment.as_ref().map(|it| it.device_index);
-    let Ok(device_index) = u32::try_from(index) else {
-        return Err(ApiError::invalid_value(index, "deviceIndex", "It cannot be negative."));
-    };
-    if present.iter().any(|it| index_of(it) == Some(device_index)) {
-        return Err(ApiError::device_index_in_use(&instance.id, index));
-    }
-    let limits = instance_type(&instance.instance_type);
-    let (interfaces, addresses) = limits.map_or((2, 2), |it| (it.interfaces, it.addresses));
-    if u32::try_from(present.len()).is_ok_and(|count| count >= interfaces) {
-        return Err(ApiError::attachment_limit_exceeded(&instance.instance_type, interfaces));
-    }
-    allocate::check_address_count(interface.private_addresses.len(), addresses)?;
-    let id = tie(call, tx, &interface.id, &instance.id, device_index, false);
-    Ok(ec2::AttachNetworkInterfaceResult {
-        attachment_id: Some(id.to_string()),
-        network_card_index: Some(0),
-    })
-}
-
-pub(crate) fn detach(
-    call: &Call,
-    tx: &mut Transaction,
-    r: &ec2::DetachNetworkInterfaceRequest,
-) -> Answer<()> {
-    let id = text(&r.attachment_id, "AttachmentId")?;
-    let resource = Resource::Attachment;
-    id.parse::<AttachmentId>().map_err(|error| ApiError::malformed_id(resource, &error))?;
-    let found = tx
-        .referrers_with_keys::<NetworkInterface>(id)
-        .find(|(key, _)| key.scope.as_ref() == Some(&call.scope));
-    let Some((_, interface)) = found else { return Err(ApiError::not_found(resource, id)) };
-    let interface = interface.clone();
-    check_own(&interface)?;
-    if interface.attachment.as_ref().is_some_and(|it| it.device_index == 0) {
-        return Err(ApiError::primary_interface());
-    }
-    tx.update::<NetworkInterface>(&call.scope, interface.id.as_str(), |it| it.attachment = None);
-    Ok(())
-}
-
-/// One attribute a call.
-pub(crate) fn modify_attribute(
-    call: &Call,
-    tx: &mut Transaction,
-    r: &ec2::ModifyNetworkInterfaceAttributeRequest,
-) -> Answer<()> {
-    let id = &r.network_interface_id;
-    let interface = required::<NetworkInterface>(tx, &call.scope, id, "NetworkInterfaceId")?;
-    check_own(&interface)?;
-    let mut changed = (*interface).clone();
-    let mut named = Vec::new();
-    if let Some(value) = r.description.as_ref().and_then(|it| it.value.clone()) {
-        named.push("description");
-        changed.description = value;
-    }
-    if let Some(value) = r.source_dest_check.as_ref().and_then(|it| it.value) {
-        named.push("sourceDestCheck");
-        changed.source_dest_check = value;
-    }
-    if !r.groups.is_empty() {
-        named.push("groupSet");
-        let subnet = find::<Subnet>(tx, &call.scope, interface.subnet_id.as_str())?;
-        let too_many = ApiError::groups_per_interface_exceeded;
-        changed.groups = groups(call, tx, &subnet, &r.groups, too_many)?;
-    }
-    if let Some(attachment) = &r.attachment {
-        named.push("attachment");
-        let Some(present) = &mut changed.attachment else {
-            return Err(ApiError::incorrect_state(format!(
-                "The network interface '{}' is not attached.",
-                interface.id
-            )));
-        };
-        let id = text(&attachment.attachment_id, "Attachment.AttachmentId")?;
-        if present.id.as_str() != id {
-            return Err(ApiError::not_found(Resource::Attachment, id));
-        }
-        let Some(value) = attachment.delete_on_termination else {
-            return Err(ApiError::missing_parameter("Attachment.DeleteOnTermination"));
-        };
-        present.delete_on_termination = value;
-    }
-    if let Some(value) = r.associate_public_ip_address {
-        named.push("associatePublicIpAddress");
-        changed.associate_public_ip = value;
-    }
-    match named.as_slice() {
-        [] => return Err(ApiError::missing_parameter("Attribute")),
-        [_] => {}
-        several => {
-            return Err(ApiError::invalid_parameter_combination(format!(
-                "Fields for multiple attribute types specified: {}",
-                several.join(", ")
-            )));
-        }
-    }
-    let changed = tx.put(&call.scope, changed);
-    match r.associate_public_ip_address {
-        Some(true) => public_ip::assign(call, tx, &changed).map(|_| ()),
-        Some(false) => {
-            public_ip::release(call, tx, &changed);
-            Ok(())
-        }
-        None => Ok(()),
-    }
 }
