@@ -77,7 +77,7 @@ impl InternetResolver {
         }
         let found = match self.hosts.addresses_of(name) {
             addresses if !addresses.is_empty() => {
-                Found::Addresses(addresses.into_iter().map(IpAddr::from).collect())
+                Found::Addresses(addresses)
             }
             _ if self.hosts.has_below(name) => Found::Nothing,
             _ => Found::Missing,
