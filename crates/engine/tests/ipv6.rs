@@ -175,6 +175,27 @@ fn a_router_advertises_managed_addresses() {
     assert_eq!(ipv6_address(options, 32), ip("2001:db8:0:100::"));
 }
 
+/// Who gets IPv6 while it runs is told of its router unasked, once.
+#[test]
+fn an_interface_that_gets_ipv6_hears_of_its_router() {
+    let mut lab = dual_stack();
+    let own = address(&lab, PUBLIC_01);
+    lab.change_interface(PUBLIC_01, |i| i.ipv6_addresses.clear());
+    let ping = |lab: &mut Lab| lab.ping(PUBLIC_02, ip("2001:db8:0:101::99"), 1).emitted;
+    assert_eq!(ping(&mut lab), []);
+    lab.change_interface(PUBLIC_01, |i| i.ipv6_addresses.push(own));
+    // With the first packet of whomever under the new policy.
+    let mac = lab.interface(PUBLIC_02).mac;
+    let sent = lab.send(PUBLIC_02, packets::router_solicitation(mac, ip("fe80::1")));
+    let (port, told) = &sent.emitted[0];
+    assert_eq!(*port, PUBLIC_01);
+    let seen = Seen::ip(&told.frame);
+    assert_eq!((seen.icmp(), seen.destination), ((134, 0), ip("ff02::1").into()));
+    assert_eq!(seen.destination_mac, lab.interface(PUBLIC_01).mac);
+    let sent = lab.send(PUBLIC_02, packets::router_solicitation(mac, ip("fe80::1")));
+    assert_eq!(sent.emitted.len(), 1, "only the answer");
+}
+
 /// Anti-spoofing: nobody else is a router, nobody moves an address, nobody asks as another.
 #[test]
 fn neighbour_discovery_cannot_be_forged_l2_2() {

@@ -29,8 +29,8 @@ use crate::{
     wire::ip::Headers,
 };
 
-pub(crate) use self::arp::arp;
 use self::l2::Hop;
+pub(crate) use self::{arp::arp, neighbor::unsolicited_advertisement};
 
 /// Whether a packet that an internet gateway lets in answers one that its VPC sent out through an
 /// egress-only gateway.

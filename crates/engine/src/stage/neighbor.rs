@@ -5,9 +5,9 @@ use gureum_types::{PortIndex, ServiceDoor};
 
 use super::{Place, Stop, Walk, path_mtu::VPC_MTU};
 use crate::{
-    Direction, DropReason, Outcome, Output, Stage, Trace,
+    Direction, DropReason, Outcome, Output, Policy, Stage, Trace,
     address::Address,
-    policy::{FABRIC_ROUTER_MAC, link_local},
+    policy::{FABRIC_ROUTER_MAC, Interface, link_local},
     wire::{
         icmp::icmpv6,
         neighbor::{
@@ -156,6 +156,19 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         self.send(port, &frame);
         Err(Stop::Reply)
     }
+}
+
+/// What the router of an interface's subnet says unasked; `None` where it has no IPv6.
+pub(crate) fn unsolicited_advertisement(policy: &Policy, interface: &Interface) -> Option<Vec<u8>> {
+    let subnet = policy.subnet(interface)?;
+    let ends = Ends {
+        source_mac: subnet.router_mac,
+        destination_mac: interface.mac,
+        source: subnet.router_ipv6(),
+        destination: ALL_NODES,
+    };
+    let (mac, prefix) = (subnet.router_mac, subnet.ipv6_block?);
+    Some(router_advertisement(ends, mac, prefix, VPC_MTU, ROUTER_LIFETIME))
 }
 
 /// The MAC address that a link-local address was made of (RFC 4291, appendix A).

@@ -8,7 +8,7 @@ pub(crate) mod nat;
 pub(crate) mod record;
 pub(crate) mod table;
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use foldhash::fast::FixedState;
 use gureum_types::PortIndex;
@@ -26,7 +26,12 @@ use self::{
     fragments::Fragments,
     table::{FlowRef, FlowTable},
 };
-use crate::{Direction, Output, Policy, Record, StateChange, policy::PortSlot};
+use crate::{
+    Direction, Offload, Output, Policy, Record, StateChange,
+    policy::{PortSlot, Role},
+    stage::unsolicited_advertisement,
+    wire::ETHERNET_LEN,
+};
 
 /// Bounds of what is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +134,8 @@ pub struct State {
     /// Flows of gateways by the port that they belong to: a NAT gateway's, or that of the
     /// interface behind an egress-only internet gateway.
     gateway_flows_of: HashMap<u32, u32, FixedState>,
+    /// Ports whose interfaces have IPv6: what is new among them is told of its router.
+    ipv6_ports: BTreeSet<u32>,
     /// Tracked flows by port.
     tracked_of: Vec<u32>,
     /// Timeouts of ports whose are not the default ones.
@@ -162,6 +169,7 @@ impl State {
             nat_loads: nat::Loads::default(),
             egress_only: FlowTable::new(limits.flows, seed),
             gateway_flows_of: HashMap::default(),
+            ipv6_ports: BTreeSet::new(),
             tracked_of: Vec::new(),
             timeouts_of: HashMap::default(),
             fragments: Fragments::new(limits.fragments, seed),
@@ -277,6 +285,7 @@ impl State {
 
     #[cold]
     fn adopt_new(&mut self, policy: &Policy, out: &mut impl Output) {
+        self.advertise_routers(policy, out);
         self.epoch = Some(policy.epoch());
         self.counters.reserve(policy.port_bound().max(2));
         self.adopt_timeouts(policy);
@@ -292,6 +301,31 @@ impl State {
                 self.end_flow(at, out);
             }
         }
+    }
+
+    /// Whoever gets IPv6 while it runs is told of its router at once: a guest that asked in vain
+    /// asks again after an hour (RFC 4861, 6.2.4). At the start nobody is: they have asked.
+    fn advertise_routers(&mut self, policy: &Policy, out: &mut impl Output) {
+        let ports: BTreeSet<u32> = policy
+            .interfaces()
+            .filter(|interface| interface.role == Role::Instance && !interface.ipv6.is_empty())
+            .map(|interface| interface.port.0)
+            .collect();
+        if ports == self.ipv6_ports {
+            return;
+        }
+        if self.epoch.is_some() {
+            for port in ports.difference(&self.ipv6_ports) {
+                let interface = policy.interface(PortIndex(*port));
+                if let Some(frame) = interface.and_then(|it| unsolicited_advertisement(policy, it))
+                {
+                    let length = frame.len().saturating_sub(ETHERNET_LEN);
+                    self.counters.sent(PortIndex(*port), 1, length);
+                    out.emit(PortIndex(*port), &frame, Offload::NONE);
+                }
+            }
+        }
+        self.ipv6_ports = ports;
     }
 
     /// Timeouts are a setting of interfaces (SGT-9); a change counts for flows that are under way.
@@ -532,6 +566,7 @@ impl State {
         let nat_loads = self.nat_loads.clone();
         let gateway_flows_of = self.gateway_flows_of.clone();
         let timeouts_of = self.timeouts_of.clone();
+        let ipv6_ports = self.ipv6_ports.clone();
         for of in Flows::ALL {
             self.table_mut(of).begin_trial();
         }
@@ -541,6 +576,7 @@ impl State {
         for of in Flows::ALL {
             self.table_mut(of).end_trial();
         }
+        self.ipv6_ports = ipv6_ports;
         self.timeouts_of = timeouts_of;
         self.gateway_flows_of = gateway_flows_of;
         self.nat_loads = nat_loads;
@@ -597,6 +633,7 @@ impl PartialEq for State {
             && self.egress_only == other.egress_only
             && self.gateway_flows_of == other.gateway_flows_of
             && self.timeouts_of == other.timeouts_of
+            && self.ipv6_ports == other.ipv6_ports
             && self.tracked_of == other.tracked_of
             && self.fragments == other.fragments
             && self.counters == other.counters

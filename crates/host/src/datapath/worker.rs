@@ -258,6 +258,11 @@ impl Worker {
                 Command::Apply(policy, answer) => {
                     let epoch = policy.epoch();
                     self.policy = policy;
+                    // At once, not with the next packet: an interface that goes and comes back
+                    // meanwhile has lost its flows, and who got IPv6 hears of its router.
+                    let ports = &mut self.ports;
+                    let mut out = Outlet { ports, journal: &mut self.journal, emitted: None };
+                    self.state.adopt(&self.policy, &mut out);
                     self.applied.store(epoch, Ordering::Release);
                     let _ = answer.send(epoch);
                 }

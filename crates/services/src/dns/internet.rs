@@ -76,9 +76,7 @@ impl InternetResolver {
             return Finding::new(found, public.domain);
         }
         let found = match self.hosts.addresses_of(name) {
-            addresses if !addresses.is_empty() => {
-                Found::Addresses(addresses)
-            }
+            addresses if !addresses.is_empty() => Found::Addresses(addresses),
             _ if self.hosts.has_below(name) => Found::Nothing,
             _ => Found::Missing,
         };
