@@ -15,6 +15,10 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 /// Frames taken from one socket before the next has its turn (traps 1: 16 to 64).
 pub(super) const BUDGET: usize = 32;
+/// Frames that are taken before it is known whether they are small.
+const FEW: usize = 4;
+/// Bytes of a frame up to which it is: more of them are taken at once.
+const SMALL: usize = 4096;
 /// Bytes of `struct virtio_net_hdr`.
 const VNET: usize = 10;
 /// The largest frame: a segment of 64 kB with its link header, and some room for tags.
@@ -114,9 +118,23 @@ impl PacketSocket {
     }
 
     /// Fills `batch` with what is waiting, at most [`BUDGET`] frames. `WouldBlock` when nothing is.
+    ///
+    /// Large frames come a few at a time, so that they are still in the processor's cache when
+    /// they are sent: thirty-two of 64 kB are not.
     pub(super) fn receive(&self, batch: &mut Batch) -> io::Result<()> {
         batch.filled = 0;
-        let messages = batch.messages();
+        batch.prepare();
+        batch.filled = self.take(&mut batch.messages[..FEW])?;
+        if batch.filled == FEW && batch.bytes() <= FEW * SMALL {
+            // Nothing more is fine; whatever else goes wrong is told the next time.
+            let more = self.take(&mut batch.messages[FEW..]).unwrap_or(0);
+            batch.filled += more;
+        }
+        Ok(())
+    }
+
+    /// Fills messages from the first on; how many.
+    fn take(&self, messages: &mut [libc::mmsghdr]) -> io::Result<usize> {
         // SAFETY: every message points to one slot of the batch's buffer, which lives and stays
         // unshared during the call; the count is that of the messages.
         let count = unsafe {
@@ -129,8 +147,7 @@ impl PacketSocket {
             )
         };
         check(count)?;
-        batch.filled = usize::try_from(count).unwrap_or_default();
-        Ok(())
+        Ok(usize::try_from(count).unwrap_or_default())
     }
 
     /// Sends a frame that stands in a batch, its header written in front of it.
@@ -205,8 +222,8 @@ impl Batch {
         }
     }
 
-    /// The messages, each pointing to its slot.
-    fn messages(&mut self) -> &mut [libc::mmsghdr] {
+    /// Points each message to its slot.
+    fn prepare(&mut self) {
         let slots = self.buffer.chunks_exact_mut(SLOT);
         for ((slot, part), message) in slots.zip(&mut self.parts).zip(&mut self.messages) {
             part.iov_base = slot.as_mut_ptr().cast();
@@ -215,7 +232,11 @@ impl Batch {
             message.msg_hdr.msg_iovlen = 1;
             message.msg_hdr.msg_flags = 0;
         }
-        &mut self.messages
+    }
+
+    /// Bytes of the frames that are there.
+    fn bytes(&self) -> usize {
+        self.messages.iter().take(self.filled).map(|message| message.msg_len as usize).sum()
     }
 
     /// How many frames the last [`PacketSocket::receive`] brought.
