@@ -97,6 +97,8 @@ fn ip(
         mtu: u32::MAX,
         uses: Uses::default(),
         hops: 0,
+        forwarded: false,
+        from_tracker: false,
         cacheable: whole && is_cacheable(&headers),
     };
     let result = match port {

@@ -380,13 +380,16 @@ impl Policy {
         self.peerings.get(place)
     }
 
-    /// The interface that a rule's reference to a group may mean by an address: of the VPC, or of
-    /// one that it is peered with (SG-30, SG-31).
-    pub(crate) fn by_private_or_peer(&self, vpc: usize, address: Address) -> Option<&Interface> {
-        self.by_private(vpc, address).or_else(|| {
-            let peers = &self.vpcs.get(vpc)?.peers;
-            peers.iter().find_map(|peer| self.by_private(*peer, address))
-        })
+    /// The interfaces that a rule's reference to a group may mean by an address: of the VPC and of
+    /// those that it is peered with, which may overlap each other (SG-30, SG-31).
+    pub(crate) fn by_private_or_peer(
+        &self,
+        vpc: usize,
+        address: Address,
+    ) -> impl Iterator<Item = &Interface> {
+        let peers = self.vpcs.get(vpc).map_or(&[][..], |vpc| &vpc.peers);
+        let vpcs = std::iter::once(vpc).chain(peers.iter().copied());
+        vpcs.filter_map(move |vpc| self.by_private(vpc, address))
     }
 
     /// The interface of a VPC that has a private address.

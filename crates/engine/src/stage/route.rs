@@ -57,8 +57,9 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
 
     /// Where the packet would go from a subnet's router on.
     pub(super) fn peek(&self, place: Place<'_>) -> Option<Way> {
-        let table = self.policy.table(place.subnet)?;
-        table.at(self.headers.tuple.destination.number()).map(|route| route.way)
+        let destination = self.headers.tuple.destination;
+        let table = self.policy.table(place.subnet).filter(|_| !is_platform_range(destination))?;
+        table.at(destination.number()).map(|route| route.way)
     }
 
     /// What arrives at an internet gateway goes where the gateway's own table says: to the
