@@ -92,7 +92,8 @@ impl<'a> Walk<'a, '_> {
             None => to,
             Some(table) => match lookup::way(self.network, vpc, table, private) {
                 Ok(Way::Local) => to,
-                Ok(Way::Interface(appliance)) => {
+                // Behind an internet gateway, an appliance must have a public address itself.
+                Ok(Way::Interface(appliance)) if self.has_public(appliance, private) => {
                     self.went.edge_table = true;
                     appliance
                 }
@@ -101,6 +102,17 @@ impl<'a> Walk<'a, '_> {
             },
         };
         self.arrive(to, true, packet)
+    }
+
+    /// Whether the internet knows an interface by an address of a family.
+    fn has_public(&self, interface: &NetworkInterface, family_of: IpAddr) -> bool {
+        match family_of {
+            IpAddr::V4(_) => interface
+                .private_addresses
+                .iter()
+                .any(|own| public_of(self.network, interface, *own).is_some()),
+            IpAddr::V6(_) => !interface.ipv6_addresses.is_empty(),
+        }
     }
 
     /// What begins inside of an egress-only gateway or goes on there.

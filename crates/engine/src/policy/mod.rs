@@ -152,6 +152,14 @@ impl Interface {
         self.addresses.iter().find(|(own, _)| *own == private)?.1
     }
 
+    /// Whether it has a public address of a family; in IPv6 all of its addresses are (IGW-4).
+    pub(crate) fn is_public(&self, family: Family) -> bool {
+        match family {
+            Family::V4 => self.addresses.iter().any(|(_, public)| public.is_some()),
+            Family::V6 => !self.ipv6.is_empty(),
+        }
+    }
+
     /// Its first address: IPv4 where it has any.
     pub(crate) fn primary(&self) -> Option<Address> {
         let first = self.addresses.first().map(|(private, _)| *private);

@@ -14,7 +14,7 @@ use gureum_types::{
 use crate::{
     changes::Change,
     events::{Event, Next, Outside},
-    network::{address, eigw, igw, nat, peer, private_ipv6},
+    network::{address, eigw, eni, igw, nat, peer, private_ipv6, public},
     trial::Trial,
 };
 
@@ -228,4 +228,15 @@ fn the_cache_knows_no_answer_before_its_question() {
     // The trial compares the engine with one whose cache is always empty.
     let arrived = fate(&events);
     assert!(matches!(arrived, Fate::Arrives(PortIndex(13), _)), "{arrived:?}");
+}
+
+/// RT-18: behind an internet gateway, the appliance of an edge table needs a public address.
+#[test]
+fn an_edge_table_leads_to_no_appliance_without_a_public_address() {
+    let edge = route(13, "10.1.0.0/24", eni(5));
+    let inward = Event::Inward(public(0).into(), SYN, 64);
+    let arrived = fate(&[edge.clone(), inward.clone()]);
+    assert!(matches!(arrived, Fate::Arrives(PortIndex(5), _)), "{arrived:?}");
+    let private = Event::Change(Change::PublicAddress(5, None));
+    assert_eq!(dropped(&[edge, private, inward]), "route-blackhole");
 }

@@ -366,6 +366,7 @@ pub(crate) fn restore_interfaces(network: &mut Network) {
             5 => Some(public(1)),
             7 => Some(public(2)),
             9 => Some(public(3)),
+            13 => Some(public(4)),
             _ => None,
         };
         // Somebody else may have it by now.
