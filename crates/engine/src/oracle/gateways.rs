@@ -8,7 +8,7 @@ use gureum_types::{
 };
 
 use super::{
-    Answer, Arrival, Fate, Kind, NewFlow, RST, SYN, Walk, Words,
+    About, Answer, Arrival, Fate, Kind, NewFlow, RST, SYN, Walk, Words,
     flows::{Binding, Progress, Tracked},
     lookup::{
         self, Way, by_private, by_public, edge_table_of, has_egress_only_gateway,
@@ -52,7 +52,15 @@ impl<'a> Walk<'a, '_> {
             self.egress_only_egress(owner, &packet)?;
         }
         self.went.internet_gateway = true;
-        let packet = Words { source, ..packet };
+        let mut packet = Words { source, ..packet };
+        // An error speaks of a packet that came the other way, to a public address.
+        if let Some(about) = &mut packet.about
+            && let IpAddr::V4(private) = about.destination
+            && let Some(owner) = by_private(self.network, &vpc.id, about.destination)
+            && let Some(public) = public_of(self.network, owner, private)
+        {
+            about.destination = public.into();
+        }
         match by_public(self.network, packet.destination) {
             Some((other, private)) => self.enter_vpc(other, private, packet),
             None if is_of_pool(packet.destination) => Err("unknown-public-address".into()),
@@ -86,7 +94,14 @@ impl<'a> Walk<'a, '_> {
                 return Err("egress-only-unsolicited".into());
             }
         }
-        let packet = Words { destination: private, ..packet };
+        let mut packet = Words { destination: private, ..packet };
+        // And here of one that left, from a public address.
+        if let Some(about) = &mut packet.about
+            && let Some((owner, private)) = by_public(self.network, about.source)
+            && self.home(owner)?.1.id == vpc.id
+        {
+            about.source = private;
+        }
         // The gateway's own table, before all else (PIPE-2, RT-18).
         let to = match edge_table_of(self.network, vpc) {
             None => to,
@@ -189,6 +204,9 @@ impl<'a> Walk<'a, '_> {
                 false => "hop-limit-exceeded".into(),
             });
         }
+        if packet.is_icmp_error() {
+            return self.nat_error(gateway, packet, Direction::Egress);
+        }
         let [inside, remote] = packet.ends(Direction::Egress);
         let is_flow = |known: &Binding| {
             known.gateway == gateway.port
@@ -232,6 +250,46 @@ impl<'a> Walk<'a, '_> {
         Ok(Words { source, kind, hop_limit: packet.hop_limit - 1, ..packet })
     }
 
+    /// An ICMP error through a NAT gateway: about a packet that it translated the other way, which
+    /// looks then as it did before (RFC 5508, 4.2). It does not count as one of the flow.
+    fn nat_error(
+        &mut self,
+        gateway: &NetworkInterface,
+        packet: Words,
+        direction: Direction,
+    ) -> Answer<Words> {
+        let out = direction == Direction::Egress;
+        let about = packet.about.ok_or("nat-gateway-unsolicited")?;
+        let before = Words::from(about);
+        let ends = before.ends(if out { Direction::Ingress } else { Direction::Egress });
+        let known = self.oracle.bindings.iter().find(|known| {
+            let local = if out { known.inside } else { known.outside };
+            known.gateway == gateway.port
+                && known.protocol() == before.protocol()
+                && [local, known.remote] == ends
+        });
+        let known = known.ok_or("nat-gateway-unsolicited")?;
+        let (address, port) = if out { known.outside } else { known.inside };
+        self.went.nat_gateways += 1;
+        self.went.answers_tracker = !out;
+        let kind = match (about.kind, out) {
+            (Kind::Tcp(from, _, flags), true) => Kind::Tcp(from, port, flags),
+            (Kind::Tcp(_, to, flags), false) => Kind::Tcp(port, to, flags),
+            (Kind::Udp(from, _), true) => Kind::Udp(from, port),
+            (Kind::Udp(_, to), false) => Kind::Udp(port, to),
+            (Kind::Icmp(kind, code, _), _) => Kind::Icmp(kind, code, port),
+            (other, _) => other,
+        };
+        let hop_limit = packet.hop_limit - 1;
+        Ok(if out {
+            let about = Some(About { destination: address, kind, ..about });
+            Words { source: address, about, hop_limit, ..packet }
+        } else {
+            let about = Some(About { source: address, kind, ..about });
+            Words { destination: address, about, hop_limit, ..packet }
+        })
+    }
+
     /// A flow that begins, with the port that the engine took for it: one of the gateway's private
     /// addresses (NAT-26), in the range, and the flow's alone among those to the destination
     /// (NAT-9).
@@ -269,6 +327,9 @@ impl<'a> Walk<'a, '_> {
         self.nat_passage(&packet)?;
         if packet.hop_limit <= 1 {
             return Err("hop-limit-exceeded".into());
+        }
+        if packet.is_icmp_error() {
+            return self.nat_error(gateway, packet, Direction::Ingress);
         }
         let [local, remote] = packet.ends(Direction::Ingress);
         let now = self.now;

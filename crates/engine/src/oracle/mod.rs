@@ -47,6 +47,26 @@ pub struct Words {
     pub kind: Kind,
     /// Its TTL, or its hop limit.
     pub hop_limit: u8,
+    /// What an ICMP error speaks of.
+    pub about: Option<About>,
+}
+
+/// The packet that an ICMP error carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Its sender.
+    pub source: IpAddr,
+    /// Its receiver.
+    pub destination: IpAddr,
+    /// What it was.
+    pub kind: Kind,
+}
+
+impl From<About> for Words {
+    fn from(about: About) -> Self {
+        let About { source, destination, kind } = about;
+        Self { source, destination, kind, hop_limit: 0, about: None }
+    }
 }
 
 /// What a packet is.

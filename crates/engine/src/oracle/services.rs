@@ -97,6 +97,16 @@ impl Walk<'_, '_> {
             .find(|door| door_address(*door, packet.source) == Some(packet.source));
         let source = door.and_then(|door| known_address(door, vpc, packet.source));
         let (source, destination) = (source.ok_or(UNKNOWN)?, destination.ok_or(UNKNOWN)?);
-        Ok((port, Words { source, destination, ..packet }))
+        // An error speaks of what its receiver sent.
+        let about = packet.about.map(|mut about| {
+            if about.source == packet.destination {
+                about.source = destination;
+            }
+            if about.destination == packet.source {
+                about.destination = source;
+            }
+            about
+        });
+        Ok((port, Words { source, destination, about, ..packet }))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use gureum_engine::oracle::{Kind, Words};
+use gureum_engine::oracle::{About, Kind, Words};
 use gureum_types::{PortIndex, ServiceDoor, caller_address, ipv6_caller_address};
 use proptest::{prelude::*, sample::select};
 
@@ -29,6 +29,8 @@ pub(crate) enum Event {
     Service(u32, IpAddr, Kind),
     /// An answer to one of the last packets that arrived, with TCP flags.
     Answer(usize, u8, u8),
+    /// An ICMP error of a type about one of the last packets that arrived.
+    Complain(usize, u8),
     /// The sender of one of the last packets that arrived goes on, with TCP flags.
     GoOn(usize, u8),
     /// Whoever got one of the last packets that arrived sends it on.
@@ -161,6 +163,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
             destination,
             kind: of_family(kind, source.is_ipv6()),
             hop_limit,
+            about: None,
         });
     let services = select(vec![
         "169.254.169.254",
@@ -211,6 +214,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         5 => (known, kind(), hop_limit()).prop_map(|(a, k, h)| Event::Inward(a, k, h)),
         12 => (which(), flags(), hop_limit()).prop_map(|(w, f, h)| Event::Answer(w, f, h)),
         8 => (which(), flags()).prop_map(|(w, f)| Event::GoOn(w, f)),
+        2 => (which(), select(vec![3u8, 11])).prop_map(|(w, t)| Event::Complain(w, t)),
         2 => which().prop_map(Event::SendOn),
         2 => select(vec![1, 9, 10, 29, 30, 31, 60, 100, 181, 349, 350, 600, 432_000])
             .prop_map(Event::Wait),
@@ -228,6 +232,7 @@ pub(crate) fn words_of(event: &Event) -> Option<(u32, Words)> {
         destination,
         kind: of_family(kind, destination.is_ipv6()),
         hop_limit,
+        about: None,
     };
     // Where an interface has one family only, it is that.
     let speaks = |port: u32, ipv6: bool| match subnet_of(port) {
@@ -268,5 +273,23 @@ pub(crate) fn answer(words: &Words, flags: u8, hop_limit: u8) -> Words {
         Kind::Icmp(kind @ (13 | 17), code, identifier) => Kind::Icmp(kind + 1, code, identifier),
         other => other,
     };
-    Words { source: words.destination, destination: words.source, kind, hop_limit }
+    let (source, destination) = (words.destination, words.source);
+    Words { source, destination, kind, hop_limit, about: None }
+}
+
+/// An ICMP error of whoever got a packet, about it; none about an error (RFC 1122).
+pub(crate) fn complaint(words: &Words, icmp_type: u8) -> Option<Words> {
+    let Words { source, destination, kind, .. } = *words;
+    let is_query =
+        |icmp_type| [0, 8, 128, 129].contains(&icmp_type) || (13..19).contains(&icmp_type);
+    if matches!(kind, Kind::Icmp(icmp_type, ..) if !is_query(icmp_type)) {
+        return None;
+    }
+    Some(Words {
+        source: destination,
+        destination: source,
+        kind: of_family(Kind::Icmp(icmp_type, 0, 0), source.is_ipv6()),
+        hop_limit: 64,
+        about: Some(About { source, destination, kind }),
+    })
 }

@@ -106,6 +106,7 @@ fn egress_rules_of_an_appliance_may_refer_to_groups() {
         destination: address(3, 0, false),
         kind: UDP,
         hop_limit: 64,
+        about: None,
     };
     let send_on = Event::Packet(5, Next::Router, words);
     let group = Event::Change(Change::ClearRules(3));

@@ -9,7 +9,7 @@ use std::{
 use gureum_engine::{
     Component, Discard, DropReason, FABRIC_ROUTER_MAC, Limits, NatSide, Verdict, WhyQuery,
     WhySource, WhyTraffic, expire,
-    oracle::{Fate, Hop, Kind, NewFlow, Oracle, Words},
+    oracle::{About, Fate, Hop, Kind, NewFlow, Oracle, Words},
     testing::{
         Built, Ends, Lab, Sent,
         lab::{FABRIC, SECOND},
@@ -23,7 +23,7 @@ use proptest::prelude::*;
 
 use crate::{
     changes::apply,
-    events::{Event, Next, answer, words_of},
+    events::{Event, Next, answer, complaint, words_of},
     network::{ROUTERS, network, subnet_of},
 };
 
@@ -43,6 +43,8 @@ pub(crate) struct Tally {
     pub(crate) translated: u64,
     /// Of these, what several translations made.
     pub(crate) translated_twice: u64,
+    /// Of these, ICMP errors about what one translated.
+    pub(crate) errors: u64,
     /// Of these, IPv6.
     pub ipv6: u64,
     /// Of these, what crossed a peering connection.
@@ -64,6 +66,7 @@ impl Tally {
         self.arrived += other.arrived;
         self.translated += other.translated;
         self.translated_twice += other.translated_twice;
+        self.errors += other.errors;
         self.ipv6 += other.ipv6;
         self.peered += other.peered;
         self.egress_only += other.egress_only;
@@ -111,7 +114,14 @@ pub(crate) struct Trial {
 }
 
 fn build(ends: &Ends, words: &Words) -> Built {
+    let about = words.about.map(|about| {
+        let ends = Ends { source: about.source, destination: about.destination, ..*ends };
+        build(&ends, &about.into()).frame
+    });
     let built = match words.kind {
+        Kind::Icmp(icmp_type, code, _) if about.is_some() => {
+            packets::icmp_error(ends, (icmp_type, code), &about.unwrap_or_default())
+        }
         Kind::Tcp(from, to, flags) => packets::tcp(ends, (from, to), flags, b"data"),
         Kind::Udp(from, to) => packets::udp(ends, (from, to), b"data"),
         Kind::Icmp(icmp_type, code, identifier) => {
@@ -134,7 +144,23 @@ fn words(frame: &[u8]) -> Words {
         }
         (other, _) => Kind::Other(other),
     };
-    Words { source: seen.source, destination: seen.destination, kind, hop_limit: seen.ttl }
+    let is_error = match kind {
+        Kind::Icmp(icmp_type, ..) if seen.source.is_ipv6() => icmp_type < 128,
+        Kind::Icmp(icmp_type, ..) => [3, 4, 5, 11, 12].contains(&icmp_type),
+        _ => false,
+    };
+    let version = if seen.source.is_ipv6() { 6 } else { 4 };
+    // What it speaks of, as far as it carries all of that.
+    let about = seen
+        .payload
+        .get(8..)
+        .filter(|about| is_error && about.len() >= 28 && about[0] >> 4 == version);
+    let about = about.map(|about| {
+        let Words { source, destination, kind, .. } = self::words(&[&[0; 14], about].concat());
+        About { source, destination, kind }
+    });
+    let (source, destination) = (seen.source, seen.destination);
+    Words { source, destination, kind, hop_limit: seen.ttl, about }
 }
 
 /// What tells flows apart, whichever end sends.
@@ -259,6 +285,7 @@ impl Trial {
                 tally.arrived += 1;
                 tally.translated += u64::from(went.nat_gateways > 0);
                 tally.translated_twice += u64::from(went.nat_gateways > 1);
+                tally.errors += u64::from(got.about.is_some() && went.nat_gateways > 0);
                 tally.ipv6 += u64::from(got.source.is_ipv6());
                 tally.peered += u64::from(went.peering);
                 tally.egress_only += u64::from(went.egress_only);
@@ -315,6 +342,13 @@ impl Trial {
             Event::Answer(which, flags, hop_limit) => {
                 let Some(last) = self.last.get(which).copied() else { return Ok(()) };
                 self.send_from(last.to, answer(&last.got, flags, hop_limit))
+            }
+            Event::Complain(which, icmp_type) => {
+                let Some(last) = self.last.get(which).copied() else { return Ok(()) };
+                match complaint(&last.got, icmp_type) {
+                    Some(words) => self.send_from(last.to, words),
+                    None => Ok(()),
+                }
             }
             Event::GoOn(which, flags) => {
                 let Some(Arrived { from, sent, .. }) = self.last.get(which).copied() else {

@@ -265,7 +265,7 @@ impl Trial<'_> {
             Kind::Other(protocol) => packets::ip(&ends, protocol, &[0; 32]),
         };
         let (source, destination) = (source.into(), destination.into());
-        self.judge(from, built, Words { source, destination, kind, hop_limit: 64 })
+        self.judge(from, built, Words { source, destination, kind, hop_limit: 64, about: None })
     }
 
     fn judge(&mut self, from: usize, built: Built, words: Words) -> bool {
