@@ -224,7 +224,10 @@ impl Trial {
         let reason = match sent.verdict {
             Verdict::Forward(port) => return Fate::Arrives(port, words(&sent.built.frame)),
             Verdict::Reply => {
-                let [(to, answer)] = &sent.emitted[..] else { return Fate::Answered("nothing") };
+                // Before it there may be advertisements of routers, to whoever is new to IPv6.
+                let Some((to, answer)) = sent.emitted.last() else {
+                    return Fate::Answered("nothing");
+                };
                 let answer = words(&answer.frame);
                 return match answer.kind {
                     Kind::Tcp(_, _, flags) if *to == at && flags & 4 != 0 => {
