@@ -29,6 +29,7 @@ pub fn process(
     trace: &mut impl Trace,
 ) -> Verdict {
     state.adopt(policy, out);
+    state.see(now);
     let verdict = match wire::be16(packet.frame, 12) {
         Some(ETHERTYPE_IPV4) => ip(Family::V4, policy, state, port, packet, now, out, trace),
         Some(ETHERTYPE_ARP) => arp(policy, state, port, packet.frame, out, trace),
@@ -96,6 +97,8 @@ fn ip(
         mtu: u32::MAX,
         uses: Uses::default(),
         hops: 0,
+        forwarded: false,
+        from_tracker: false,
         cacheable: whole && is_cacheable(&headers),
     };
     let result = match port {

@@ -152,6 +152,14 @@ impl Interface {
         self.addresses.iter().find(|(own, _)| *own == private)?.1
     }
 
+    /// Whether it has a public address of a family; in IPv6 all of its addresses are (IGW-4).
+    pub(crate) fn is_public(&self, family: Family) -> bool {
+        match family {
+            Family::V4 => self.addresses.iter().any(|(_, public)| public.is_some()),
+            Family::V6 => !self.ipv6.is_empty(),
+        }
+    }
+
     /// Its first address: IPv4 where it has any.
     pub(crate) fn primary(&self) -> Option<Address> {
         let first = self.addresses.first().map(|(private, _)| *private);
@@ -380,13 +388,16 @@ impl Policy {
         self.peerings.get(place)
     }
 
-    /// The interface that a rule's reference to a group may mean by an address: of the VPC, or of
-    /// one that it is peered with (SG-30, SG-31).
-    pub(crate) fn by_private_or_peer(&self, vpc: usize, address: Address) -> Option<&Interface> {
-        self.by_private(vpc, address).or_else(|| {
-            let peers = &self.vpcs.get(vpc)?.peers;
-            peers.iter().find_map(|peer| self.by_private(*peer, address))
-        })
+    /// The interfaces that a rule's reference to a group may mean by an address: of the VPC and of
+    /// those that it is peered with, which may overlap each other (SG-30, SG-31).
+    pub(crate) fn by_private_or_peer(
+        &self,
+        vpc: usize,
+        address: Address,
+    ) -> impl Iterator<Item = &Interface> {
+        let peers = self.vpcs.get(vpc).map_or(&[][..], |vpc| &vpc.peers);
+        let vpcs = std::iter::once(vpc).chain(peers.iter().copied());
+        vpcs.filter_map(move |vpc| self.by_private(vpc, address))
     }
 
     /// The interface of a VPC that has a private address.

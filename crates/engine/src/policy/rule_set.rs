@@ -138,18 +138,18 @@ impl RuleSet {
 
     /// The rule that admits a packet from or to `peer`, whose groups are asked for only where
     /// rules refer to groups (SG-30).
-    pub(crate) fn admits<'a>(
+    pub(crate) fn admits<'a, G: Iterator<Item = &'a GroupIndex>>(
         &self,
         class: Class,
         peer: Address,
-        groups_of_peer: impl FnOnce() -> &'a [GroupIndex],
+        groups_of_peer: impl FnOnce() -> G,
     ) -> Option<Admission> {
         let rules = self.of(peer.family());
         if let Some(admission) = rules.blocks.at(class).and_then(|set| set.at(peer.number())) {
             return Some(*admission);
         }
         let referred = rules.groups.at(class)?;
-        groups_of_peer().iter().find_map(|group| {
+        groups_of_peer().find_map(|group| {
             let place = referred.binary_search_by_key(group, |(group, _)| *group).ok()?;
             let (_, rule) = referred.get(place)?;
             Some(Admission { rule: *rule, wide: false })

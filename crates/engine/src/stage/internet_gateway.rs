@@ -158,6 +158,8 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
             return Ok(Arriving::Answer);
         }
         if vpc.has_internet_gateway {
+            // From the moment on that something like it is begun from the inside, it is an answer.
+            self.cacheable &= !vpc.has_egress_only_gateway;
             return Ok(Arriving::Inward);
         }
         let reason = DropReason::EgressOnlyUnsolicited;

@@ -16,10 +16,15 @@ pub(crate) enum Hop<'a> {
 }
 
 impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
+    /// Whether the frame is handed to the router of its sender's subnet.
+    pub(super) fn is_for_router(&self, place: Place<'_>) -> bool {
+        wire::destination_mac(self.packet.frame) == Some(place.subnet.router_mac)
+    }
+
     pub(super) fn l2(&mut self, place: Place<'a>) -> Result<Hop<'a>, Stop> {
         let at = (place.interface.port, Direction::Egress);
         let mac = wire::destination_mac(self.packet.frame).unwrap_or(BROADCAST);
-        if mac == place.subnet.router_mac {
+        if self.is_for_router(place) {
             self.step(Stage::L2, at, Outcome::Pass, |_| {
                 (None, format!("handed to the router of {}", place.subnet.id))
             });

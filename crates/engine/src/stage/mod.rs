@@ -74,6 +74,11 @@ pub(crate) struct Walk<'a, 'p, O, T> {
     pub(crate) uses: Uses,
     /// The routers that it passed and that count (NAT-18).
     pub(crate) hops: u8,
+    /// Whether something on the way sent it on, and so discarded the groups of its sender (SG-32).
+    pub(crate) forwarded: bool,
+    /// Whether the last gateway on the way gave it back to who began its flow, which is tracked
+    /// whatever the rules say (SGT-11).
+    pub(crate) from_tracker: bool,
     /// Whether packets just like this one need not be looked at anew.
     pub(crate) cacheable: bool,
 }
@@ -182,6 +187,8 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     /// From an internet gateway into its VPC, by the gateway's own route table where it has one
     /// (PIPE-2, RT-18).
     fn arrive_by_gateway(&mut self, to: Place<'a>, by: Arriving) -> Result<PortIndex, Stop> {
+        self.forwarded = true;
+        self.from_tracker = by == Arriving::Answer;
         match by {
             Arriving::Answer => self.arrive(to, Origin::Outside),
             Arriving::Inward => {

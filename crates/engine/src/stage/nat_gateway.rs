@@ -10,6 +10,7 @@ use super::{Place, Stop, Walk};
 use crate::{
     Direction, DropReason, Offload, Outcome, Output, Stage, Trace,
     address::Family,
+    policy::Role,
     state::{
         Flows,
         cache::FlowUse,
@@ -135,7 +136,10 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
             return Ok(());
         }
         let at = (gateway.interface.port, Direction::Ingress);
-        if self.headers.tuple.is_icmp_error() || self.headers.part == Part::Later {
+        if self.headers.tuple.is_icmp_error()
+            || self.headers.part == Part::Later
+            || !can_be_told(from)
+        {
             let reason = DropReason::HopLimitExceeded;
             return Err(self.dropped(Stage::NatGateway, at, reason, |_| in_words(reason)));
         }
@@ -154,7 +158,10 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
             return Ok(());
         }
         let at = (gateway.interface.port, Direction::Ingress);
-        if self.headers.tuple.is_icmp_error() || self.headers.part == Part::Later {
+        if self.headers.tuple.is_icmp_error()
+            || self.headers.part == Part::Later
+            || !can_be_told(from)
+        {
             return Err(self.dropped(Stage::PathMtu, at, DropReason::TooLarge, |walk| {
                 format!("{} bytes exceed {mtu}", walk.headers.largest)
             }));
@@ -171,10 +178,6 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
             return DropReason::BrokenInterface.into();
         };
         let destination = self.headers.tuple.source;
-        // A gateway behind a gateway has nobody to tell.
-        if from.interface.role == crate::policy::Role::NatGateway {
-            return DropReason::TooLarge.into();
-        }
         let ends = ErrorEnds {
             source_mac: from.subnet.router_mac,
             destination_mac: from.interface.mac,
@@ -233,7 +236,8 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
 
     fn answer_with_reset(&mut self, from: Place<'a>, gateway: Place<'a>) -> Stop {
         let at = (gateway.interface.port, Direction::Ingress);
-        if let Some(frame) = reset(self.packet.frame, &self.headers, from.subnet.router_mac) {
+        let answer = reset(self.packet.frame, &self.headers, from.subnet.router_mac);
+        if let Some(frame) = answer.filter(|_| can_be_told(from)) {
             self.step(Stage::NatGateway, at, Outcome::Reply, |_| {
                 (None, "belongs to no flow that is translated: reset".to_owned())
             });
@@ -257,7 +261,14 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         self.cacheable &= self.uses.gateway.is_none();
         self.uses.gateway = Some(inside);
         self.uses.gateway_outside = Some(outside);
+        self.count_hop(direction);
+    }
+
+    /// The gateway is a router, and one that sends on what others sent.
+    fn count_hop(&mut self, direction: Direction) {
         self.hops = self.hops.saturating_add(1);
+        self.forwarded = true;
+        self.from_tracker = direction == Direction::Ingress;
     }
 
     /// An ICMP error of a user about a packet that it got through the gateway.
@@ -276,7 +287,7 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         let end = EmbeddedEnd { address, port: Some(port) };
         set_embedded(self.packet, &self.headers, &about, End::Destination, end);
         set_address(self.packet, &mut self.headers, End::Source, address);
-        self.passed_with_error()
+        self.passed_with_error(Direction::Egress)
     }
 
     /// An ICMP error from somewhere about a packet that the gateway translated.
@@ -295,11 +306,11 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         let end = EmbeddedEnd { address, port: Some(port) };
         set_embedded(self.packet, &self.headers, &about, End::Source, end);
         set_address(self.packet, &mut self.headers, End::Destination, address);
-        self.passed_with_error()
+        self.passed_with_error(Direction::Ingress)
     }
 
-    fn passed_with_error(&mut self) -> Result<(), Stop> {
-        self.hops = self.hops.saturating_add(1);
+    fn passed_with_error(&mut self, direction: Direction) -> Result<(), Stop> {
+        self.count_hop(direction);
         self.cacheable = false;
         decrement_hop_limit(self.packet, &mut self.headers);
         Ok(())
@@ -316,6 +327,12 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
             );
         }
     }
+}
+
+/// Whether anybody is behind the port that a packet came from. Behind that of another gateway there
+/// is nobody.
+fn can_be_told(from: Place<'_>) -> bool {
+    from.interface.role != Role::NatGateway
 }
 
 fn in_words(reason: DropReason) -> String {

@@ -57,12 +57,14 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
 
     /// Where the packet would go from a subnet's router on.
     pub(super) fn peek(&self, place: Place<'_>) -> Option<Way> {
-        let table = self.policy.table(place.subnet)?;
-        table.at(self.headers.tuple.destination.number()).map(|route| route.way)
+        let destination = self.headers.tuple.destination;
+        let table = self.policy.table(place.subnet).filter(|_| !is_platform_range(destination))?;
+        table.at(destination.number()).map(|route| route.way)
     }
 
     /// What arrives at an internet gateway goes where the gateway's own table says: to the
-    /// interface that has the address, or to an appliance before it (RT-18).
+    /// interface that has the address, or to an appliance before it, which must have a public
+    /// address too (RT-18).
     pub(super) fn gateway_route(&mut self, to: Place<'a>) -> Result<Place<'a>, Stop> {
         let vpc = self.policy.vpc(to.subnet).ok_or(DropReason::BrokenInterface)?;
         let destination = self.headers.tuple.destination;
@@ -72,10 +74,17 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         match route.way {
             Way::Local => Ok(to),
             Way::Interface(place) => {
+                let first = self.place_at(place)?;
+                if !first.interface.is_public(destination.family()) {
+                    let reason = DropReason::RouteBlackhole(route.component);
+                    return Err(self.dropped(Stage::GatewayRoute, at, reason, |_| {
+                        "the interface before it has no public address".to_owned()
+                    }));
+                }
                 self.step(Stage::GatewayRoute, at, Outcome::Pass, |_| {
                     (Some(route.component), format!("{destination} goes to an interface first"))
                 });
-                self.place_at(place)
+                Ok(first)
             }
             _ => {
                 let reason = DropReason::RouteBlackhole(route.component);

@@ -113,8 +113,9 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
         let tuple = &self.headers.tuple;
         let (family, protocol) = (tuple.family(), tuple.protocol);
         let loose = self.is_loose_tcp();
-        let Some(admission) = self.admission(place, rules, self.class(), peer(direction, tuple))
-        else {
+        let admitted =
+            self.admission(place, (rules, direction), self.class(), peer(direction, tuple));
+        let Some(admission) = admitted else {
             // After an unclean start, an answer may be the first packet seen (traps 9).
             if loose && let Some(by) = self.admits_answered(place, reverse, direction) {
                 return Verdict::Track(by, opposite(direction), self.loose_phase(false));
@@ -126,7 +127,7 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
         };
         let untracked = admission.wide && reverse.admits_everything(family, protocol)
             || self.answers_untracked(place, (rules, reverse), direction);
-        if untracked && !(direction == Direction::Egress && self.leads_to_tracker(place)) {
+        if untracked && !self.is_always_tracked(place, direction) {
             return Verdict::Pass(admission);
         }
         match IpProtocol(protocol) {
@@ -175,37 +176,49 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
     ) -> Option<Admission> {
         let answered = self.headers.tuple.reversed();
         let class = Class { protocol: answered.protocol, port: Some(answered.rule_port()) };
-        self.admission(place, reverse, class, peer(opposite(direction), &answered))
+        let reverse_direction = opposite(direction);
+        let peer = peer(reverse_direction, &answered);
+        self.admission(place, (reverse, reverse_direction), class, peer)
     }
 
     fn admission(
         &self,
         place: Place<'_>,
-        rules: &RuleSet,
+        (rules, direction): (&RuleSet, Direction),
         class: Class,
         peer: Address,
     ) -> Option<Admission> {
         rules.admits(class, peer, || {
-            // Only private addresses have groups (SG-30), and only of who sent the packet itself:
-            // whatever sends it on in between discards them (SG-32).
-            let interface = self.policy.by_private_or_peer(place.subnet.vpc, peer);
-            let groups = interface.filter(|_| self.comes_from_its_source());
-            groups.map_or(&[][..], |interface| &interface.groups)
+            // Only private addresses have groups (SG-30), and senders only where they sent the
+            // packet themselves: whatever sends it on in between discards them (SG-32).
+            let known = direction == Direction::Egress || self.comes_from_its_source();
+            let vpc = known.then_some(place.subnet.vpc);
+            let members = vpc.map(|vpc| self.policy.by_private_or_peer(vpc, peer));
+            members.into_iter().flatten().flat_map(|interface| interface.groups.iter())
         })
     }
 
-    /// Whether the interface that the packet comes from has its source address.
+    /// Whether the packet comes straight from the interface that has its source address.
     fn comes_from_its_source(&self) -> bool {
         let source = self.headers.tuple.source;
-        self.policy.interface(self.from).is_some_and(|interface| interface.has(source))
+        !self.forwarded
+            && self.policy.interface(self.from).is_some_and(|interface| interface.has(source))
     }
 
-    /// Whether the packet begins a flow through a gateway whose flows are tracked whatever the
-    /// rules say (SGT-11, NAT-22). What begins none is the gateway's to judge.
-    fn leads_to_tracker(&self, place: Place<'_>) -> bool {
+    /// Whether the packet goes through a gateway whose flows are tracked whatever the rules say
+    /// (SGT-11, NAT-22): begins one on the way to it, or comes back from it. What comes to the
+    /// gateway and begins none is the gateway's to judge (NAT-12).
+    fn is_always_tracked(&self, place: Place<'_>, direction: Direction) -> bool {
         let begins = self.headers.tuple.protocol != IpProtocol::TCP.0 || self.headers.begins_tcp();
         let way = || self.peek(place);
-        begins && matches!(way(), Some(Way::NatGateway(_) | Way::EgressOnlyInternetGateway))
+        match direction {
+            Direction::Egress => {
+                begins
+                    && self.is_for_router(place)
+                    && matches!(way(), Some(Way::NatGateway(_) | Way::EgressOnlyInternetGateway))
+            }
+            Direction::Ingress => self.from_tracker,
+        }
     }
 
     fn note_use(&mut self, of: FlowUse) {

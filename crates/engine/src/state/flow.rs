@@ -225,6 +225,8 @@ impl Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timeouts {
     tcp_established: u64,
+    /// While a connection opens, or one side has closed it.
+    tcp_transient: u64,
     udp_single: u64,
     udp_stream: u64,
     icmp: u64,
@@ -234,6 +236,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             tcp_established: TCP_ESTABLISHED_TIMEOUT,
+            tcp_transient: TCP_TRANSIENT_TIMEOUT,
             udp_single: UDP_SINGLE_TIMEOUT,
             udp_stream: UDP_STREAM_TIMEOUT,
             icmp: ICMP_TIMEOUT,
@@ -242,9 +245,10 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// Those of a NAT gateway (NAT-12).
+    /// Those of a NAT gateway (NAT-12): one for all that is not over.
     pub(crate) const NAT_GATEWAY: Self = Self {
         tcp_established: NAT_GATEWAY_TIMEOUT,
+        tcp_transient: NAT_GATEWAY_TIMEOUT,
         udp_single: NAT_GATEWAY_TIMEOUT,
         udp_stream: NAT_GATEWAY_TIMEOUT,
         icmp: NAT_GATEWAY_TIMEOUT,
@@ -255,6 +259,7 @@ impl Timeouts {
         let or = |seconds: Option<u32>, default| seconds.map_or(default, |s| u64::from(s) * SECOND);
         Self {
             tcp_established: or(wanted.tcp_established, TCP_ESTABLISHED_TIMEOUT),
+            tcp_transient: TCP_TRANSIENT_TIMEOUT,
             udp_single: or(wanted.udp, UDP_SINGLE_TIMEOUT),
             udp_stream: or(wanted.udp_stream, UDP_STREAM_TIMEOUT),
             icmp: ICMP_TIMEOUT,
@@ -269,8 +274,8 @@ impl Timeouts {
             Phase::TcpSynSent
             | Phase::TcpSynReceived
             | Phase::TcpOriginatorClosed
-            | Phase::TcpResponderClosed
-            | Phase::TcpClosed => TCP_TRANSIENT_TIMEOUT,
+            | Phase::TcpResponderClosed => self.tcp_transient,
+            Phase::TcpClosed => TCP_TRANSIENT_TIMEOUT,
             Phase::TcpReset => TCP_RESET_TIMEOUT,
             Phase::UdpRequest | Phase::UdpReply | Phase::UdpSecondRequest => self.udp_single,
             Phase::UdpStream => self.udp_stream,

@@ -76,6 +76,8 @@ pub struct FlowView {
     pub tracked: bool,
     /// Which side of a NAT gateway it is seen on, where it is one's.
     pub nat_gateway: Option<NatSide>,
+    /// The local end on the other side of that gateway.
+    pub translated: Option<(IpAddr, u16)>,
     /// How far it is.
     pub phase: &'static str,
     /// The direction of the packet that began it.
@@ -144,6 +146,8 @@ pub struct State {
     pub(crate) counters: Counters,
     pub(crate) cache: Cache,
     loose_until: u64,
+    /// The time of the last packet.
+    seen: u64,
     /// When timed-out flows were last looked for because a table was full.
     reclaimed: Option<u64>,
 }
@@ -176,6 +180,7 @@ impl State {
             counters: Counters::default(),
             cache: Cache::new(limits.cache, seed),
             loose_until: 0,
+            seen: 0,
             reclaimed: None,
         }
     }
@@ -247,13 +252,22 @@ impl State {
         ];
         let flows =
             sides.into_iter().flat_map(|(table, side)| table.iter().map(move |flow| (flow, side)));
-        flows.map(|(flow, nat_gateway)| FlowView {
+        let other_side = |flow: &Flow, side: Option<NatSide>| {
+            let table = match side? {
+                NatSide::Inside => &self.nat_outside,
+                NatSide::Outside => &self.nat_inside,
+            };
+            let key = &table.get(flow.twin?)?.key;
+            Some((key.local.ip(), key.local_port))
+        };
+        flows.map(move |(flow, nat_gateway)| FlowView {
             port: PortIndex(flow.key.port),
             protocol: flow.key.protocol,
             local: (flow.key.local.ip(), flow.key.local_port),
             remote: (flow.key.remote.ip(), flow.key.remote_port),
             tracked: flow.phase != Phase::Untracked,
             nat_gateway,
+            translated: other_side(flow, nat_gateway),
             phase: flow.phase.name(),
             origin: flow.origin,
             created: flow.created,
@@ -288,7 +302,7 @@ impl State {
         self.advertise_routers(policy, out);
         self.epoch = Some(policy.epoch());
         self.counters.reserve(policy.port_bound().max(2));
-        self.adopt_timeouts(policy);
+        self.adopt_timeouts(policy, out);
         self.adopt_gateways(policy);
         let gone = |port: u32| policy.slot(PortIndex(port)) == PortSlot::Unused;
         let lost = self
@@ -328,8 +342,9 @@ impl State {
         self.ipv6_ports = ports;
     }
 
-    /// Timeouts are a setting of interfaces (SGT-9); a change counts for flows that are under way.
-    fn adopt_timeouts(&mut self, policy: &Policy) {
+    /// Timeouts are a setting of interfaces (SGT-9); a change counts for flows that are under way,
+    /// and brings back none that had timed out before.
+    fn adopt_timeouts(&mut self, policy: &Policy, out: &mut impl Output) {
         let special: HashMap<u32, Timeouts, FixedState> = policy
             .interfaces()
             .filter(|interface| interface.timeouts != Timeouts::default())
@@ -343,23 +358,41 @@ impl State {
             all.get(&port).copied().unwrap_or_default()
         };
         let after = &self.timeouts_of;
+        let mut over = Vec::new();
         for at in self.tracked.select(|f| of(&before, f.key.port) != of(after, f.key.port)) {
-            if let Some(flow) = self.tracked.change(at) {
+            let Some(flow) = self.tracked.change(at) else { continue };
+            if flow.is_expired(self.seen) {
+                over.push(at);
+            } else {
                 flow.timeout = of(after, flow.key.port).of_phase(flow.phase);
             }
         }
+        for at in over {
+            self.end_flow(at, out);
+        }
+    }
+
+    /// Takes note of the time of a packet.
+    pub(crate) fn see(&mut self, now: u64) {
+        self.seen = self.seen.max(now);
     }
 
     /// Flows of gateways that are gone go too.
     fn adopt_gateways(&mut self, policy: &Policy) {
         let gone = |port: u32| policy.interface(PortIndex(port)).is_none();
-        if !self.gateway_flows_of.keys().any(|port| gone(*port)) {
+        // The flows of an egress-only internet gateway are not those of the VPC's next one.
+        let closed = |port: u32| {
+            let Some(interface) = policy.interface(PortIndex(port)) else { return true };
+            let vpc = policy.subnet(interface).and_then(|subnet| policy.vpc(subnet));
+            interface.role == Role::Instance && vpc.is_none_or(|vpc| !vpc.has_egress_only_gateway)
+        };
+        if !self.gateway_flows_of.keys().any(|port| closed(*port)) {
             return;
         }
         for at in self.nat_inside.select(|flow| gone(flow.key.port)) {
             self.unbind(at);
         }
-        for at in self.egress_only.select(|flow| gone(flow.key.port)) {
+        for at in self.egress_only.select(|flow| closed(flow.key.port)) {
             self.end_egress_only(at);
         }
     }
@@ -560,6 +593,7 @@ impl State {
     pub(crate) fn trial<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> T {
         let epoch = self.epoch;
         let reclaimed = self.reclaimed;
+        let seen = self.seen;
         let tracked_of = self.tracked_of.clone();
         let fragments = self.fragments.clone();
         let counters = self.counters.clone();
@@ -584,11 +618,13 @@ impl State {
         self.fragments = fragments;
         self.tracked_of = tracked_of;
         self.reclaimed = reclaimed;
+        self.seen = seen;
         self.epoch = epoch;
         result
     }
 
     pub(crate) fn expire(&mut self, now: u64, out: &mut impl Output) {
+        self.see(now);
         let mut over = Vec::new();
         let stale = |flow: &Flow| flow.is_expired(now);
         self.tracked.scan(EXPIRE_SCAN, stale, |_, at| over.push(at));
@@ -638,6 +674,7 @@ impl PartialEq for State {
             && self.fragments == other.fragments
             && self.counters == other.counters
             && self.loose_until == other.loose_until
+            && self.seen == other.seen
             && self.reclaimed == other.reclaimed
     }
 }

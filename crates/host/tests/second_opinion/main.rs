@@ -18,7 +18,7 @@ mod ruleset;
 use std::{
     collections::{BTreeMap, HashSet},
     env,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     sync::Arc,
 };
 
@@ -236,7 +236,7 @@ struct Trial<'a> {
     /// How often each outcome was seen, by the engine's name of it.
     outcomes: BTreeMap<&'static str, u64>,
     /// Flows without ports that the sender's ACL dropped a packet of.
-    spoilt: HashSet<[Ipv4Addr; 2]>,
+    spoilt: HashSet<[IpAddr; 2]>,
 }
 
 impl Trial<'_> {
@@ -264,12 +264,13 @@ impl Trial<'_> {
             }
             Kind::Other(protocol) => packets::ip(&ends, protocol, &[0; 32]),
         };
-        self.judge(from, built, Words { source, destination, kind })
+        let (source, destination) = (source.into(), destination.into());
+        self.judge(from, built, Words { source, destination, kind, hop_limit: 64, about: None })
     }
 
     fn judge(&mut self, from: usize, built: Built, words: Words) -> bool {
         let (network, now) = (&self.lab.network, self.lab.now);
-        let fate = self.oracle.ask(network, PORTS[from], Hop::Router, words, now);
+        let fate = self.oracle.ask(network, PORTS[from], Hop::Router, words, now, &mut |_| None);
         let frame = built.frame.clone();
         let (sent, steps) = self.lab.trace(PORTS[from], built);
         let (name, arrives) = match sent.verdict {
@@ -279,7 +280,8 @@ impl Trial<'_> {
         };
         let expected = match fate {
             Fate::Arrives(..) => "arrived",
-            Fate::Dropped(name) => name,
+            Fate::Dropped(name) | Fate::Denied(name, _) => name,
+            Fate::Answered(_) | Fate::WrongPort(_) => "a gateway's",
         };
         assert_eq!(name, expected, "{}: {words:?}", self.seed);
         let passes = self.routers.passes(from, &frame);
@@ -306,7 +308,7 @@ impl Trial<'_> {
 
     fn is_spoilt(&self, flow: &Flow) -> bool {
         matches!(flow.kind, Kind::Other(_))
-            && self.spoilt.contains(&[flow.source, flow.destination])
+            && self.spoilt.contains(&[flow.source.into(), flow.destination.into()])
     }
 
     /// The first packets of a flow, as far as they arrive.
