@@ -64,18 +64,18 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     /// What arrives at an internet gateway goes where the gateway's own table says: to the
     /// interface that has the address, or to an appliance before it (RT-18).
     pub(super) fn gateway_route(&mut self, to: Place<'a>) -> Result<Place<'a>, Stop> {
-        let vpc = self.policy.vpc(to.subnet).ok_or(DropReason::BrokenInterface)?;
         let destination = self.headers.tuple.destination;
-        let route = self.policy.edge_table(vpc).and_then(|table| table.at(destination.number()));
+        let table = self.policy.edge_table(to.subnet.vpc);
+        let route = table.and_then(|table| table.at(destination.number()));
         let Some(&route) = route else { return Ok(to) };
         let at = (to.interface.port, Direction::Ingress);
         match route.way {
             Way::Local => Ok(to),
-            Way::Interface(place) => {
+            Way::Interface(port) => {
                 self.step(Stage::GatewayRoute, at, Outcome::Pass, |_| {
                     (Some(route.component), format!("{destination} goes to an interface first"))
                 });
-                self.place_at(place)
+                self.place(port)
             }
             _ => {
                 let reason = DropReason::RouteBlackhole(route.component);

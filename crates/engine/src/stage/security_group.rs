@@ -105,10 +105,12 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
     }
 
     fn meet_rules(&self, place: Place<'_>, direction: Direction) -> Verdict {
-        let interface = place.interface;
+        let Some(rules) = self.policy.rules(place.interface) else {
+            return Verdict::Reject(DropReason::BrokenInterface);
+        };
         let (rules, reverse) = match direction {
-            Direction::Egress => (&interface.egress, &interface.ingress),
-            Direction::Ingress => (&interface.ingress, &interface.egress),
+            Direction::Egress => (&rules.egress, &rules.ingress),
+            Direction::Ingress => (&rules.ingress, &rules.egress),
         };
         let tuple = &self.headers.tuple;
         let (family, protocol) = (tuple.family(), tuple.protocol);
@@ -189,8 +191,9 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
             // Only private addresses have groups (SG-30), and only of who sent the packet itself:
             // whatever sends it on in between discards them (SG-32).
             let interface = self.policy.by_private_or_peer(place.subnet.vpc, peer);
-            let groups = interface.filter(|_| self.comes_from_its_source());
-            groups.map_or(&[][..], |interface| &interface.groups)
+            let interface = interface.filter(|_| self.comes_from_its_source());
+            let rules = interface.and_then(|interface| self.policy.rules(interface));
+            rules.map_or(&[][..], |rules| &rules.groups)
         })
     }
 

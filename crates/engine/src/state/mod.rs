@@ -8,7 +8,7 @@ pub(crate) mod nat;
 pub(crate) mod record;
 pub(crate) mod table;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use foldhash::fast::FixedState;
 use gureum_types::PortIndex;
@@ -26,7 +26,7 @@ use self::{
     fragments::Fragments,
     table::{FlowRef, FlowTable},
 };
-use crate::{Direction, Output, Policy, Record, StateChange, policy::PortSlot};
+use crate::{Direction, Output, Policy, Record, StateChange};
 
 /// Bounds of what is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ pub struct State {
     /// Tracked flows by port.
     tracked_of: Vec<u32>,
     /// Timeouts of ports whose are not the default ones.
-    timeouts_of: HashMap<u32, Timeouts, FixedState>,
+    timeouts_of: Arc<HashMap<u32, Timeouts, FixedState>>,
     pub(crate) fragments: Fragments,
     pub(crate) counters: Counters,
     pub(crate) cache: Cache,
@@ -163,7 +163,7 @@ impl State {
             egress_only: FlowTable::new(limits.flows, seed),
             gateway_flows_of: HashMap::default(),
             tracked_of: Vec::new(),
-            timeouts_of: HashMap::default(),
+            timeouts_of: Arc::default(),
             fragments: Fragments::new(limits.fragments, seed),
             counters: Counters::default(),
             cache: Cache::new(limits.cache, seed),
@@ -281,7 +281,7 @@ impl State {
         self.counters.reserve(policy.port_bound().max(2));
         self.adopt_timeouts(policy);
         self.adopt_gateways(policy);
-        let gone = |port: u32| policy.slot(PortIndex(port)) == PortSlot::Unused;
+        let gone = |port: u32| policy.slot(PortIndex(port)).is_unused();
         let lost = self
             .tracked_of
             .iter()
@@ -296,15 +296,10 @@ impl State {
 
     /// Timeouts are a setting of interfaces (SGT-9); a change counts for flows that are under way.
     fn adopt_timeouts(&mut self, policy: &Policy) {
-        let special: HashMap<u32, Timeouts, FixedState> = policy
-            .interfaces()
-            .filter(|interface| interface.timeouts != Timeouts::default())
-            .map(|interface| (interface.port.0, interface.timeouts))
-            .collect();
-        if special == self.timeouts_of {
+        if *policy.timeouts() == self.timeouts_of {
             return;
         }
-        let before = std::mem::replace(&mut self.timeouts_of, special);
+        let before = std::mem::replace(&mut self.timeouts_of, policy.timeouts().clone());
         let of = |all: &HashMap<u32, Timeouts, FixedState>, port: u32| {
             all.get(&port).copied().unwrap_or_default()
         };
