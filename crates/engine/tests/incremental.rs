@@ -2,6 +2,7 @@
 //! nothing, whatever changed in between: verdicts, frames, traces, components, state, reports.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
 };
@@ -17,8 +18,8 @@ use gureum_engine::{
     why,
 };
 use gureum_types::{
-    PortIndex,
-    record::{Network, PeeringStatus},
+    PortIndex, VpcCidrAssociationId,
+    record::{Network, PeeringStatus, VpcCidrAssociation},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -29,6 +30,9 @@ const NOBODY: [u8; 6] = [0x02, 0xde, 0xad, 0, 0, 1];
 struct Pair {
     one: Lab,
     other: Lab,
+    /// Addresses that anybody ever had: nobody may answer to one that is gone.
+    addresses: BTreeSet<IpAddr>,
+    macs: BTreeSet<[u8; 6]>,
 }
 
 /// What a trace says, without numbers.
@@ -39,7 +43,13 @@ type Verdict2 = (Option<PortIndex>, Option<(&'static str, Option<Component>)>);
 impl Pair {
     fn new() -> Self {
         let lab = Lab::with(initial_network(), Default::default());
-        Self { one: lab.clone(), other: lab }
+        let others: [IpAddr; 4] = [
+            OUTSIDE.into(),
+            OUTSIDE_IPV6.into(),
+            Ipv4Addr::new(10, 9, 9, 9).into(),
+            Ipv4Addr::new(169, 254, 169, 253).into(),
+        ];
+        Self { one: lab.clone(), other: lab, addresses: others.into(), macs: BTreeSet::new() }
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Network)) {
@@ -80,20 +90,16 @@ impl Pair {
     /// Sends many packets between all ports and all addresses, some twice so that they are cached.
     fn probe(&mut self, serial: u16) {
         let network = self.one.network.clone();
-        let mut addresses: Vec<IpAddr> = vec![
-            OUTSIDE.into(),
-            OUTSIDE_IPV6.into(),
-            Ipv4Addr::new(10, 9, 9, 9).into(),
-            Ipv4Addr::new(169, 254, 169, 253).into(),
-        ];
+        let addresses = &mut self.addresses;
         for interface in &network.interfaces {
             addresses.extend(interface.private_addresses.iter().copied().map(IpAddr::from));
             addresses.extend(interface.ipv6_addresses.iter().copied().map(IpAddr::from));
             addresses.extend(interface.auto_public_ip.map(IpAddr::from));
         }
         addresses.extend(network.addresses.iter().map(|address| IpAddr::from(address.public_ip)));
-        addresses.sort_unstable();
-        addresses.dedup();
+        self.macs.extend(network.interfaces.iter().map(|interface| interface.mac));
+        let addresses: Vec<IpAddr> = self.addresses.iter().copied().collect();
+        let macs: Vec<[u8; 6]> = self.macs.iter().copied().collect();
         let mut turn = usize::from(serial);
         for interface in &network.interfaces {
             let (port, mac) = (interface.port, interface.mac);
@@ -123,7 +129,10 @@ impl Pair {
                     }
                     _ => continue,
                 };
-                let hop = hop.and_then(|hop| hop.try_into().ok()).unwrap_or(NOBODY);
+                let hop = match turn % 4 {
+                    0 => macs[turn / 4 % macs.len()],
+                    _ => hop.and_then(|hop| hop.try_into().ok()).unwrap_or(NOBODY),
+                };
                 let ends = Ends { source_mac: mac, destination_mac: hop, source, destination: *to };
                 self.burst(port, &ends, turn);
             }
@@ -295,7 +304,10 @@ fn edit(network: &mut Network, which: u8, [from, to, value]: [u8; 3]) {
             }
         }
         3 => {
-            let mac = network.interfaces.get(to % interfaces).map(|of| of.mac);
+            let mac = match value % 2 {
+                0 => Some([2, 0, 0, 9, 9, value]),
+                _ => network.interfaces.get(to % interfaces).map(|of| of.mac),
+            };
             if let (Some(mac), Some(of)) = (mac, network.interfaces.get_mut(from % interfaces)) {
                 Arc::make_mut(of).mac = mac;
             }
@@ -318,6 +330,12 @@ fn edit(network: &mut Network, which: u8, [from, to, value]: [u8; 3]) {
             let of = network.interfaces.get_mut(from % interfaces);
             if let (Some(addresses), Some(of)) = (addresses, of) {
                 let of = Arc::make_mut(of);
+                if value.is_multiple_of(2) {
+                    let [a, b, c, _] = of.primary_address().octets();
+                    of.private_addresses = vec![Ipv4Addr::new(a, b, c, 100 + value / 2)];
+                    of.ipv6_addresses.pop();
+                    return;
+                }
                 (of.private_addresses, of.ipv6_addresses, of.auto_public_ip) = addresses;
             }
         }
@@ -338,7 +356,14 @@ fn edit(network: &mut Network, which: u8, [from, to, value]: [u8; 3]) {
             if let Some((_, vpc)) = network.vpcs.get_mut(from % 2) {
                 let vpc = Arc::make_mut(vpc);
                 vpc.enable_dns_support = !vpc.enable_dns_support;
-                vpc.cidr_associations.clear();
+                let blocks = &mut vpc.cidr_associations;
+                blocks.truncate(1);
+                if value.is_multiple_of(2) {
+                    blocks.push(VpcCidrAssociation {
+                        id: VpcCidrAssociationId::new(9),
+                        cidr_block: "10.9.0.0/16".parse().unwrap(),
+                    });
+                }
             }
         }
         10 => {
