@@ -396,7 +396,7 @@ fn edit(network: &mut Network, which: u8, [from, to, value]: [u8; 3]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_compiled_from_the_former_policy_says_the_same(

@@ -183,8 +183,10 @@ impl State {
         let mut state = Self::new(limits);
         for (slot, record) in records {
             let flow = record::decode(&record, now).filter(|flow| !flow.is_expired(now));
-            let Some(flow) = flow.filter(|flow| flow.key.port < PortIndex::END.0) else { continue };
-            let port = PortIndex(flow.key.port);
+            let Some(flow) = flow.filter(|flow| flow.key.port() < PortIndex::END.0) else {
+                continue;
+            };
+            let port = PortIndex(flow.key.port());
             if state.tracked.insert_at(slot, flow).is_some() {
                 state.count_tracked(port, 1);
             }
@@ -240,8 +242,8 @@ impl State {
         let flows =
             sides.into_iter().flat_map(|(table, side)| table.iter().map(move |flow| (flow, side)));
         flows.map(|(flow, nat_gateway)| FlowView {
-            port: PortIndex(flow.key.port),
-            protocol: flow.key.protocol,
+            port: PortIndex(flow.key.port()),
+            protocol: flow.key.protocol(),
             local: (flow.key.local.ip(), flow.key.local_port),
             remote: (flow.key.remote.ip(), flow.key.remote_port),
             tracked: flow.phase != Phase::Untracked,
@@ -250,8 +252,8 @@ impl State {
             origin: flow.origin,
             created: flow.created,
             last_seen: flow.last_seen,
-            egress: flow.egress,
-            ingress: flow.ingress,
+            egress: flow.traffic().0,
+            ingress: flow.traffic().1,
         })
     }
 
@@ -288,7 +290,7 @@ impl State {
             .enumerate()
             .any(|(port, count)| *count > 0 && u32::try_from(port).is_ok_and(gone));
         if lost {
-            for at in self.tracked.select(|flow| gone(flow.key.port)) {
+            for at in self.tracked.select(|flow| gone(flow.key.port())) {
                 self.end_flow(at, out);
             }
         }
@@ -304,9 +306,9 @@ impl State {
             all.get(&port).copied().unwrap_or_default()
         };
         let after = &self.timeouts_of;
-        for at in self.tracked.select(|f| of(&before, f.key.port) != of(after, f.key.port)) {
+        for at in self.tracked.select(|f| of(&before, f.key.port()) != of(after, f.key.port())) {
             if let Some(flow) = self.tracked.change(at) {
-                flow.timeout = of(after, flow.key.port).of_phase(flow.phase);
+                flow.set_timeouts(&of(after, flow.key.port()));
             }
         }
     }
@@ -317,10 +319,10 @@ impl State {
         if !self.gateway_flows_of.keys().any(|port| gone(*port)) {
             return;
         }
-        for at in self.nat_inside.select(|flow| gone(flow.key.port)) {
+        for at in self.nat_inside.select(|flow| gone(flow.key.port())) {
             self.unbind(at);
         }
-        for at in self.egress_only.select(|flow| gone(flow.key.port)) {
+        for at in self.egress_only.select(|flow| gone(flow.key.port())) {
             self.end_egress_only(at);
         }
     }
@@ -377,13 +379,13 @@ impl State {
     ) -> Option<FlowRef> {
         let flow = Flow::new(key, phase, Direction::Egress, &Timeouts::default(), now);
         let at = self.egress_only.insert(flow)?;
-        self.count_gateway_flow(key.port, 1);
+        self.count_gateway_flow(key.port(), 1);
         Some(at)
     }
 
     pub(crate) fn end_egress_only(&mut self, at: FlowRef) {
         if let Some(flow) = self.egress_only.remove(at) {
-            self.count_gateway_flow(flow.key.port, -1);
+            self.count_gateway_flow(flow.key.port(), -1);
         }
     }
 
@@ -411,7 +413,7 @@ impl State {
         now: u64,
         out: &mut impl Output,
     ) -> Option<FlowRef> {
-        let port = PortIndex(key.port);
+        let port = PortIndex(key.port());
         let allowance = self.limits.tracked_per_port;
         if self.tracked.is_full() || self.tracked_flows_of(port) >= allowance {
             self.reclaim(now, out);
@@ -419,7 +421,7 @@ impl State {
                 return None;
             }
         }
-        let flow = Flow::new(key, phase, origin, &self.timeouts(key.port), now);
+        let flow = Flow::new(key, phase, origin, &self.timeouts(key.port()), now);
         let record = record::encode(&flow);
         let at = self.tracked.insert(flow)?;
         self.count_tracked(port, 1);
@@ -444,7 +446,7 @@ impl State {
     /// Ends a tracked flow.
     pub(crate) fn end_flow(&mut self, at: FlowRef, out: &mut impl Output) {
         if let Some(flow) = self.tracked.remove(at) {
-            self.count_tracked(PortIndex(flow.key.port), -1);
+            self.count_tracked(PortIndex(flow.key.port()), -1);
             out.journal(StateChange::Remove { slot: at.slot });
         }
     }
@@ -461,7 +463,7 @@ impl State {
             Flows::Untracked => return,
         };
         let Some(flow) = table.change(of.flow) else { return };
-        let port = flow.key.port;
+        let port = flow.key.port();
         let timeouts = || match of.of {
             Flows::EgressOnly => Timeouts::default(),
             _ => timeouts_of.get(&port).copied().unwrap_or_default(),
@@ -505,15 +507,7 @@ impl State {
         if of.of == Flows::Untracked {
             flow.last_seen = flow.last_seen.max(now);
         }
-        let traffic = flow.traffic(of.direction);
-        traffic.tcp_flags |= credit.tcp_flags;
-        if credit.accepted {
-            traffic.packets += u64::from(credit.packets);
-            traffic.bytes += u64::from(credit.bytes);
-        } else {
-            traffic.rejected_packets += u64::from(credit.packets);
-            traffic.rejected_bytes += u64::from(credit.bytes);
-        }
+        flow.credit(of.direction, &credit);
     }
 
     /// Runs something on the present state and takes back every change that it made. The cache is
