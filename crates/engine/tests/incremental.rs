@@ -59,6 +59,7 @@ impl Pair {
         let epoch = self.one.policy.epoch();
         self.other.policy = Arc::new(compile(&self.other.network, epoch, &FABRIC));
         assert_eq!(ports(&self.one), ports(&self.other));
+        assert_eq!(self.one.policy.listing(), self.other.policy.listing());
         for port in 0..20 {
             let names = [&self.one, &self.other].map(|lab| lab.policy.port_name(PortIndex(port)));
             assert_eq!(names[0], names[1]);

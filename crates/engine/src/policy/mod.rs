@@ -4,6 +4,8 @@ pub(crate) mod acl;
 pub(crate) mod classifier;
 mod compile;
 pub(crate) mod components;
+#[cfg(any(test, feature = "testing"))]
+mod listing;
 pub(crate) mod range_map;
 pub(crate) mod routes;
 pub(crate) mod rule_set;

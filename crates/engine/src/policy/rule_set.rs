@@ -126,6 +126,21 @@ impl RuleSet {
         }
     }
 
+    /// What it says, with names for groups.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn listing(&self, name: impl Fn(GroupIndex, ComponentIndex) -> String) -> String {
+        let of = |rules: &FamilyRules| {
+            let referred = rules.groups.map(|set| {
+                let mut names: Vec<_> =
+                    set.iter().map(|(group, rule)| name(*group, *rule)).collect();
+                names.sort_unstable();
+                names
+            });
+            format!("{:?} {referred:?} {} {}", rules.blocks, rules.wide_tcp, rules.wide_udp)
+        };
+        of(&self.v4) + &of(&self.v6)
+    }
+
     fn of(&self, family: Family) -> &FamilyRules {
         match family {
             Family::V4 => &self.v4,

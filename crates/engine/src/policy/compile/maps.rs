@@ -76,6 +76,12 @@ impl Maps {
         }
     }
 
+    /// How many of each there are: private and public addresses, and those of links.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn sizes(&self) -> (usize, usize, usize) {
+        (self.private.len(), self.public.len(), self.stations.len())
+    }
+
     pub(crate) fn private(&self, vpc: usize, address: Address) -> Option<u32> {
         self.private.get(&(vpc, address)).copied()
     }
