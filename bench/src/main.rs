@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod boot;
+mod engine;
 mod network;
 mod report;
 mod start;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     }
     println!("measuring {}", gureum().display());
     let mut report = Report::default();
+    engine::measure(&mut report);
     start::measure(&mut report);
     start::durable(&mut report);
     let cloud = Cloud::hosts();

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use gureum_engine::{FabricConfig, Policy};
+use gureum_engine::{Compiler, FabricConfig, Policy};
 use gureum_store::{Key, Snapshot, Stored};
 use gureum_types::{
     NetworkInterfaceId,
@@ -22,6 +22,7 @@ pub fn compile(records: &Snapshot, fabric: &FabricConfig) -> (Policy, ServiceVie
 pub(crate) struct Compiled {
     records: Arc<Snapshot>,
     network: Network,
+    compiler: Compiler,
     parts: Parts,
     pub(crate) policy: Arc<Policy>,
     pub(crate) view: Arc<ServiceView>,
@@ -31,18 +32,19 @@ impl Compiled {
     pub(crate) fn new(records: Arc<Snapshot>, fabric: &FabricConfig) -> Self {
         let mut network = Network::default();
         update_network(&mut network, None, &records);
-        let policy = Arc::new(gureum_engine::compile(&network, records.revision(), fabric));
+        let mut compiler = Compiler::new(fabric);
+        let policy = Arc::new(compiler.compile(&network, records.revision()));
         let mut parts = Parts::default();
         parts.update(None, &records, &network.interfaces);
         let view = Arc::new(parts.view(records.revision()));
-        Self { records, network, parts, policy, view }
+        Self { records, network, compiler, parts, policy, view }
     }
 
     /// Compiles a later snapshot. A policy or view that would say the same stays, with its epoch.
-    pub(crate) fn next(mut self, records: Arc<Snapshot>, fabric: &FabricConfig) -> Self {
+    pub(crate) fn next(mut self, records: Arc<Snapshot>) -> Self {
         let epoch = records.revision();
         if update_network(&mut self.network, Some(&self.records), &records) {
-            self.policy = Arc::new(gureum_engine::compile(&self.network, epoch, fabric));
+            self.policy = Arc::new(self.compiler.compile(&self.network, epoch));
         }
         if self.parts.update(Some(&self.records), &records, &self.network.interfaces) {
             self.view = Arc::new(self.parts.view(epoch));

@@ -40,7 +40,7 @@ impl Publisher {
             }
             Some(before) => {
                 let (policy, view) = (before.policy.clone(), before.view.clone());
-                let compiled = before.next(records, &self.config.fabric);
+                let compiled = before.next(records);
                 if !Arc::ptr_eq(&policy, &compiled.policy) || !Arc::ptr_eq(&view, &compiled.view) {
                     self.linux.apply(compiled.policy.clone(), compiled.view.clone()).await;
                 }

@@ -31,7 +31,8 @@ mod wire;
 pub use output::{Discard, Output, RECORD_LEN, Record, StateChange};
 pub use packet::{Offload, Packet};
 pub use policy::{
-    Component, ComponentIndex, FABRIC_ROUTER_MAC, FabricConfig, Policy, PortInfo, PortKind, compile,
+    Compiler, Component, ComponentIndex, FABRIC_ROUTER_MAC, FabricConfig, Policy, PortInfo,
+    PortKind, compile,
 };
 pub use process::{expire, process};
 pub use state::{

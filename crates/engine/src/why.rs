@@ -9,7 +9,7 @@ use crate::{
     Component, Direction, Discard, DropReason, FABRIC_ROUTER_MAC, Offload, Outcome, Output, Packet,
     Policy, Stage, State, Step, Verdict,
     address::{Address, Family},
-    policy::{Interface, PortSlot, Subnet},
+    policy::{Interface, Subnet, slots::Slot},
     process,
     wire::{
         self, ETHERNET_LEN, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6,
@@ -166,8 +166,8 @@ impl<'a> Asking<'a> {
             WhySource::Interface { port, address } => {
                 let Some((interface, subnet)) = self.interface(*port) else {
                     let reason = match self.policy.slot(*port) {
-                        PortSlot::Broken => DropReason::BrokenInterface,
-                        PortSlot::Unused | PortSlot::Interface(_) => DropReason::UnknownPort,
+                        Slot::Broken(_) => DropReason::BrokenInterface,
+                        Slot::Unused | Slot::Interface(_) => DropReason::UnknownPort,
                     };
                     return (never_sent(reason), None);
                 };

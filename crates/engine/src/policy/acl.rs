@@ -62,12 +62,17 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    fn compile(acl: &NetworkAcl, egress: bool, components: &mut Vec<Component>) -> Self {
+    fn compile(
+        acl: &NetworkAcl,
+        egress: bool,
+        components: &mut Vec<Component>,
+        index: &impl Fn(usize) -> ComponentIndex,
+    ) -> Self {
         let mut entries: Vec<&NetworkAclEntry> =
             acl.entries.iter().filter(|entry| entry.egress == egress).collect();
         entries.sort_by_key(|entry| entry.rule_number);
         let mut decision = |number, allow| {
-            let entry = ComponentIndex(u32::try_from(components.len()).unwrap_or(u32::MAX));
+            let entry = index(components.len());
             components.push(Component::NetworkAclEntry { acl: acl.id.clone(), number, egress });
             Decision { entry, allow }
         };
@@ -100,10 +105,15 @@ pub(crate) struct Acl {
 }
 
 impl Acl {
-    pub(crate) fn compile(acl: &NetworkAcl, components: &mut Vec<Component>) -> Self {
+    /// Compiles a list; `index` gives the component at a place its index.
+    pub(crate) fn compile(
+        acl: &NetworkAcl,
+        components: &mut Vec<Component>,
+        index: impl Fn(usize) -> ComponentIndex,
+    ) -> Self {
         Self {
-            egress: Side::compile(acl, true, components),
-            ingress: Side::compile(acl, false, components),
+            egress: Side::compile(acl, true, components, &index),
+            ingress: Side::compile(acl, false, components, &index),
         }
     }
 }

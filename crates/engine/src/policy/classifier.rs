@@ -136,6 +136,26 @@ impl<S> Classifier<S> {
     }
 }
 
+#[cfg(any(test, feature = "testing"))]
+impl<S> Classifier<S> {
+    /// The same with other sets.
+    pub(crate) fn map<T>(&self, mut set: impl FnMut(&S) -> T) -> Classifier<T> {
+        let mut map = |bucket: &Bucket<S>| Bucket {
+            by_port: bucket.by_port.clone(),
+            without_port: bucket.without_port,
+            sets: bucket.sets.iter().map(&mut set).collect(),
+        };
+        Classifier {
+            family: self.family,
+            tcp: map(&self.tcp),
+            udp: map(&self.udp),
+            icmp: map(&self.icmp),
+            others: self.others.iter().map(|(number, bucket)| (*number, map(bucket))).collect(),
+            any: map(&self.any),
+        }
+    }
+}
+
 impl<S> Bucket<S> {
     fn build(
         traffics: &[Traffic],

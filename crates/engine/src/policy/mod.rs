@@ -3,28 +3,33 @@
 pub(crate) mod acl;
 pub(crate) mod classifier;
 mod compile;
+pub(crate) mod components;
+#[cfg(any(test, feature = "testing"))]
+mod listing;
 pub(crate) mod range_map;
 pub(crate) mod routes;
 pub(crate) mod rule_set;
+pub(crate) mod slots;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use foldhash::fast::FixedState;
 use gureum_types::{
     NetworkAclId, NetworkInterfaceId, PortIndex, PrefixListId, RouteTableId, SecurityGroupId,
     SecurityGroupRuleId, SubnetId,
-    record::{RouteTarget, router_address},
+    record::{self, RouteTarget, router_address},
 };
-use hashbrown::HashMap;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-pub use self::compile::compile;
+pub use self::compile::{Compiler, compile};
 use self::{
     acl::Acl,
+    compile::{ByNumber, Maps},
+    components::Components,
     range_map::RangeMap,
     routes::Route,
     rule_set::{GroupIndex, RuleSet},
+    slots::{Slot, Slots},
 };
 use crate::{
     address::{Address, Family},
@@ -43,6 +48,9 @@ pub struct FabricConfig {
     /// Where IPv6 blocks of VPCs come from, likewise.
     pub ipv6_pool: Ipv6Net,
 }
+
+/// What a VPC carries, in bytes from the IP header on (MTU-1).
+pub(crate) const VPC_MTU: u16 = 9001;
 
 /// The MAC address of the engine's router towards the internet and the services. Locally
 /// administered; links of their own, so it may be the same on both.
@@ -115,6 +123,9 @@ pub struct PortInfo {
 /// An interface in use.
 #[derive(Clone, Debug)]
 pub(crate) struct Interface {
+    /// What it was made from.
+    pub(crate) record: Arc<record::NetworkInterface>,
+    pub(crate) info: PortInfo,
     pub(crate) port: PortIndex,
     pub(crate) mac: [u8; 6],
     /// Place in [`Policy::subnets`].
@@ -126,11 +137,17 @@ pub(crate) struct Interface {
     /// IPv6 addresses.
     pub(crate) ipv6: Vec<Address>,
     pub(crate) source_dest_check: bool,
-    pub(crate) timeouts: Timeouts,
-    /// Its groups, sorted.
+    /// Place in [`Policy::rules`].
+    pub(crate) rules: usize,
+}
+
+/// What security groups say to all interfaces that have the same ones.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// The groups, sorted.
     pub(crate) groups: Arc<[GroupIndex]>,
-    pub(crate) egress: Arc<RuleSet>,
-    pub(crate) ingress: Arc<RuleSet>,
+    pub(crate) egress: RuleSet,
+    pub(crate) ingress: RuleSet,
 }
 
 /// What an interface belongs to.
@@ -234,9 +251,6 @@ pub(crate) struct Vpc {
     pub(crate) resolver_enabled: bool,
     pub(crate) has_internet_gateway: bool,
     pub(crate) has_egress_only_gateway: bool,
-    /// The table that routes what arrives at the internet gateway (RT-18): a place in
-    /// [`Policy::tables`].
-    pub(crate) edge_table: Option<usize>,
     /// VPCs whose groups its rules may refer to: active peering in the same region (SG-31).
     pub(crate) peers: Vec<usize>,
     pub(crate) dhcp: DhcpConfig,
@@ -271,36 +285,29 @@ pub(crate) struct DhcpConfig {
     pub(crate) ntp_ipv6: Vec<u128>,
 }
 
-/// What a port index stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PortSlot {
-    Unused,
-    /// Place in [`Policy::interfaces`].
-    Interface(usize),
-    /// An interface whose records contradict each other.
-    Broken,
-}
-
-/// The compiled records at one epoch. Build it with [`compile()`], share it with an `Arc`.
+/// The compiled records at one epoch. Build it with [`compile()`] or, one after another, with a
+/// [`Compiler`]; share it with an `Arc`. Its parts are shared with the policies before and after
+/// it in which they are the same.
 #[derive(Clone, Debug)]
 pub struct Policy {
     epoch: u64,
     fabric: FabricConfig,
-    ports: Vec<PortInfo>,
-    components: Vec<Component>,
-    slots: Vec<PortSlot>,
-    interfaces: Vec<Interface>,
-    subnets: Vec<Subnet>,
-    vpcs: Vec<Vpc>,
-    acls: Vec<Acl>,
-    tables: Vec<RangeMap<u128, Route>>,
-    peerings: Vec<Peering>,
-    /// (VPC, private address) to the place in `interfaces`.
-    private: HashMap<(usize, Address), usize, FixedState>,
-    /// Public address to the place in `interfaces` and the private address: the same for IPv6.
-    public: HashMap<Address, (usize, Address), FixedState>,
-    /// (subnet, MAC address) to the place in `interfaces`.
-    stations: HashMap<(usize, [u8; 6]), usize, FixedState>,
+    fabric_ports: [PortInfo; 2],
+    components: Arc<Components>,
+    slots: Slots,
+    maps: Arc<Maps>,
+    /// Timeouts of ports whose are not the default ones.
+    timeouts: Arc<ByNumber<u32, Timeouts>>,
+    /// Ports of instances' interfaces that have IPv6.
+    ipv6_ports: Arc<BTreeSet<u32>>,
+    rules: Arc<Vec<Option<Arc<Rules>>>>,
+    subnets: Arc<Vec<Option<Subnet>>>,
+    vpcs: Arc<Vec<Option<Vpc>>>,
+    peerings: Arc<Vec<Peering>>,
+    acls: Arc<Vec<Arc<Acl>>>,
+    tables: Arc<Vec<Arc<RangeMap<u128, Route>>>>,
+    /// The tables of internet gateways, by the place of the VPC.
+    edge_tables: Arc<ByNumber<usize, usize>>,
 }
 
 impl Policy {
@@ -311,12 +318,12 @@ impl Policy {
 
     /// All ports, the internet and the services included.
     pub fn ports(&self) -> impl Iterator<Item = &PortInfo> {
-        self.ports.iter()
+        self.fabric_ports.iter().chain(self.slots.iter().filter_map(Slot::info))
     }
 
     /// A rule, entry or route by the index that a verdict or a trace gave.
     pub fn component(&self, index: ComponentIndex) -> Option<&Component> {
-        self.components.get(usize::try_from(index.0).ok()?)
+        self.components.get(index)
     }
 
     /// The name of what is behind a port: the interface's id, `internet` or `services`.
@@ -326,8 +333,7 @@ impl Policy {
             PortIndex::SERVICES => return "services".to_owned(),
             _ => {}
         }
-        let known = self.ports.iter().find(|info| info.port == port);
-        match known.map(|info| &info.kind) {
+        match self.slots.get(port).info().map(|info| &info.kind) {
             Some(PortKind::Interface { id, .. }) => id.to_string(),
             _ => format!("port {port}"),
         }
@@ -337,51 +343,56 @@ impl Policy {
         &self.fabric
     }
 
-    pub(crate) fn slot(&self, port: PortIndex) -> PortSlot {
-        let slot = usize::try_from(port.0).ok().and_then(|index| self.slots.get(index));
-        slot.copied().unwrap_or(PortSlot::Unused)
+    pub(crate) fn slot(&self, port: PortIndex) -> &Slot {
+        self.slots.get(port)
     }
 
     /// One more than the highest port index in use.
     pub(crate) fn port_bound(&self) -> usize {
-        self.slots.len()
+        self.slots.bound()
     }
 
     pub(crate) fn interface(&self, port: PortIndex) -> Option<&Interface> {
-        match self.slot(port) {
-            PortSlot::Interface(place) => self.interfaces.get(place),
-            PortSlot::Unused | PortSlot::Broken => None,
+        match self.slots.get(port) {
+            Slot::Interface(interface) => Some(interface),
+            Slot::Unused | Slot::Broken(_) => None,
         }
     }
 
-    /// All interfaces in use.
-    pub(crate) fn interfaces(&self) -> impl Iterator<Item = &Interface> {
-        self.interfaces.iter()
+    /// Ports of instances' interfaces that have IPv6.
+    pub(crate) fn ipv6_ports(&self) -> &Arc<BTreeSet<u32>> {
+        &self.ipv6_ports
     }
 
-    pub(crate) fn interface_at(&self, place: usize) -> Option<&Interface> {
-        self.interfaces.get(place)
+    /// Timeouts of ports whose are not the default ones.
+    pub(crate) fn timeouts(&self) -> &Arc<ByNumber<u32, Timeouts>> {
+        &self.timeouts
+    }
+
+    /// What the security groups of an interface say.
+    pub(crate) fn rules(&self, interface: &Interface) -> Option<&Rules> {
+        self.rules.get(interface.rules)?.as_deref()
     }
 
     pub(crate) fn subnet(&self, interface: &Interface) -> Option<&Subnet> {
-        self.subnets.get(interface.subnet)
+        self.subnets.get(interface.subnet)?.as_ref()
     }
 
     pub(crate) fn vpc(&self, subnet: &Subnet) -> Option<&Vpc> {
-        self.vpcs.get(subnet.vpc)
+        self.vpcs.get(subnet.vpc)?.as_ref()
     }
 
     pub(crate) fn acl(&self, subnet: &Subnet) -> Option<&Acl> {
-        self.acls.get(subnet.acl?)
+        self.acls.get(subnet.acl?).map(|acl| &**acl)
     }
 
     pub(crate) fn table(&self, subnet: &Subnet) -> Option<&RangeMap<u128, Route>> {
-        self.tables.get(subnet.table?)
+        self.tables.get(subnet.table?).map(|table| &**table)
     }
 
     /// The table that routes what arrives at the internet gateway of a VPC (RT-18).
-    pub(crate) fn edge_table(&self, vpc: &Vpc) -> Option<&RangeMap<u128, Route>> {
-        self.tables.get(vpc.edge_table?)
+    pub(crate) fn edge_table(&self, vpc: usize) -> Option<&RangeMap<u128, Route>> {
+        self.tables.get(*self.edge_tables.get(&vpc)?).map(|table| &**table)
     }
 
     pub(crate) fn peering(&self, place: usize) -> Option<&Peering> {
@@ -395,26 +406,27 @@ impl Policy {
         vpc: usize,
         address: Address,
     ) -> impl Iterator<Item = &Interface> {
-        let peers = self.vpcs.get(vpc).map_or(&[][..], |vpc| &vpc.peers);
+        let known = self.vpcs.get(vpc).and_then(Option::as_ref);
+        let peers = known.map_or(&[][..], |vpc| &vpc.peers);
         let vpcs = std::iter::once(vpc).chain(peers.iter().copied());
         vpcs.filter_map(move |vpc| self.by_private(vpc, address))
     }
 
     /// The interface of a VPC that has a private address.
     pub(crate) fn by_private(&self, vpc: usize, address: Address) -> Option<&Interface> {
-        self.interfaces.get(*self.private.get(&(vpc, address))?)
+        self.interface(PortIndex(self.maps.private(vpc, address)?))
     }
 
     /// The interface that has a public address, with the private one behind it (IGW-2); in IPv6
     /// they are the same (IGW-4).
     pub(crate) fn by_public(&self, address: Address) -> Option<(&Interface, Address)> {
-        let (place, private) = self.public.get(&address)?;
-        Some((self.interfaces.get(*place)?, *private))
+        let (port, private) = self.maps.public(address)?;
+        Some((self.interface(PortIndex(port))?, private))
     }
 
     /// The interface of a subnet that has a MAC address.
     pub(crate) fn by_mac(&self, subnet: usize, mac: [u8; 6]) -> Option<&Interface> {
-        self.interfaces.get(*self.stations.get(&(subnet, mac))?)
+        self.interface(PortIndex(self.maps.station(subnet, mac)?))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use gureum_types::{
-    PrefixListId,
+    PortIndex, PrefixListId,
     record::{PrefixListEntry, RouteDestination, RouteTable, RouteTarget},
 };
 use ipnet::IpNet;
@@ -18,10 +18,10 @@ pub(crate) enum Way {
     Local,
     /// To the internet gateway of the VPC.
     InternetGateway,
-    /// To this interface of an instance.
-    Interface(usize),
-    /// To the NAT gateway with this interface.
-    NatGateway(usize),
+    /// To the interface of an instance behind this port.
+    Interface(PortIndex),
+    /// To the NAT gateway with the interface behind this port.
+    NatGateway(PortIndex),
     /// To the egress-only internet gateway of the VPC.
     EgressOnlyInternetGateway,
     /// Through this peering connection.
@@ -46,47 +46,51 @@ enum Priority {
     PrefixList,
 }
 
-/// Compiles a table. `local` are the blocks of its VPC (RT-1), `list` gives the entries of a prefix
-/// list (none where there is no such list), `way` tells where a target leads to for a family.
+/// Compiles a table. `local` are the blocks of its VPC (RT-1), `ways` tell where the target of each
+/// route leads to, `index` gives the component at a place its index, `list` gives the entries of a
+/// prefix list (none where there is no such list).
 pub(crate) fn compile<'a>(
     table: &RouteTable,
     local: &[IpNet],
+    ways: &[Way],
     components: &mut Vec<Component>,
+    index: impl Fn(usize) -> ComponentIndex,
     list: impl Fn(&PrefixListId) -> &'a [PrefixListEntry],
-    way: impl Fn(&RouteTarget, IpNet) -> Way,
 ) -> RangeMap<u128, Route> {
     let mut routes: Vec<(IpNet, Priority, Route)> = Vec::new();
     let mut add = |destination: IpNet,
                    priority: Priority,
                    prefix_list: Option<&PrefixListId>,
-                   target: &RouteTarget| {
-        let component = ComponentIndex(u32::try_from(components.len()).unwrap_or(u32::MAX));
+                   (target, way): (&RouteTarget, Way)| {
+        let component = index(components.len());
         components.push(Component::Route {
             table: table.id.clone(),
             destination,
             prefix_list: prefix_list.cloned(),
             target: target.clone(),
         });
-        let way = way(target, destination);
+        let carried = way != Way::EgressOnlyInternetGateway || destination.addr().is_ipv6();
+        let way = if carried { way } else { Way::Blackhole };
         routes.push((destination, priority, Route { component, way }));
     };
-    for route in &table.routes {
+    for (route, way) in table.routes.iter().zip(ways) {
+        let target = (&route.target, *way);
         match &route.destination {
             RouteDestination::Ipv4(block) => {
-                add((*block).into(), Priority::Made, None, &route.target);
+                add((*block).into(), Priority::Made, None, target);
             }
             RouteDestination::Ipv6(block) => {
-                add((*block).into(), Priority::Made, None, &route.target);
+                add((*block).into(), Priority::Made, None, target);
             }
             RouteDestination::PrefixList(id) => {
                 for entry in list(id) {
-                    add(entry.cidr, Priority::PrefixList, Some(id), &route.target);
+                    add(entry.cidr, Priority::PrefixList, Some(id), target);
                 }
             }
         }
     }
     for block in local {
-        add(*block, Priority::Local, None, &RouteTarget::Local);
+        add(*block, Priority::Local, None, (&RouteTarget::Local, Way::Local));
     }
     // Stable: of two prefix lists with the same block, the one that the table names first (RT-16).
     routes.sort_by_key(|(destination, priority, _)| (Reverse(destination.prefix_len()), *priority));

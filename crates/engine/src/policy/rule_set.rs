@@ -1,8 +1,6 @@
 //! The rules of the security groups of an interface, one direction (SG-2): what is admitted, and
 //! whether it is tracked (SGT-2). Interfaces with the same groups share their rule sets.
 
-use std::collections::BTreeSet;
-
 use gureum_types::{
     IpProtocol, PrefixListId, SecurityGroupId,
     record::{PrefixListEntry, RulePeer, SecurityGroupRule, Traffic},
@@ -78,12 +76,10 @@ impl FamilyRules {
         });
         let traffics: Vec<Traffic> = groups.iter().map(|(traffic, ..)| *traffic).collect();
         let by_group = Classifier::build(family, &traffics, |active| {
-            let set: BTreeSet<_> = active
-                .iter()
-                .filter_map(|&place| groups.get(place))
-                .map(|(_, group, rule)| (*group, *rule))
-                .collect();
-            let mut members: Vec<_> = set.into_iter().collect();
+            let active = active.iter().filter_map(|&place| groups.get(place));
+            let mut members: Vec<_> = active.map(|(_, group, rule)| (*group, *rule)).collect();
+            // Stable: of several rules for the same group the first is named.
+            members.sort_by_key(|(group, _)| *group);
             members.dedup_by_key(|(group, _)| *group);
             members
         });
@@ -92,7 +88,7 @@ impl FamilyRules {
 }
 
 impl RuleSet {
-    /// Compiles rules. `group` gives the number of a group that rules refer to, `list` the blocks
+    /// Compiles rules, in their order. `group` gives the number of a group that rules refer to, `list` the blocks
     /// of a prefix list (none where there is no such list).
     pub(crate) fn compile<'a>(
         rules: &[NumberedRule<'_>],
@@ -122,11 +118,27 @@ impl RuleSet {
                 }
             }
         }
-        blocks.sort_by_key(|(_, _, admission)| (!admission.wide, admission.rule));
+        // Stable: of several rules for the same block the first is named.
+        blocks.sort_by_key(|(_, _, admission)| !admission.wide);
         Self {
             v4: FamilyRules::compile(Family::V4, &blocks, &groups),
             v6: FamilyRules::compile(Family::V6, &blocks, &groups),
         }
+    }
+
+    /// What it says, with names for groups.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn listing(&self, name: impl Fn(GroupIndex, ComponentIndex) -> String) -> String {
+        let of = |rules: &FamilyRules| {
+            let referred = rules.groups.map(|set| {
+                let mut names: Vec<_> =
+                    set.iter().map(|(group, rule)| name(*group, *rule)).collect();
+                names.sort_unstable();
+                names
+            });
+            format!("{:?} {referred:?} {} {}", rules.blocks, rules.wide_tcp, rules.wide_udp)
+        };
+        of(&self.v4) + &of(&self.v6)
     }
 
     fn of(&self, family: Family) -> &FamilyRules {

@@ -6,7 +6,7 @@ use super::platform_service::{METADATA, RESOLVER, TIME};
 use crate::{
     Direction, DropReason, Offload, Outcome, Output, Policy, Stage, State, Step, Trace, Verdict,
     address::Address,
-    policy::{FABRIC_ROUTER_MAC, Interface, PortSlot, Subnet},
+    policy::{FABRIC_ROUTER_MAC, Interface, Subnet, slots::Slot},
     wire::{
         self, ETHERNET_LEN,
         arp::{Request, is_reply, parse_request, reply},
@@ -64,13 +64,12 @@ fn answer(
             }
             FABRIC_ROUTER_MAC
         }
-        PortSlot::Interface(place) => {
-            let interface = policy.interface_at(place).ok_or(DropReason::BrokenInterface)?;
+        Slot::Interface(interface) => {
             let subnet = policy.subnet(interface).ok_or(DropReason::BrokenInterface)?;
             answer_interface(policy, interface, subnet, frame, &request)?
         }
-        PortSlot::Broken => return Err(DropReason::BrokenInterface),
-        PortSlot::Unused => return Err(DropReason::UnknownPort),
+        Slot::Broken(_) => return Err(DropReason::BrokenInterface),
+        Slot::Unused => return Err(DropReason::UnknownPort),
     };
     Ok((request, mac))
 }

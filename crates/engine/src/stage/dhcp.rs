@@ -3,11 +3,11 @@
 use gureum_types::IpProtocol;
 use ipnet::Ipv4Net;
 
-use super::{Place, Stop, Walk, path_mtu::VPC_MTU};
+use super::{Place, Stop, Walk};
 use crate::{
     Direction, DropReason, Outcome, Output, Stage, Trace,
     address::Address,
-    policy::Vpc,
+    policy::{VPC_MTU, Vpc},
     wire::dhcp::{Answer, CLIENT_PORT, Message, SERVER_PORT, Server, answer_to, kind, option},
 };
 

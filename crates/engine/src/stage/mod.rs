@@ -24,13 +24,13 @@ use crate::{
     ComponentIndex, Direction, DropReason, Outcome, Output, Packet, Policy, Stage, State, Step,
     Trace,
     address::Family,
-    policy::{Interface, PortSlot, Role, Subnet, classifier::Class, routes::Way},
+    policy::{Interface, Role, Subnet, classifier::Class, routes::Way, slots::Slot},
     state::{Credit, cache::Uses},
     wire::ip::Headers,
 };
 
+pub(crate) use self::arp::arp;
 use self::l2::Hop;
-pub(crate) use self::{arp::arp, neighbor::unsolicited_advertisement};
 
 /// Whether a packet that an internet gateway lets in answers one that its VPC sent out through an
 /// egress-only gateway.
@@ -142,11 +142,11 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
                 self.arrive(to, origin)
             }
             Way::Interface(to) => {
-                let to = self.place_at(to)?;
+                let to = self.place(to)?;
                 self.arrive(to, origin)
             }
             Way::NatGateway(to) => {
-                let to = self.place_at(to)?;
+                let to = self.place(to)?;
                 self.enter_from(to, origin)?;
                 self.translate_to_gateway(place, to)?;
                 self.onward(to)
@@ -222,15 +222,10 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
 
     fn place(&self, port: PortIndex) -> Result<Place<'a>, Stop> {
         match self.policy.slot(port) {
-            PortSlot::Interface(at) => self.place_at(at),
-            PortSlot::Broken => Err(DropReason::BrokenInterface.into()),
-            PortSlot::Unused => Err(DropReason::UnknownPort.into()),
+            Slot::Interface(interface) => self.place_of(interface),
+            Slot::Broken(_) => Err(DropReason::BrokenInterface.into()),
+            Slot::Unused => Err(DropReason::UnknownPort.into()),
         }
-    }
-
-    fn place_at(&self, at: usize) -> Result<Place<'a>, Stop> {
-        let interface = self.policy.interface_at(at).ok_or(DropReason::BrokenInterface)?;
-        self.place_of(interface)
     }
 
     fn place_of(&self, interface: &'a Interface) -> Result<Place<'a>, Stop> {

@@ -3,24 +3,20 @@
 
 use gureum_types::{PortIndex, ServiceDoor};
 
-use super::{Place, Stop, Walk, path_mtu::VPC_MTU};
+use super::{Place, Stop, Walk};
 use crate::{
-    Direction, DropReason, Outcome, Output, Policy, Stage, Trace,
+    Direction, DropReason, Outcome, Output, Stage, Trace,
     address::Address,
-    policy::{FABRIC_ROUTER_MAC, Interface, link_local},
+    policy::{FABRIC_ROUTER_MAC, VPC_MTU, link_local},
     wire::{
         icmp::icmpv6,
         neighbor::{
-            Asked, Ends, Solicitation, neighbor_advertisement, parse, router_advertisement,
+            ALL_NODES, Asked, Ends, Solicitation, neighbor_advertisement, parse,
+            router_advertisement,
         },
         source_mac,
     },
 };
-
-/// Seconds for which a router of a subnet is one (RFC 4861's default).
-const ROUTER_LIFETIME: u16 = 1800;
-/// `ff02::1`
-const ALL_NODES: Address = Address::v6(0xff02 << 112 | 1);
 
 /// What there is to say.
 enum Answer {
@@ -64,7 +60,7 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
                 self.step(stage, at, Outcome::Reply, |_| {
                     (None, format!("the router of {}", place.subnet.id))
                 });
-                router_advertisement(ends, ends.source_mac, prefix, VPC_MTU, ROUTER_LIFETIME)
+                router_advertisement(ends, ends.source_mac, prefix, VPC_MTU)
             }
         };
         self.send(place.interface.port, &frame);
@@ -156,19 +152,6 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         self.send(port, &frame);
         Err(Stop::Reply)
     }
-}
-
-/// What the router of an interface's subnet says unasked; `None` where it has no IPv6.
-pub(crate) fn unsolicited_advertisement(policy: &Policy, interface: &Interface) -> Option<Vec<u8>> {
-    let subnet = policy.subnet(interface)?;
-    let ends = Ends {
-        source_mac: subnet.router_mac,
-        destination_mac: interface.mac,
-        source: subnet.router_ipv6(),
-        destination: ALL_NODES,
-    };
-    let (mac, prefix) = (subnet.router_mac, subnet.ipv6_block?);
-    Some(router_advertisement(ends, mac, prefix, VPC_MTU, ROUTER_LIFETIME))
 }
 
 /// The MAC address that a link-local address was made of (RFC 4291, appendix A).

@@ -8,7 +8,7 @@ use super::{Place, Stop, Walk};
 use crate::{
     Direction, DropReason, Outcome, Output, Stage, Trace,
     address::Family,
-    policy::{Role, routes::Way},
+    policy::{Role, VPC_MTU, routes::Way},
     wire::{
         ETHERNET_LEN,
         icmp::{Complaint, ErrorEnds, error},
@@ -16,8 +16,6 @@ use crate::{
     },
 };
 
-/// Within a VPC.
-pub(crate) const VPC_MTU: u16 = 9001;
 /// Through an internet gateway.
 pub(crate) const INTERNET_MTU: u16 = 1500;
 /// Through a peering connection between regions (MTU-1: newer documentation says 8500).

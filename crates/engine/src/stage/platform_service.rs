@@ -12,11 +12,11 @@ use gureum_types::{
     ipv6_caller_of,
 };
 
-use super::{Place, Stop, Walk, path_mtu::VPC_MTU};
+use super::{Place, Stop, Walk};
 use crate::{
     Direction, DropReason, Outcome, Output, Policy, Stage, Trace,
     address::{Address, Family},
-    policy::{Interface, Vpc},
+    policy::{Interface, VPC_MTU, Vpc},
     wire::rewrite::{End, set_address, translate_embedded},
 };
 

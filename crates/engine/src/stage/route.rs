@@ -66,15 +66,15 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     /// interface that has the address, or to an appliance before it, which must have a public
     /// address too (RT-18).
     pub(super) fn gateway_route(&mut self, to: Place<'a>) -> Result<Place<'a>, Stop> {
-        let vpc = self.policy.vpc(to.subnet).ok_or(DropReason::BrokenInterface)?;
         let destination = self.headers.tuple.destination;
-        let route = self.policy.edge_table(vpc).and_then(|table| table.at(destination.number()));
+        let table = self.policy.edge_table(to.subnet.vpc);
+        let route = table.and_then(|table| table.at(destination.number()));
         let Some(&route) = route else { return Ok(to) };
         let at = (to.interface.port, Direction::Ingress);
         match route.way {
             Way::Local => Ok(to),
-            Way::Interface(place) => {
-                let first = self.place_at(place)?;
+            Way::Interface(port) => {
+                let first = self.place(port)?;
                 if !first.interface.is_public(destination.family()) {
                     let reason = DropReason::RouteBlackhole(route.component);
                     return Err(self.dropped(Stage::GatewayRoute, at, reason, |_| {

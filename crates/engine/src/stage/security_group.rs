@@ -105,10 +105,12 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
     }
 
     fn meet_rules(&self, place: Place<'_>, direction: Direction) -> Verdict {
-        let interface = place.interface;
+        let Some(rules) = self.policy.rules(place.interface) else {
+            return Verdict::Reject(DropReason::BrokenInterface);
+        };
         let (rules, reverse) = match direction {
-            Direction::Egress => (&interface.egress, &interface.ingress),
-            Direction::Ingress => (&interface.ingress, &interface.egress),
+            Direction::Egress => (&rules.egress, &rules.ingress),
+            Direction::Ingress => (&rules.ingress, &rules.egress),
         };
         let tuple = &self.headers.tuple;
         let (family, protocol) = (tuple.family(), tuple.protocol);
@@ -194,7 +196,8 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
             let known = direction == Direction::Egress || self.comes_from_its_source();
             let vpc = known.then_some(place.subnet.vpc);
             let members = vpc.map(|vpc| self.policy.by_private_or_peer(vpc, peer));
-            members.into_iter().flatten().flat_map(|interface| interface.groups.iter())
+            let rules = members.into_iter().flatten().filter_map(|it| self.policy.rules(it));
+            rules.flat_map(|rules| rules.groups.iter())
         })
     }
 

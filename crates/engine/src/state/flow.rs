@@ -1,8 +1,10 @@
 //! A flow at one interface: its key, how far it is tracked, what it carried (SGT-*, Appendix B).
 
+use std::hash::{Hash, Hasher};
+
 use gureum_types::{IpProtocol, PortIndex, record::ConnectionTracking};
 
-use super::table::FlowRef;
+use super::{Credit, table::FlowRef};
 use crate::{
     Direction,
     address::{Address, Family},
@@ -35,14 +37,24 @@ pub const UNTRACKED_TIMEOUT: u64 = 120 * SECOND;
 pub(crate) const JOURNAL_INTERVAL: u64 = 5 * SECOND;
 
 /// A flow as its interface sees it. State is per interface, never shared (SGT-16).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FlowKey {
-    pub(crate) port: u32,
     pub(crate) local: Address,
     pub(crate) remote: Address,
     pub(crate) local_port: u16,
     pub(crate) remote_port: u16,
-    pub(crate) protocol: u8,
+    /// The port, which has 17 bits, with the protocol behind it.
+    pub(super) interface: u32,
+}
+
+impl Hash for FlowKey {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.local.hash(state);
+        self.remote.hash(state);
+        let ports = u32::from(self.local_port) << 16 | u32::from(self.remote_port);
+        state.write_u64(u64::from(self.interface) << 32 | u64::from(ports));
+    }
 }
 
 impl FlowKey {
@@ -56,14 +68,30 @@ impl FlowKey {
             true => icmp_ports(direction, tuple),
             false => (seen.source_port, seen.destination_port),
         };
-        Self {
-            port: port.0,
-            local: seen.source,
-            remote: seen.destination,
-            local_port,
-            remote_port,
-            protocol: tuple.protocol,
-        }
+        let ends = ((seen.source, local_port), (seen.destination, remote_port));
+        Self::of(port, tuple.protocol, ends)
+    }
+
+    /// The key of a flow between a local and a remote end.
+    pub(crate) fn of(
+        port: PortIndex,
+        protocol: u8,
+        ((local, local_port), (remote, remote_port)): ((Address, u16), (Address, u16)),
+    ) -> Self {
+        let interface = port.0 << 8 | u32::from(protocol);
+        Self { local, remote, local_port, remote_port, interface }
+    }
+
+    /// The port of the interface.
+    #[inline]
+    pub(crate) fn port(&self) -> u32 {
+        self.interface >> 8
+    }
+
+    /// IP protocol number.
+    #[inline]
+    pub(crate) fn protocol(&self) -> u8 {
+        self.interface.to_be_bytes()[3]
     }
 }
 
@@ -221,25 +249,30 @@ impl Phase {
     }
 }
 
-/// How long flows of an interface may be idle, in nanoseconds.
+/// Whole seconds of a timeout.
+const fn seconds(timeout: u64) -> u32 {
+    (timeout / SECOND) as u32
+}
+
+/// How long flows of an interface may be idle, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timeouts {
-    tcp_established: u64,
+    tcp_established: u32,
     /// While a connection opens, or one side has closed it.
-    tcp_transient: u64,
-    udp_single: u64,
-    udp_stream: u64,
-    icmp: u64,
+    tcp_transient: u32,
+    udp_single: u32,
+    udp_stream: u32,
+    icmp: u32,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            tcp_established: TCP_ESTABLISHED_TIMEOUT,
-            tcp_transient: TCP_TRANSIENT_TIMEOUT,
-            udp_single: UDP_SINGLE_TIMEOUT,
-            udp_stream: UDP_STREAM_TIMEOUT,
-            icmp: ICMP_TIMEOUT,
+            tcp_established: seconds(TCP_ESTABLISHED_TIMEOUT),
+            tcp_transient: seconds(TCP_TRANSIENT_TIMEOUT),
+            udp_single: seconds(UDP_SINGLE_TIMEOUT),
+            udp_stream: seconds(UDP_STREAM_TIMEOUT),
+            icmp: seconds(ICMP_TIMEOUT),
         }
     }
 }
@@ -247,40 +280,40 @@ impl Default for Timeouts {
 impl Timeouts {
     /// Those of a NAT gateway (NAT-12): one for all that is not over.
     pub(crate) const NAT_GATEWAY: Self = Self {
-        tcp_established: NAT_GATEWAY_TIMEOUT,
-        tcp_transient: NAT_GATEWAY_TIMEOUT,
-        udp_single: NAT_GATEWAY_TIMEOUT,
-        udp_stream: NAT_GATEWAY_TIMEOUT,
-        icmp: NAT_GATEWAY_TIMEOUT,
+        tcp_established: seconds(NAT_GATEWAY_TIMEOUT),
+        tcp_transient: seconds(NAT_GATEWAY_TIMEOUT),
+        udp_single: seconds(NAT_GATEWAY_TIMEOUT),
+        udp_stream: seconds(NAT_GATEWAY_TIMEOUT),
+        icmp: seconds(NAT_GATEWAY_TIMEOUT),
     };
 
     /// Those that an interface asks for (SGT-9).
     pub(crate) fn of(wanted: &ConnectionTracking) -> Self {
-        let or = |seconds: Option<u32>, default| seconds.map_or(default, |s| u64::from(s) * SECOND);
+        let or = |wanted: Option<u32>, default| wanted.unwrap_or(default);
         Self {
-            tcp_established: or(wanted.tcp_established, TCP_ESTABLISHED_TIMEOUT),
-            tcp_transient: TCP_TRANSIENT_TIMEOUT,
-            udp_single: or(wanted.udp, UDP_SINGLE_TIMEOUT),
-            udp_stream: or(wanted.udp_stream, UDP_STREAM_TIMEOUT),
-            icmp: ICMP_TIMEOUT,
+            tcp_established: or(wanted.tcp_established, seconds(TCP_ESTABLISHED_TIMEOUT)),
+            tcp_transient: seconds(TCP_TRANSIENT_TIMEOUT),
+            udp_single: or(wanted.udp, seconds(UDP_SINGLE_TIMEOUT)),
+            udp_stream: or(wanted.udp_stream, seconds(UDP_STREAM_TIMEOUT)),
+            icmp: seconds(ICMP_TIMEOUT),
         }
     }
 
     /// How long a flow may be idle in a phase.
-    pub(crate) const fn of_phase(&self, phase: Phase) -> u64 {
+    pub(crate) const fn of_phase(&self, phase: Phase) -> u32 {
         match phase {
-            Phase::Untracked => UNTRACKED_TIMEOUT,
+            Phase::Untracked => seconds(UNTRACKED_TIMEOUT),
             Phase::TcpEstablished => self.tcp_established,
             Phase::TcpSynSent
             | Phase::TcpSynReceived
             | Phase::TcpOriginatorClosed
             | Phase::TcpResponderClosed => self.tcp_transient,
-            Phase::TcpClosed => TCP_TRANSIENT_TIMEOUT,
-            Phase::TcpReset => TCP_RESET_TIMEOUT,
+            Phase::TcpClosed => seconds(TCP_TRANSIENT_TIMEOUT),
+            Phase::TcpReset => seconds(TCP_RESET_TIMEOUT),
             Phase::UdpRequest | Phase::UdpReply | Phase::UdpSecondRequest => self.udp_single,
             Phase::UdpStream => self.udp_stream,
             Phase::Icmp => self.icmp,
-            Phase::Other => OTHER_TIMEOUT,
+            Phase::Other => seconds(OTHER_TIMEOUT),
         }
     }
 }
@@ -300,24 +333,38 @@ pub struct Traffic {
     pub tcp_flags: u8,
 }
 
-/// A flow.
+/// What was accepted in one direction, or rejected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Carried {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+/// A flow. It is kept small: there are many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flow {
     pub(crate) key: FlowKey,
-    pub(crate) phase: Phase,
-    /// The direction of the packet that began it.
-    pub(crate) origin: Direction,
     pub(crate) created: u64,
     pub(crate) last_seen: u64,
     /// `last_seen` as the journal has it.
     pub(crate) journaled: u64,
-    /// How long it may be idle.
-    pub(crate) timeout: u64,
-    /// The same flow on the other side of a translation.
-    pub(crate) twin: Option<FlowRef>,
-    pub(crate) egress: Traffic,
-    pub(crate) ingress: Traffic,
+    /// The same flow on the other side of a translation, or [`FlowRef::NONE`].
+    twin: FlowRef,
+    pub(crate) egress: Carried,
+    pub(crate) ingress: Carried,
+    /// What was rejected, out and in: nothing ever of a tracked flow.
+    rejected: Option<Box<[Carried; 2]>>,
+    /// How long it may be idle, in seconds.
+    timeout: u32,
+    pub(crate) phase: Phase,
+    /// The direction of the packet that began it.
+    pub(crate) origin: Direction,
+    /// TCP flags of all packets, or-ed, out and in.
+    pub(crate) tcp_flags: [u8; 2],
 }
+
+/// Flows with their slots and index are to fit into what a million of them may take.
+const _: () = assert!(size_of::<Flow>() <= 120);
 
 impl Flow {
     pub(crate) fn new(
@@ -329,22 +376,39 @@ impl Flow {
     ) -> Self {
         Self {
             key,
-            phase,
-            origin,
             created: now,
             last_seen: now,
             journaled: now,
+            twin: FlowRef::NONE,
+            egress: Carried::default(),
+            ingress: Carried::default(),
+            rejected: None,
             timeout: timeouts.of_phase(phase),
-            twin: None,
-            egress: Traffic::default(),
-            ingress: Traffic::default(),
+            phase,
+            origin,
+            tcp_flags: [0; 2],
         }
+    }
+
+    /// The same flow on the other side of a translation.
+    pub(crate) fn twin(&self) -> Option<FlowRef> {
+        (self.twin != FlowRef::NONE).then_some(self.twin)
+    }
+
+    /// Ties it to the same flow on the other side of a translation.
+    pub(crate) fn set_twin(&mut self, twin: FlowRef) {
+        self.twin = twin;
+    }
+
+    /// Gives it the timeouts of its interface anew.
+    pub(crate) fn set_timeouts(&mut self, timeouts: &Timeouts) {
+        self.timeout = timeouts.of_phase(self.phase);
     }
 
     /// Whether it has been idle for too long. Such a flow is as good as gone.
     #[inline]
     pub(crate) fn is_expired(&self, now: u64) -> bool {
-        now.saturating_sub(self.last_seen) >= self.timeout
+        now.saturating_sub(self.last_seen) >= u64::from(self.timeout) * SECOND
     }
 
     /// Takes note of a packet. Tells whether the journal must know.
@@ -361,17 +425,43 @@ impl Flow {
         // A clock that a restored record was ahead of must not turn back.
         self.last_seen = self.last_seen.max(now);
         if self.phase != before {
-            self.timeout = timeouts().of_phase(self.phase);
+            self.set_timeouts(&timeouts());
             return true;
         }
         self.last_seen - self.journaled >= JOURNAL_INTERVAL
     }
 
-    /// What it carried in a direction.
-    pub(crate) fn traffic(&mut self, direction: Direction) -> &mut Traffic {
-        match direction {
-            Direction::Egress => &mut self.egress,
-            Direction::Ingress => &mut self.ingress,
+    /// Adds packets to what it carried in a direction.
+    #[inline]
+    pub(crate) fn credit(&mut self, direction: Direction, credit: &Credit) {
+        let (place, accepted) = match direction {
+            Direction::Egress => (0, &mut self.egress),
+            Direction::Ingress => (1, &mut self.ingress),
+        };
+        if let Some(flags) = self.tcp_flags.get_mut(place) {
+            *flags |= credit.tcp_flags;
         }
+        let carried = match credit.accepted {
+            true => Some(accepted),
+            false => self.rejected.get_or_insert_default().get_mut(place),
+        };
+        if let Some(carried) = carried {
+            carried.packets += u64::from(credit.packets);
+            carried.bytes += u64::from(credit.bytes);
+        }
+    }
+
+    /// What it carried in both directions, egress first.
+    pub(crate) fn traffic(&self) -> (Traffic, Traffic) {
+        let [out, back] = self.rejected.as_deref().copied().unwrap_or_default();
+        let [out_flags, back_flags] = self.tcp_flags;
+        let traffic = |accepted: Carried, rejected: Carried, tcp_flags| Traffic {
+            packets: accepted.packets,
+            bytes: accepted.bytes,
+            rejected_packets: rejected.packets,
+            rejected_bytes: rejected.bytes,
+            tcp_flags,
+        };
+        (traffic(self.egress, out, out_flags), traffic(self.ingress, back, back_flags))
     }
 }

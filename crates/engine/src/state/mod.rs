@@ -8,7 +8,7 @@ pub(crate) mod nat;
 pub(crate) mod record;
 pub(crate) mod table;
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use foldhash::fast::FixedState;
 use gureum_types::PortIndex;
@@ -28,9 +28,11 @@ use self::{
 };
 use crate::{
     Direction, Offload, Output, Policy, Record, StateChange,
-    policy::{PortSlot, Role},
-    stage::unsolicited_advertisement,
-    wire::ETHERNET_LEN,
+    policy::{Interface, Role, VPC_MTU},
+    wire::{
+        ETHERNET_LEN,
+        neighbor::{ALL_NODES, Ends, router_advertisement},
+    },
 };
 
 /// Bounds of what is remembered.
@@ -137,11 +139,11 @@ pub struct State {
     /// interface behind an egress-only internet gateway.
     gateway_flows_of: HashMap<u32, u32, FixedState>,
     /// Ports whose interfaces have IPv6: what is new among them is told of its router.
-    ipv6_ports: BTreeSet<u32>,
+    ipv6_ports: Arc<BTreeSet<u32>>,
     /// Tracked flows by port.
     tracked_of: Vec<u32>,
     /// Timeouts of ports whose are not the default ones.
-    timeouts_of: HashMap<u32, Timeouts, FixedState>,
+    timeouts_of: Arc<HashMap<u32, Timeouts, FixedState>>,
     pub(crate) fragments: Fragments,
     pub(crate) counters: Counters,
     pub(crate) cache: Cache,
@@ -173,9 +175,9 @@ impl State {
             nat_loads: nat::Loads::default(),
             egress_only: FlowTable::new(limits.flows, seed),
             gateway_flows_of: HashMap::default(),
-            ipv6_ports: BTreeSet::new(),
+            ipv6_ports: Arc::default(),
             tracked_of: Vec::new(),
-            timeouts_of: HashMap::default(),
+            timeouts_of: Arc::default(),
             fragments: Fragments::new(limits.fragments, seed),
             counters: Counters::default(),
             cache: Cache::new(limits.cache, seed),
@@ -196,8 +198,10 @@ impl State {
         let mut state = Self::new(limits);
         for (slot, record) in records {
             let flow = record::decode(&record, now).filter(|flow| !flow.is_expired(now));
-            let Some(flow) = flow.filter(|flow| flow.key.port < PortIndex::END.0) else { continue };
-            let port = PortIndex(flow.key.port);
+            let Some(flow) = flow.filter(|flow| flow.key.port() < PortIndex::END.0) else {
+                continue;
+            };
+            let port = PortIndex(flow.key.port());
             if state.tracked.insert_at(slot, flow).is_some() {
                 state.count_tracked(port, 1);
             }
@@ -257,12 +261,12 @@ impl State {
                 NatSide::Inside => &self.nat_outside,
                 NatSide::Outside => &self.nat_inside,
             };
-            let key = &table.get(flow.twin?)?.key;
+            let key = &table.get(flow.twin()?)?.key;
             Some((key.local.ip(), key.local_port))
         };
         flows.map(move |(flow, nat_gateway)| FlowView {
-            port: PortIndex(flow.key.port),
-            protocol: flow.key.protocol,
+            port: PortIndex(flow.key.port()),
+            protocol: flow.key.protocol(),
             local: (flow.key.local.ip(), flow.key.local_port),
             remote: (flow.key.remote.ip(), flow.key.remote_port),
             tracked: flow.phase != Phase::Untracked,
@@ -272,8 +276,8 @@ impl State {
             origin: flow.origin,
             created: flow.created,
             last_seen: flow.last_seen,
-            egress: flow.egress,
-            ingress: flow.ingress,
+            egress: flow.traffic().0,
+            ingress: flow.traffic().1,
         })
     }
 
@@ -304,14 +308,14 @@ impl State {
         self.counters.reserve(policy.port_bound().max(2));
         self.adopt_timeouts(policy, out);
         self.adopt_gateways(policy);
-        let gone = |port: u32| policy.slot(PortIndex(port)) == PortSlot::Unused;
+        let gone = |port: u32| policy.slot(PortIndex(port)).is_unused();
         let lost = self
             .tracked_of
             .iter()
             .enumerate()
             .any(|(port, count)| *count > 0 && u32::try_from(port).is_ok_and(gone));
         if lost {
-            for at in self.tracked.select(|flow| gone(flow.key.port)) {
+            for at in self.tracked.select(|flow| gone(flow.key.port())) {
                 self.end_flow(at, out);
             }
         }
@@ -320,51 +324,41 @@ impl State {
     /// Whoever gets IPv6 while it runs is told of its router at once: a guest that asked in vain
     /// asks again after an hour (RFC 4861, 6.2.4). At the start nobody is: they have asked.
     fn advertise_routers(&mut self, policy: &Policy, out: &mut impl Output) {
-        let ports: BTreeSet<u32> = policy
-            .interfaces()
-            .filter(|interface| interface.role == Role::Instance && !interface.ipv6.is_empty())
-            .map(|interface| interface.port.0)
-            .collect();
-        if ports == self.ipv6_ports {
+        let ports = policy.ipv6_ports();
+        if *ports == self.ipv6_ports {
             return;
         }
         if self.epoch.is_some() {
             for port in ports.difference(&self.ipv6_ports) {
                 let interface = policy.interface(PortIndex(*port));
-                if let Some(frame) = interface.and_then(|it| unsolicited_advertisement(policy, it))
-                {
+                if let Some(frame) = interface.and_then(|it| router_advertisement_for(policy, it)) {
                     let length = frame.len().saturating_sub(ETHERNET_LEN);
                     self.counters.sent(PortIndex(*port), 1, length);
                     out.emit(PortIndex(*port), &frame, Offload::NONE);
                 }
             }
         }
-        self.ipv6_ports = ports;
+        self.ipv6_ports = ports.clone();
     }
 
     /// Timeouts are a setting of interfaces (SGT-9); a change counts for flows that are under way,
     /// and brings back none that had timed out before.
     fn adopt_timeouts(&mut self, policy: &Policy, out: &mut impl Output) {
-        let special: HashMap<u32, Timeouts, FixedState> = policy
-            .interfaces()
-            .filter(|interface| interface.timeouts != Timeouts::default())
-            .map(|interface| (interface.port.0, interface.timeouts))
-            .collect();
-        if special == self.timeouts_of {
+        if *policy.timeouts() == self.timeouts_of {
             return;
         }
-        let before = std::mem::replace(&mut self.timeouts_of, special);
+        let before = std::mem::replace(&mut self.timeouts_of, policy.timeouts().clone());
         let of = |all: &HashMap<u32, Timeouts, FixedState>, port: u32| {
             all.get(&port).copied().unwrap_or_default()
         };
         let after = &self.timeouts_of;
         let mut over = Vec::new();
-        for at in self.tracked.select(|f| of(&before, f.key.port) != of(after, f.key.port)) {
+        for at in self.tracked.select(|f| of(&before, f.key.port()) != of(after, f.key.port())) {
             let Some(flow) = self.tracked.change(at) else { continue };
             if flow.is_expired(self.seen) {
                 over.push(at);
             } else {
-                flow.timeout = of(after, flow.key.port).of_phase(flow.phase);
+                flow.set_timeouts(&of(after, flow.key.port()));
             }
         }
         for at in over {
@@ -389,10 +383,10 @@ impl State {
         if !self.gateway_flows_of.keys().any(|port| closed(*port)) {
             return;
         }
-        for at in self.nat_inside.select(|flow| gone(flow.key.port)) {
+        for at in self.nat_inside.select(|flow| gone(flow.key.port())) {
             self.unbind(at);
         }
-        for at in self.egress_only.select(|flow| closed(flow.key.port)) {
+        for at in self.egress_only.select(|flow| closed(flow.key.port())) {
             self.end_egress_only(at);
         }
     }
@@ -449,13 +443,13 @@ impl State {
     ) -> Option<FlowRef> {
         let flow = Flow::new(key, phase, Direction::Egress, &Timeouts::default(), now);
         let at = self.egress_only.insert(flow)?;
-        self.count_gateway_flow(key.port, 1);
+        self.count_gateway_flow(key.port(), 1);
         Some(at)
     }
 
     pub(crate) fn end_egress_only(&mut self, at: FlowRef) {
         if let Some(flow) = self.egress_only.remove(at) {
-            self.count_gateway_flow(flow.key.port, -1);
+            self.count_gateway_flow(flow.key.port(), -1);
         }
     }
 
@@ -483,7 +477,7 @@ impl State {
         now: u64,
         out: &mut impl Output,
     ) -> Option<FlowRef> {
-        let port = PortIndex(key.port);
+        let port = PortIndex(key.port());
         let allowance = self.limits.tracked_per_port;
         if self.tracked.is_full() || self.tracked_flows_of(port) >= allowance {
             self.reclaim(now, out);
@@ -491,7 +485,7 @@ impl State {
                 return None;
             }
         }
-        let flow = Flow::new(key, phase, origin, &self.timeouts(key.port), now);
+        let flow = Flow::new(key, phase, origin, &self.timeouts(key.port()), now);
         let record = record::encode(&flow);
         let at = self.tracked.insert(flow)?;
         self.count_tracked(port, 1);
@@ -516,7 +510,7 @@ impl State {
     /// Ends a tracked flow.
     pub(crate) fn end_flow(&mut self, at: FlowRef, out: &mut impl Output) {
         if let Some(flow) = self.tracked.remove(at) {
-            self.count_tracked(PortIndex(flow.key.port), -1);
+            self.count_tracked(PortIndex(flow.key.port()), -1);
             out.journal(StateChange::Remove { slot: at.slot });
         }
     }
@@ -533,7 +527,7 @@ impl State {
             Flows::Untracked => return,
         };
         let Some(flow) = table.change(of.flow) else { return };
-        let port = flow.key.port;
+        let port = flow.key.port();
         let timeouts = || match of.of {
             Flows::EgressOnly => Timeouts::default(),
             _ => timeouts_of.get(&port).copied().unwrap_or_default(),
@@ -577,15 +571,7 @@ impl State {
         if of.of == Flows::Untracked {
             flow.last_seen = flow.last_seen.max(now);
         }
-        let traffic = flow.traffic(of.direction);
-        traffic.tcp_flags |= credit.tcp_flags;
-        if credit.accepted {
-            traffic.packets += u64::from(credit.packets);
-            traffic.bytes += u64::from(credit.bytes);
-        } else {
-            traffic.rejected_packets += u64::from(credit.packets);
-            traffic.rejected_bytes += u64::from(credit.bytes);
-        }
+        flow.credit(of.direction, &credit);
     }
 
     /// Runs something on the present state and takes back every change that it made. The cache is
@@ -645,6 +631,18 @@ impl State {
         }
         self.fragments.expire(now);
     }
+}
+
+/// What the router of an interface's subnet says unasked; `None` where it has no IPv6.
+fn router_advertisement_for(policy: &Policy, interface: &Interface) -> Option<Vec<u8>> {
+    let subnet = policy.subnet(interface)?;
+    let ends = Ends {
+        source_mac: subnet.router_mac,
+        destination_mac: interface.mac,
+        source: subnet.router_ipv6(),
+        destination: ALL_NODES,
+    };
+    Some(router_advertisement(ends, subnet.router_mac, subnet.ipv6_block?, VPC_MTU))
 }
 
 /// Wire packets for a flow's counters.

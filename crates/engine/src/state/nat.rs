@@ -61,7 +61,7 @@ impl State {
 
     /// The translation of a flow that everybody but its user sees like this.
     pub(crate) fn bound_outside(&mut self, key: &FlowKey, now: u64) -> Option<Binding> {
-        let inside = self.nat_outside.get(self.nat_outside.find(key)?)?.twin?;
+        let inside = self.nat_outside.get(self.nat_outside.find(key)?)?.twin()?;
         self.alive(inside, now)
     }
 
@@ -71,7 +71,7 @@ impl State {
             self.unbind(inside);
             return None;
         }
-        Some(Binding { inside, outside: flow.twin? })
+        Some(Binding { inside, outside: flow.twin()? })
     }
 
     /// The user's end of a translated flow.
@@ -133,13 +133,13 @@ impl State {
         let inside_at = self.nat_inside.insert(flow(inside))?;
         let outside_at = self.nat_outside.insert(flow(outside))?;
         if let Some(flow) = self.nat_inside.change(inside_at) {
-            flow.twin = Some(outside_at);
+            flow.set_twin(outside_at);
         }
         if let Some(flow) = self.nat_outside.change(outside_at) {
-            flow.twin = Some(inside_at);
+            flow.set_twin(inside_at);
         }
         self.nat_loads.change(&outside, 1);
-        self.count_gateway_flow(inside.port, 1);
+        self.count_gateway_flow(inside.port(), 1);
         Some(Binding { inside: inside_at, outside: outside_at })
     }
 
@@ -158,8 +158,8 @@ impl State {
     /// Ends the translation of a flow.
     pub(crate) fn unbind(&mut self, inside: FlowRef) {
         let Some(flow) = self.nat_inside.remove(inside) else { return };
-        self.count_gateway_flow(flow.key.port, -1);
-        if let Some(outside) = flow.twin.and_then(|twin| self.nat_outside.remove(twin)) {
+        self.count_gateway_flow(flow.key.port(), -1);
+        if let Some(outside) = flow.twin().and_then(|twin| self.nat_outside.remove(twin)) {
             self.nat_loads.change(&outside.key, -1);
         }
     }

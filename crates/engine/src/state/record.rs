@@ -3,7 +3,9 @@
 //! Little endian: version, protocol, phase, origin; port; local and remote address; both ports;
 //! created; last seen; packets and bytes out, then in; a checksum of all that at the end.
 
-use super::flow::{Flow, FlowKey, Phase, Timeouts, Traffic};
+use gureum_types::PortIndex;
+
+use super::flow::{Carried, Flow, FlowKey, Phase, Timeouts};
 use crate::{Direction, RECORD_LEN, Record, address::Address};
 
 const VERSION: u8 = 2;
@@ -26,18 +28,18 @@ pub(crate) fn encode(flow: &Flow) -> Record {
         at += bytes.len();
     };
     let origin = u8::from(flow.origin == Direction::Ingress);
-    put(&[VERSION, flow.key.protocol, flow.phase as u8, origin]);
-    put(&flow.key.port.to_le_bytes());
+    put(&[VERSION, flow.key.protocol(), flow.phase as u8, origin]);
+    put(&flow.key.port().to_le_bytes());
     put(&flow.key.local.number().to_le_bytes());
     put(&flow.key.remote.number().to_le_bytes());
     put(&flow.key.local_port.to_le_bytes());
     put(&flow.key.remote_port.to_le_bytes());
     put(&flow.created.to_le_bytes());
     put(&flow.last_seen.to_le_bytes());
-    for traffic in [&flow.egress, &flow.ingress] {
-        put(&u32::try_from(traffic.packets).unwrap_or(u32::MAX).to_le_bytes());
-        put(&traffic.bytes.to_le_bytes());
-        put(&[traffic.tcp_flags, 0, 0, 0]);
+    for (carried, flags) in [&flow.egress, &flow.ingress].into_iter().zip(flow.tcp_flags) {
+        put(&u32::try_from(carried.packets).unwrap_or(u32::MAX).to_le_bytes());
+        put(&carried.bytes.to_le_bytes());
+        put(&[flags, 0, 0, 0]);
     }
     let sum = checksum(record.get(..CHECKED).unwrap_or_default());
     if let Some(place) = record.get_mut(CHECKED..) {
@@ -61,37 +63,31 @@ pub(crate) fn decode(record: &Record, now: u64) -> Option<Flow> {
     if version != VERSION || origin > 1 || phase == Phase::Untracked {
         return None;
     }
-    let key = FlowKey {
-        port: u32::from_le_bytes(take(&mut rest)?),
-        local: Address::v6(u128::from_le_bytes(take(&mut rest)?)),
-        remote: Address::v6(u128::from_le_bytes(take(&mut rest)?)),
-        local_port: u16::from_le_bytes(take(&mut rest)?),
-        remote_port: u16::from_le_bytes(take(&mut rest)?),
-        protocol,
-    };
+    let port = PortIndex(u32::from_le_bytes(take(&mut rest)?));
+    let mut address = || Some(Address::v6(u128::from_le_bytes(take(&mut rest)?)));
+    let (local, remote) = (address()?, address()?);
+    let local_port = u16::from_le_bytes(take(&mut rest)?);
+    let remote_port = u16::from_le_bytes(take(&mut rest)?);
+    if port >= PortIndex::END {
+        return None;
+    }
+    let key = FlowKey::of(port, protocol, ((local, local_port), (remote, remote_port)));
     let origin = if origin == 1 { Direction::Ingress } else { Direction::Egress };
     // A record from before a reboot has a clock that began anew since.
     let created = u64::from_le_bytes(take(&mut rest)?).min(now);
     let last_seen = u64::from_le_bytes(take(&mut rest)?).min(now);
-    let mut traffic = || {
+    let mut carried = || {
         let packets = u64::from(u32::from_le_bytes(take(&mut rest)?));
         let bytes = u64::from_le_bytes(take(&mut rest)?);
         let [tcp_flags, ..] = take::<4>(&mut rest)?;
-        Some(Traffic { packets, bytes, tcp_flags, ..Traffic::default() })
+        Some((Carried { packets, bytes }, tcp_flags))
     };
-    let (egress, ingress) = (traffic()?, traffic()?);
-    Some(Flow {
-        key,
-        phase,
-        origin,
-        created,
-        last_seen,
-        journaled: last_seen,
-        timeout: Timeouts::default().of_phase(phase),
-        twin: None,
-        egress,
-        ingress,
-    })
+    let ((egress, out_flags), (ingress, back_flags)) = (carried()?, carried()?);
+    let mut flow = Flow::new(key, phase, origin, &Timeouts::default(), last_seen);
+    flow.created = created;
+    (flow.egress, flow.ingress) = (egress, ingress);
+    flow.tcp_flags = [out_flags, back_flags];
+    Some(flow)
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -105,17 +101,13 @@ mod tests {
     use super::*;
 
     fn flow() -> Flow {
-        let key = FlowKey {
-            port: 7,
-            local: Address::v4(0x0a01_0105),
-            remote: Address::v6(0x2001_0db8 << 96 | 1),
-            local_port: 22,
-            remote_port: 40_000,
-            protocol: 6,
-        };
+        let local = (Address::v4(0x0a01_0105), 22);
+        let remote = (Address::v6(0x2001_0db8 << 96 | 1), 40_000);
+        let key = FlowKey::of(PortIndex(7), 6, (local, remote));
         let mut flow =
             Flow::new(key, Phase::TcpEstablished, Direction::Ingress, &Timeouts::default(), 1000);
-        flow.egress = Traffic { packets: 3, bytes: 5, tcp_flags: 0x12, ..Traffic::default() };
+        flow.egress = Carried { packets: 3, bytes: 5 };
+        flow.tcp_flags = [0x12, 0];
         flow
     }
 

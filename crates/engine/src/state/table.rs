@@ -14,6 +14,11 @@ pub(crate) struct FlowRef {
     pub(crate) generation: u32,
 }
 
+impl FlowRef {
+    /// A reference to nothing: slots are fewer.
+    pub(crate) const NONE: Self = Self { slot: u32::MAX, generation: u32::MAX };
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Slot {
     generation: u32,
@@ -126,6 +131,10 @@ impl FlowTable {
             }
             None => {
                 let slot = u32::try_from(self.slots.len()).ok()?;
+                if self.slots.len() == self.slots.capacity() {
+                    // Not twice as many: nearly half of the memory would hold nothing.
+                    self.slots.reserve_exact(self.slots.len() / 16 + 64);
+                }
                 self.slots.push(Slot { generation: 0, flow: None });
                 self.note(|| Undo::Appended);
                 slot

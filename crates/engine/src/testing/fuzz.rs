@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use gureum_types::PortIndex;
+use gureum_types::{PortIndex, record::Network};
 
 use super::{
     Built, Ends, Lab,
@@ -146,6 +146,18 @@ impl<'a> Bytes<'a> {
             _ => Ipv4Addr::new(self.byte(), self.byte(), self.byte(), self.byte()).into(),
         }
     }
+}
+
+/// The network that a fuzzer's packets go through: the lab with IPv6 and all gateways, peered with
+/// another VPC.
+pub fn initial_network() -> Network {
+    network()
+}
+
+/// Changes something about that network as an operation could, chosen by bytes. `serial` makes ids
+/// of what is new.
+pub fn change_network(of: &mut Network, serial: u64, bytes: &[u8]) {
+    change(of, serial, &mut Bytes(bytes));
 }
 
 /// Reads a frame, and rewrites and cuts it where it could be read.

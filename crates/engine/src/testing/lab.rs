@@ -16,8 +16,8 @@ use super::{
     verify::{self, Seen},
 };
 use crate::{
-    DropReason, FABRIC_ROUTER_MAC, FabricConfig, Limits, NoTrace, Offload, Output, Packet, Policy,
-    Record, State, StateChange, Step, Verdict, compile, expire, process,
+    Compiler, DropReason, FABRIC_ROUTER_MAC, FabricConfig, Limits, NoTrace, Offload, Output,
+    Packet, Policy, Record, State, StateChange, Step, Verdict, expire, process,
 };
 
 /// PUBLIC-01, 10.1.1.11 in IMD-PUBLIC-A, 198.18.0.11.
@@ -151,6 +151,7 @@ pub struct Lab {
     pub network: Network,
     /// What was compiled from them.
     pub policy: Arc<Policy>,
+    compiler: Compiler,
     /// What the engine remembers.
     pub state: State,
     /// What a host would have written down.
@@ -173,15 +174,17 @@ impl Lab {
 
     /// An engine on any network.
     pub fn with(network: Network, limits: Limits) -> Self {
-        let policy = Arc::new(compile(&network, 1, &FABRIC));
+        let mut compiler = Compiler::new(&FABRIC);
+        let policy = Arc::new(compiler.compile(&network, 1));
         let state = State::new(limits);
-        Self { network, policy, state, journal: Journal::default(), now: SECOND }
+        Self { network, policy, compiler, state, journal: Journal::default(), now: SECOND }
     }
 
-    /// Changes the records and swaps the policy.
+    /// Changes the records and swaps the policy, compiled from the former one.
     pub fn change(&mut self, change: impl FnOnce(&mut Network)) {
         change(&mut self.network);
-        self.policy = Arc::new(compile(&self.network, self.policy.epoch() + 1, &FABRIC));
+        let epoch = self.policy.epoch() + 1;
+        self.policy = Arc::new(self.compiler.compile(&self.network, epoch));
     }
 
     /// Adds a rule to a security group.

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on shall stop loudly"
 )]
 
+pub mod cost;
 pub mod fuzz;
 mod fuzz_changes;
 pub mod lab;

@@ -14,6 +14,11 @@ use crate::address::Address;
 /// The hop limit of everything that no router passed on.
 pub(crate) const HOP_LIMIT: u8 = 255;
 
+/// Seconds for which a router of a subnet is one (RFC 4861's default).
+const ROUTER_LIFETIME: u16 = 1800;
+/// `ff02::1`
+pub(crate) const ALL_NODES: Address = Address::v6(0xff02 << 112 | 1);
+
 const SOURCE_LINK_LAYER: u8 = 1;
 const TARGET_LINK_LAYER: u8 = 2;
 const PREFIX: u8 = 3;
@@ -97,19 +102,12 @@ pub(crate) fn neighbor_advertisement(
     finish(frame, ends)
 }
 
-/// What a router says of itself and its link: addresses by DHCPv6 only, so none is made up
-/// (`lifetime` in seconds).
-pub(crate) fn router_advertisement(
-    ends: Ends,
-    mac: [u8; 6],
-    prefix: Ipv6Net,
-    mtu: u16,
-    lifetime: u16,
-) -> Vec<u8> {
+/// What a router says of itself and its link: addresses by DHCPv6 only, so none is made up.
+pub(crate) fn router_advertisement(ends: Ends, mac: [u8; 6], prefix: Ipv6Net, mtu: u16) -> Vec<u8> {
     let mut frame = vec![0; BODY + 16];
     // The hop limit to use; managed addresses and other configuration.
     put(&mut frame, BODY, &[icmpv6::ROUTER_ADVERTISEMENT, 0, 0, 0, 255, 0xc0]);
-    put16(&mut frame, BODY + 6, lifetime);
+    put16(&mut frame, BODY + 6, ROUTER_LIFETIME);
     let option = |frame: &mut Vec<u8>, kind: u8, value: &[u8]| {
         let at = frame.len();
         let units = (value.len() + 2).div_ceil(8);
