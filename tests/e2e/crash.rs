@@ -228,6 +228,35 @@ fn hosts_return_after_the_machine_died_with_data_and_addresses() {
     assert_eq!(stage.state(&stopped.id), "stopped", "what was stopped stays so");
 }
 
+#[test]
+fn hosts_are_shut_down_in_order_with_the_machine_and_return_with_it() {
+    if !root_or_skip() {
+        return;
+    }
+    let cloud = Cloud::hosts();
+    let mut stage = Stage::open(&cloud);
+    let host = stage.launch("returns");
+    let witness = "systemd-run --unit=witness --property=RemainAfterExit=yes \
+                   --property=ExecStop='/bin/sh -c \"echo in order >/root/witness\"' true && \
+                   systemctl is-active witness";
+    cloud.exec(&host.id, witness).ok();
+    let began = boot(&cloud, &host.id);
+
+    // As process 1 of a machine does it: everybody at once, then it waits until they are gone.
+    let traces = Traces::of(&cloud);
+    traces.ask_everything_to_end();
+    wait("every process has ended by itself", PATIENCE, || traces.alive().is_empty());
+    cloud.start().ok();
+
+    stage.ec2 = Ec2::connect(cloud.port());
+    wait("it can be entered", PATIENCE, || cloud.exec(&host.id, "true").status == 0);
+    stage.wait_ready(&host.id);
+    let returned = stage.host(&host.id);
+    assert_eq!((&returned.private, &returned.public), (&host.private, &host.public));
+    assert_ne!(boot(&cloud, &host.id), began, "it was started anew");
+    assert_eq!(cloud.exec(&host.id, "cat /root/witness").ok(), "in order\n");
+}
+
 /// A disk whose power can be cut: an ext4 in a file.
 struct Disk {
     file: PathBuf,
