@@ -5,13 +5,13 @@ use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
     time::Duration,
 };
 
-use gureum_e2e::{Cloud, Ec2, Stage, Traces, root_or_skip, wait};
+use gureum_e2e::{Cloud, Done, Ec2, Stage, Traces, images, root_or_skip, wait};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -226,6 +226,132 @@ fn hosts_return_after_the_machine_died_with_data_and_addresses() {
     assert_eq!(keys_now, keys, "no second first boot");
     assert!(stage.pings(&returned.public));
     assert_eq!(stage.state(&stopped.id), "stopped", "what was stopped stays so");
+}
+
+#[test]
+fn hosts_are_shut_down_in_order_with_the_machine_and_return_with_it() {
+    if !root_or_skip() {
+        return;
+    }
+    let cloud = Cloud::hosts();
+    let mut stage = Stage::open(&cloud);
+    let host = stage.launch("returns");
+    let witness = "systemd-run --unit=witness --property=RemainAfterExit=yes \
+                   --property=ExecStop='/bin/sh -c \"echo in order >/root/witness\"' true && \
+                   systemctl is-active witness";
+    cloud.exec(&host.id, witness).ok();
+    let began = boot(&cloud, &host.id);
+
+    // As process 1 of a machine does it: everybody at once, then it waits until they are gone.
+    let traces = Traces::of(&cloud);
+    traces.ask_everything_to_end();
+    wait("every process has ended by itself", PATIENCE, || traces.alive().is_empty());
+    cloud.start().ok();
+
+    stage.ec2 = Ec2::connect(cloud.port());
+    wait("it can be entered", PATIENCE, || cloud.exec(&host.id, "true").status == 0);
+    stage.wait_ready(&host.id);
+    let returned = stage.host(&host.id);
+    assert_eq!((&returned.private, &returned.public), (&host.private, &host.public));
+    assert_ne!(boot(&cloud, &host.id), began, "it was started anew");
+    assert_eq!(cloud.exec(&host.id, "cat /root/witness").ok(), "in order\n");
+}
+
+/// A disk whose power can be cut: an ext4 in a file.
+struct Disk {
+    file: PathBuf,
+    point: PathBuf,
+}
+
+impl Disk {
+    fn new(folder: &Path) -> Self {
+        let disk = Self { file: folder.join("disk"), point: folder.join("mounted") };
+        fs::create_dir_all(&disk.point).expect("a folder");
+        File::create(&disk.file).and_then(|file| file.set_len(2 << 30)).expect("a file");
+        Done::run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&disk.file)).ok();
+        disk.mount();
+        disk
+    }
+
+    fn mount(&self) {
+        let mut mount = Command::new("mount");
+        Done::run(mount.args(["-o", "loop"]).args([&self.file, &self.point])).ok();
+    }
+
+    /// Writes down which files there are, as the file system does every five seconds; what is in
+    /// them may wait for half a minute.
+    fn commit(&self) {
+        let file = File::create(self.point.join("committed")).expect("a file");
+        file.sync_all().expect("committed");
+    }
+
+    /// What is on the disk at this moment, and nothing of what the machine still has in memory.
+    fn picture(&self) -> PathBuf {
+        let picture = self.file.with_extension("picture");
+        Done::run(Command::new("cp").arg("--sparse=always").args([&self.file, &picture])).ok();
+        picture
+    }
+
+    /// The disk as the picture shows it.
+    fn go_back_to(&self, picture: &Path) {
+        self.unmount();
+        fs::rename(picture, &self.file).expect("renamed");
+        self.mount();
+    }
+
+    fn unmount(&self) {
+        let unmounts = || Done::run(Command::new("umount").arg(&self.point)).status == 0;
+        wait("nobody uses the disk", PATIENCE, unmounts);
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let done = Done::run(Command::new("umount").arg("-l").arg(&self.point));
+        if done.status != 0 {
+            eprintln!("{done}");
+        }
+    }
+}
+
+#[test]
+fn hosts_return_after_a_power_cut_right_after_their_launch() {
+    if !root_or_skip() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a scratch directory");
+    let disk = Disk::new(folder.path());
+    let images = images();
+    let options = ["--images-dir", &*images.to_string_lossy()];
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let cloud = Cloud::prepared_at(scratch, disk.point.join("data"), &options);
+    cloud.start().ok();
+    let mut stage = Stage::open(&cloud);
+    let id = stage.run_instances("returns", 1).remove(0);
+    let host = stage.host_when_running(&id);
+    // What we gave it for its first start: its name, whose system it shows, whom it trusts.
+    let ours = "cat /etc/cloud/cloud.cfg.d/90_gureum_user.cfg /etc/os-release && \
+                cat /usr/local/share/ca-certificates/gureum.crt && \
+                wc -c </etc/ssl/certs/ca-certificates.crt && test -s /etc/hostname";
+    let before = cloud.exec(&id, ours).ok();
+    let commit = "dd if=/dev/zero of=/committed bs=1 count=1 conv=fsync status=none";
+    cloud.exec(&id, commit).ok();
+    disk.commit();
+    let picture = disk.picture();
+
+    let traces = Traces::of(&cloud);
+    traces.kill_everything();
+    wait("every process is dead", PATIENCE, || traces.alive().is_empty());
+    disk.go_back_to(&picture);
+    cloud.start().ok();
+
+    stage.ec2 = Ec2::connect(cloud.port());
+    wait("it can be entered", PATIENCE, || cloud.exec(&id, "true").status == 0);
+    assert_eq!(cloud.exec(&id, ours).ok(), before, "its first files are whole");
+    let returned = stage.host_when_running(&id);
+    assert_eq!((&returned.private, &returned.public), (&host.private, &host.public));
+    wait("it answers", PATIENCE, || stage.pings(&returned.public));
+    cloud.down();
 }
 
 #[test]

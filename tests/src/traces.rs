@@ -89,6 +89,19 @@ impl Traces {
 
     /// Kills every process at once, as a power cut would.
     pub fn kill_everything(&self) {
+        self.signal_everything(rustix::process::Signal::KILL);
+        for folder in cgroups(&self.cgroup) {
+            // Only version 2 groups have the file; their members were killed above as well.
+            let _ = fs::write(folder.join("cgroup.kill"), "1");
+        }
+    }
+
+    /// Asks every process to end, as a machine does that shuts down.
+    pub fn ask_everything_to_end(&self) {
+        self.signal_everything(rustix::process::Signal::TERM);
+    }
+
+    fn signal_everything(&self, signal: rustix::process::Signal) {
         // The daemon first: it would look for what happened to the others.
         let mut order: Vec<_> = self.processes.iter().copied().collect();
         order.sort_by_key(|pid| !contains(&command(*pid), b"--background"));
@@ -97,11 +110,7 @@ impl Traces {
         }
         for pid in order.into_iter().filter_map(rustix::process::Pid::from_raw) {
             // One that is dead by now is what we want.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
-        for folder in cgroups(&self.cgroup) {
-            // Only version 2 groups have the file; their members were killed above as well.
-            let _ = fs::write(folder.join("cgroup.kill"), "1");
+            let _ = rustix::process::kill_process(pid, signal);
         }
     }
 

@@ -112,10 +112,31 @@ fn loop_devices() -> Fact {
 
 fn overlay() -> Fact {
     let table = fs::read_to_string("/proc/filesystems").unwrap_or_default();
-    let there = table.lines().any(|line| line.ends_with("\toverlay"));
-    let detail =
-        if there { "overlay is known to the kernel" } else { "the kernel knows no overlay" };
-    fact("file systems", there, detail, "modprobe overlay")
+    let loaded = table.lines().any(|line| line.ends_with("\toverlay"));
+    let detail = match loaded {
+        true => "overlay is known to the kernel",
+        // As after every boot, until the first instance is mounted.
+        false if is_module("overlay") => "overlay is a module, which is loaded when it is needed",
+        false => {
+            return fact("file systems", false, "the kernel knows no overlay", "modprobe overlay");
+        }
+    };
+    fact("file systems", true, detail, "")
+}
+
+/// Whether the running kernel has a module of that name to load.
+fn is_module(name: &str) -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let index = Path::new("/lib/modules").join(release.trim()).join("modules.dep");
+    lists_module(&fs::read_to_string(index).unwrap_or_default(), name)
+}
+
+/// Whether a `modules.dep` has a module: lines of `kernel/fs/NAME.ko[.xz]: what it needs`.
+fn lists_module(index: &str, name: &str) -> bool {
+    let mut files = index.lines().filter_map(|line| line.split(':').next()?.rsplit('/').next());
+    files.any(|file| {
+        file.strip_prefix(name).is_some_and(|rest| rest == ".ko" || rest.starts_with(".ko."))
+    })
 }
 
 fn program(name: &str, package: &str, purpose: &str) -> Fact {
@@ -195,6 +216,15 @@ fn read_number(path: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_module_is_known_by_its_file() {
+        let index = "kernel/fs/overlayfs/overlay.ko:\nkernel/fs/fuse/virtiofs.ko.xz: \
+                     kernel/fs/fuse/fuse.ko.xz\nkernel/drivers/overlay2.ko:\n";
+        assert!(lists_module(index, "overlay") && lists_module(index, "virtiofs"));
+        assert!(!lists_module(index, "fuse"), "named as what another one needs");
+        assert!(!lists_module(index, "over") && !lists_module("", "overlay"));
+    }
 
     #[test]
     fn every_fact_that_is_not_in_order_says_what_to_do() {

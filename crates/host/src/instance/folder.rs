@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    io::Write,
     os::unix::fs::{DirBuilderExt, PermissionsExt, chown},
     path::{Path, PathBuf},
 };
@@ -100,6 +101,11 @@ impl Folder {
             fs::canonicalize(folder.join("rootfs")).map_err(|error| bad(error.to_string()))?;
         let origin = Origin { rootfs, id_base: facts.id_base, id_count: facts.id_count };
         self.write(ORIGIN, &origin)?;
+        // An image that is built anew must not slip under a disk that was begun on the old one,
+        // not even because the power went before this was on disk.
+        fs::File::open(self.file(ORIGIN))
+            .and_then(|file| file.sync_all())
+            .context(|| format!("write {}", self.file(ORIGIN).display()))?;
         Ok(origin)
     }
 
@@ -190,9 +196,12 @@ pub(super) fn cloud_layer(folder: &Path, files: &[CloudFile], owner: u32) -> Res
                 make_folder(&path, owner)?;
             }
             let path = new.join(inside);
-            fs::write(&path, &file.contents)?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(file.mode))?;
+            let mut written = fs::File::create(&path)?;
+            written.write_all(&file.contents)?;
+            written.set_permissions(fs::Permissions::from_mode(file.mode))?;
             chown(&path, Some(owner), Some(owner))?;
+            // A layer with a name is whole, also after a power cut: nobody looks into it again.
+            written.sync_all()?;
         }
         fs::rename(&new, &layer)
     };

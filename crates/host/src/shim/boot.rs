@@ -105,7 +105,11 @@ fn mount_root(folder: &Path, config: &Config, root: &Path) -> Result<()> {
         let new = disk.join("new");
         seed(&new, config).context(|| "write the first files of the disk")?;
         fs::create_dir_all(&work).context(|| "prepare the disk")?;
-        fs::rename(&new, &upper).context(|| "prepare the disk")?;
+        // A power cut must not leave the name without what is behind it: nobody would seed again.
+        File::open(&new)
+            .and_then(|folder| Ok(unistd::syncfs(&folder)?))
+            .and_then(|()| fs::rename(&new, &upper))
+            .context(|| "prepare the disk")?;
     }
     // By descriptor, since a path may hold the characters that separate layers and options.
     let open = |path: &Path| File::open(path).context(|| format!("open {}", path.display()));

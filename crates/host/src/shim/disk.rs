@@ -74,6 +74,8 @@ pub(crate) fn make(path: &Path, bytes: u64) -> Result<()> {
         let message = String::from_utf8_lossy(&output.stderr);
         return Err(HostError::Failed(format!("mkfs.ext4: {}", message.trim())));
     }
+    // The name says that all of it is there, also after a power cut.
+    File::open(&new).and_then(|file| file.sync_all()).context(what)?;
     std::fs::rename(&new, path).context(what)
 }
 

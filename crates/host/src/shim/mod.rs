@@ -58,6 +58,12 @@ const SHORT_BOOT: Duration = Duration::from_secs(2);
 /// How long an orderly reboot may take before it is forced.
 const REBOOT_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long an orderly shutdown with the machine may take. Systems kill what is left after a minute
+/// or more.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(60);
+/// Why a guest that went down with the machine is off.
+const WITH_THE_MACHINE: &str = "the machine shuts down";
+
 /// How often init is reminded of what it was asked to do.
 const INSISTENCE: Duration = Duration::from_secs(1);
 
@@ -131,6 +137,8 @@ struct Shim {
     reboot: bool,
     /// Whether the guest was ordered off.
     ordered_off: bool,
+    /// Whether the guest ends since its machine does.
+    ending: bool,
     boot_id: String,
 }
 
@@ -156,6 +164,7 @@ impl Shim {
 
         let mut mask = SigSet::empty();
         mask.add(Signal::SIGCHLD);
+        mask.add(Signal::SIGTERM);
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None).context(|| "block signals")?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         let signals = SignalFd::with_flags(&mask, flags).context(|| "watch signals")?;
@@ -173,6 +182,7 @@ impl Shim {
             asked: None,
             reboot: false,
             ordered_off: false,
+            ending: false,
             boot_id: boot_id().context(|| "ask for the machine's boot")?,
         };
         shim.say(Phase::Waiting, "")?;
@@ -185,6 +195,7 @@ impl Shim {
             self.console.drain();
             for order in self.orders() {
                 match (order, self.init) {
+                    (Order::Boot | Order::Reboot, _) if self.ending => {}
                     (Order::Boot, None) => self.boot()?,
                     (Order::Boot, Some(_)) => {}
                     (Order::Reboot, Some(init)) => {
@@ -206,17 +217,39 @@ impl Shim {
                 }
             }
             self.insist();
-            // One read a wake: waitpid tells what happened.
-            let _ = self.signals.read_signal();
+            // One read a wake: waitpid tells who died.
+            if let Ok(Some(signal)) = self.signals.read_signal()
+                && signal.ssi_signo == libc::SIGTERM.cast_unsigned()
+                && !self.end_with_machine()
+            {
+                return self.say(Phase::Died, WITH_THE_MACHINE);
+            }
             while let Some(status) = next_death()? {
                 if Some(status.0) == self.init
                     && let Some(phase) = self.after(status.1)
                 {
-                    let reason = if phase == Phase::Died { "init died" } else { "" };
+                    let reason = match phase {
+                        Phase::Died if self.ending => WITH_THE_MACHINE,
+                        Phase::Died => "init died",
+                        _ => "",
+                    };
                     return self.say(phase, reason);
                 }
             }
         }
+    }
+
+    /// Shuts the guest down in order, as the machine does with all that runs on it; `false` where
+    /// none runs. Systems ask by SIGTERM, which an init does not end by: it would be waited for,
+    /// and killed at last. Nobody wanted it off, so it runs again when the machine does.
+    fn end_with_machine(&mut self) -> bool {
+        self.ending = true;
+        self.reboot = false;
+        let Some(init) = self.init else { return false };
+        if !self.ordered_off {
+            self.ask(init, libc::SIGRTMIN() + 4, SHUTDOWN_PATIENCE);
+        }
+        true
     }
 
     /// Asks init to end, as `images/README.md` says.
@@ -268,8 +301,11 @@ impl Shim {
         clear(&self.folder);
         // Groups that the guest's init made; the kernel has buried what was in them.
         let _ = Group::at(&self.config.guest_group).remove_below();
+        if self.ending && !self.ordered_off {
+            return Some(Phase::Died);
+        }
         let again = std::mem::take(&mut self.reboot) || end == End::Reboot;
-        if !again {
+        if !again || self.ending {
             let off = end == End::PowerOff || (end == End::Killed && self.ordered_off);
             return Some(if off { Phase::Off } else { Phase::Died });
         }
