@@ -46,6 +46,8 @@ for claimed in (next_ip, router, mine):
     for target in (ALL, next_mac):
         send(target, 0x806, arp(1, own_mac, claimed, b'\0' * 6, claimed))
         send(target, 0x806, arp(2, own_mac, claimed, next_mac, next_ip))
+# A question that is asked in the neighbour's name.
+send(ALL, 0x806, arp(1, own_mac, next_ip, b'\0' * 6, router))
 # A router's advertisement.
 eui = bytes([own_mac[0] ^ 2]) + own_mac[1:3] + b'\xff\xfe' + own_mac[3:]
 here, nodes = bytes.fromhex('fe80') + b'\0' * 6 + eui, bytes.fromhex('ff02' + '00' * 13 + '01')
@@ -165,6 +167,7 @@ fn forged_frames_reach_nobody(cloud: &Cloud, one: &Host, two: &Host) {
         "arp-gratuitous",
         "arp-sender-spoofed",
         "router-spoofed",
+        "neighbor-gratuitous",
         "broadcast",
         "multicast",
     ] {
