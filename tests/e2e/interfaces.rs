@@ -64,6 +64,7 @@ fn wait_for_interfaces(cloud: &Cloud, id: &str, what: &str, wanted: &[String]) {
 }
 
 #[test]
+// ENI-2, ENI-4, IMDS-24, IMDS-25, L2-6
 fn hosts_interfaces_come_and_go_while_an_instance_runs() {
     if !root_or_skip() {
         return;

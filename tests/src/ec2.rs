@@ -7,15 +7,19 @@ use std::{
     fmt,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-/// A connection to the API.
+/// A connection to the API, made anew where it was idle for a while.
 #[derive(Debug)]
 pub struct Ec2 {
     stream: BufReader<TcpStream>,
     port: u16,
+    used: Instant,
 }
+
+/// How long a connection may be idle and still be used: less than the API keeps one.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// An answer: its status and body.
 #[derive(Clone, Debug)]
@@ -67,7 +71,7 @@ impl Ec2 {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        Ok(Self { stream: BufReader::new(stream), port })
+        Ok(Self { stream: BufReader::new(stream), port, used: Instant::now() })
     }
 
     /// Calls an operation; parameters as the query protocol names them.
@@ -106,8 +110,13 @@ impl Ec2 {
             body.len(),
             0
         );
+        if self.used.elapsed() > IDLE {
+            *self = Self::try_connect(self.port)?;
+        }
         self.stream.get_mut().write_all(request.as_bytes())?;
-        self.read()
+        let answer = self.read();
+        self.used = Instant::now();
+        answer
     }
 
     fn read(&mut self) -> std::io::Result<Answer> {

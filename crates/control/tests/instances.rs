@@ -356,8 +356,17 @@ async fn an_interface_is_plugged_into_a_running_instance_and_out_again() {
     let busy = cloud.ec2("DeleteNetworkInterface", &[("NetworkInterfaceId", &eni)]).await;
     assert_eq!(busy.code(), "InvalidParameterValue", "ENI-6");
     plugged(|it| matches!(it, Asked::Detach(_, spec) if spec.device_index == 1)).await;
-    let free = |it: &Reply| it.all("status") == ["available"];
+    // For a moment those who wait for the end of the attachment see it (ENI-2).
+    let free = |it: &Reply| it.all("status") == ["detached", "available"];
     cloud.until("DescribeNetworkInterfaces", &named, free).await;
+    let ended = [("Filter.1.Name", "attachment.attachment-id"), ("Filter.1.Value.1", &attachment)];
+    let shown = cloud.ec2("DescribeNetworkInterfaces", &ended).await.ok();
+    assert_eq!(shown.all("networkInterfaceId"), [&*eni]);
+    let gone = cloud.ec2("DetachNetworkInterface", &[("AttachmentId", &attachment)]).await;
+    assert_eq!(gone.code(), "InvalidAttachmentID.NotFound");
+    cloud.advance(Duration::from_secs(20));
+    let shown = cloud.ec2("DescribeNetworkInterfaces", &named).await.ok();
+    assert_eq!(shown.all("status"), ["available"]);
     // Again, and it goes at once by force.
     let attachment = cloud.make("AttachNetworkInterface", &tie, "attachmentId").await;
     until("attaching").await;
@@ -365,7 +374,7 @@ async fn an_interface_is_plugged_into_a_running_instance_and_out_again() {
     let force = [("AttachmentId", attachment.as_str()), ("Force", "true")];
     cloud.ec2("DetachNetworkInterface", &force).await.ok();
     let shown = cloud.ec2("DescribeNetworkInterfaces", &named).await.ok();
-    assert_eq!(shown.all("status"), ["available"], "ENI-2");
+    assert_eq!(shown.all("status"), ["detached", "available"], "ENI-2");
     cloud.linux.delay_instances(Duration::ZERO);
     // A link that the guest deleted is made anew.
     let port = cloud.control.resolve_interface(&id)[0].record.port;

@@ -598,6 +598,10 @@ fn an_answer_does_not_begin_anything_eigw_1() {
     assert_eq!(syn.arrived(), Some(PRIVATE_01), "through the internet gateway");
     let answer = lab.answer_tcp(&syn, SYN | ACK);
     assert_eq!(answer.dropped(), Some(DropReason::EgressOnlyUnsolicited));
+    let ping = lab.ping_from_outside(private, 5);
+    assert_eq!(ping.arrived(), Some(PRIVATE_01), "through the internet gateway");
+    let answer = lab.answer_ping(&ping);
+    assert_eq!(answer.dropped(), Some(DropReason::EgressOnlyUnsolicited));
 }
 
 /// SGT-11: flows through an egress-only gateway are tracked whatever the rules say.

@@ -94,7 +94,7 @@ pub(crate) struct TraceArgs {
     /// An interface: a Name tag, id or address.
     pub interface: Option<String>,
     /// An address at one end of the flow.
-    pub host: Option<std::net::Ipv4Addr>,
+    pub host: Option<std::net::IpAddr>,
     /// A port at one end of the flow.
     pub port: Option<u16>,
     /// An IP protocol by number.

@@ -795,6 +795,9 @@ pub struct NetworkInterface {
     pub connection_tracking: ConnectionTracking,
     /// What it is attached to.
     pub attachment: Option<Attachment>,
+    /// The attachment that ended last and when, shown for a moment (ENI-2).
+    #[serde(default)]
+    pub detached: Option<(Attachment, Timestamp)>,
     /// Whether its instance gets a public address at every start (PUB-6).
     pub associate_public_ip: bool,
     /// The public address that it was given and holds now (PUB-3).

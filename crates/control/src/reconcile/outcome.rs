@@ -164,12 +164,13 @@ impl Reconciler {
 
     /// An instance got or lost an interface whose attachment was in this state (ENI-2).
     fn plugged(&self, id: &InstanceId, interface: &NetworkInterfaceId, from: AttachmentState) {
+        let now = (self.config.clock)();
         self.change(|tx| {
             let Some((scope, _)) = located(tx, id) else { return Ok(()) };
             let found = tx.find::<NetworkInterface>(&scope, interface.as_str());
             let attachment = found.and_then(|it| it.attachment.as_ref());
             if attachment.is_some_and(|it| it.instance_id == *id && it.state == from) {
-                network_interface::settle(&scope, tx, id, Some(interface));
+                network_interface::settle(&scope, tx, id, Some(interface), now);
             }
             Ok(())
         });
@@ -187,7 +188,7 @@ impl Reconciler {
             for interface in network_interface::of_instance(tx, id) {
                 public_ip::release(&call, tx, &interface);
             }
-            network_interface::settle(&scope, tx, id, None);
+            network_interface::settle(&scope, tx, id, None, call.now);
             tx.update::<Instance>(&scope, id.as_str(), |it| {
                 it.state = InstanceState::Stopped;
                 it.state_changed = call.now;

@@ -785,7 +785,7 @@ pub(crate) fn bury(call: &Call, tx: &mut Transaction, id: &InstanceId) {
             let id = address.allocation_id.as_str();
             tx.update::<Address>(&call.scope, id, |it| it.association = None);
         }
-        eni::untie(&call.scope, tx, &interface.id);
+        eni::untie(&call.scope, tx, &interface.id, call.now);
     }
     let volumes: Vec<_> = tx.referrers::<Volume>(id.as_str()).cloned().collect();
     for volume in volumes {

@@ -383,6 +383,7 @@ fn furnish(
         source_dest_check: false,
         connection_tracking: ConnectionTracking::default(),
         attachment: None,
+        detached: None,
         associate_public_ip: false,
         auto_public_ip: None,
         created: call.now,

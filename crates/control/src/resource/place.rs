@@ -425,6 +425,7 @@ pub(crate) mod fixture {
                     connection_tracking: Default::default(),
                     primary_ipv6: false,
                     source_dest_check: true,
+                    detached: None,
                     attachment: Some(Attachment {
                         id: AttachmentId::new(call.random()),
                         instance_id: instance.id.clone(),

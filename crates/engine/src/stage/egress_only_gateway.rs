@@ -12,6 +12,7 @@ use crate::{
         flow::{FlowKey, Phase, begins_icmp},
         table::FlowRef,
     },
+    wire::icmp::icmpv6,
 };
 
 impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
@@ -80,6 +81,8 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
     fn begins_outward(&self) -> bool {
         match IpProtocol(self.headers.tuple.protocol) {
             IpProtocol::TCP => self.headers.begins_tcp() || self.is_loose_tcp(),
+            // The answer to an echo that came in by an internet gateway beside this one.
+            IpProtocol::ICMPV6 => self.headers.tuple.icmp_type() != icmpv6::ECHO_REPLY,
             _ => true,
         }
     }

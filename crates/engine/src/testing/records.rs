@@ -314,6 +314,7 @@ pub fn interface(
         connection_tracking: Default::default(),
         primary_ipv6: false,
         attachment: None,
+        detached: None,
         associate_public_ip: public.is_some(),
         auto_public_ip: public,
         created: Timestamp(0),

@@ -133,9 +133,10 @@ pub(super) fn protocol(text: &str) -> Result<u8, String> {
         "icmp" => Ok(1),
         "tcp" => Ok(6),
         "udp" => Ok(17),
+        "icmpv6" => Ok(58),
         other => other
             .parse()
-            .map_err(|_| "neither tcp, udp, icmp nor a number from 0 to 255".to_owned()),
+            .map_err(|_| "neither tcp, udp, icmp, icmpv6 nor a number from 0 to 255".to_owned()),
     }
 }
 
@@ -152,6 +153,7 @@ mod tests {
             assert!(duration(text).is_err(), "{text}");
         }
         assert_eq!(protocol("TCP"), Ok(6));
+        assert_eq!(protocol("icmpv6"), Ok(58));
         assert_eq!(protocol("47"), Ok(47));
         assert!(protocol("256").is_err() && protocol("sctpx").is_err());
     }

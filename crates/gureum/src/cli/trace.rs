@@ -1,6 +1,6 @@
 //! `gureum trace`: packets as they pass, and at each stage what they meet.
 
-use std::{fmt::Write as _, net::Ipv4Addr, process::ExitCode};
+use std::{fmt::Write as _, net::IpAddr, process::ExitCode};
 
 use clap::Args;
 use gureum_engine::Direction;
@@ -31,11 +31,11 @@ pub(crate) struct TraceCommand {
     interface: Option<String>,
     /// Only packets from or to this address
     #[arg(long, value_name = "ADDRESS")]
-    host: Option<Ipv4Addr>,
+    host: Option<IpAddr>,
     /// Only TCP and UDP packets from or to this port
     #[arg(long)]
     port: Option<u16>,
-    /// Only this protocol: tcp, udp, icmp or a number
+    /// Only this protocol: tcp, udp, icmp, icmpv6 or a number
     #[arg(long, value_name = "PROTOCOL", value_parser = stream::protocol)]
     proto: Option<u8>,
     /// Only packets that are dropped

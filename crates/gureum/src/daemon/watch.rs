@@ -1,7 +1,7 @@
 //! Lets the command line watch packets: hands a tap of the data path on as a stream, and reports
 //! a port.
 
-use std::{os::unix::net::UnixStream as StdStream, time::Duration};
+use std::{net::SocketAddr, os::unix::net::UnixStream as StdStream, time::Duration};
 
 use gureum_engine::{Direction, DropReason, Outcome, Policy, Step, Verdict, why::WhyStep};
 use gureum_host::datapath::{Ends, Tap, TapEvent, TapFilter, TapFrame, TapSettings};
@@ -74,7 +74,7 @@ impl Clerk {
             let counters = state.counters().port(port);
             let mut flows: Vec<_> = state.flows().filter(|flow| flow.port == port).collect();
             flows.sort_by_key(|flow| (flow.protocol, flow.local, flow.remote, flow.tracked));
-            let end = |(address, port)| format!("{address}:{port}");
+            let end = |(address, port)| SocketAddr::new(address, port).to_string();
             let flows = flows.into_iter().map(|flow| PortFlow {
                 protocol: flow.protocol,
                 local: end(flow.local),
@@ -232,7 +232,9 @@ fn describe(frame: &[u8]) -> String {
     match (protocol, ports) {
         (None, _) => format!("arp {source} asks for {destination}"),
         (Some(protocol), Some((from, to))) => {
-            format!("{} {source}:{from} > {destination}:{to}", IpProtocol(protocol))
+            let (source, destination) =
+                (SocketAddr::new(source, from), SocketAddr::new(destination, to));
+            format!("{} {source} > {destination}", IpProtocol(protocol))
         }
         (Some(protocol), None) => format!("{} {source} > {destination}", IpProtocol(protocol)),
     }

@@ -5,7 +5,7 @@
 //! bounded: what does not fit is counted, and no packet ever waits for its watcher.
 
 use std::{
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -23,7 +23,7 @@ pub struct TapFilter {
     /// A port that the packet comes from, goes to or was dropped at.
     pub port: Option<PortIndex>,
     /// An address that it has at one end, before or after its translation.
-    pub host: Option<Ipv4Addr>,
+    pub host: Option<IpAddr>,
     /// A TCP or UDP port that it has at one end, before or after its translation.
     pub transport_port: Option<u16>,
     /// The IP protocol.
@@ -214,8 +214,9 @@ impl Watched {
     }
 }
 
-/// Bytes of a frame in which all headers that filters look at are.
-const HEADERS: usize = 14 + 60 + 20;
+/// Bytes of a frame in which all headers that filters look at are: those of Ethernet and IPv4 with
+/// all its options, or IPv6 with a few extension headers, and what has the ports.
+const HEADERS: usize = 128;
 
 impl TapEnd {
     fn offer(&mut self, event: &TapEvent, now: u64) {
@@ -285,41 +286,85 @@ impl TapEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
     /// From.
-    pub source: Ipv4Addr,
+    pub source: IpAddr,
     /// To.
-    pub destination: Ipv4Addr,
-    /// The IP protocol; none for ARP.
+    pub destination: IpAddr,
+    /// The IP protocol, for IPv6 that after the extension headers; none for ARP.
     pub protocol: Option<u8>,
     /// The ports of TCP and UDP, where the frame has them.
     pub ports: Option<(u16, u16)>,
 }
 
 impl Ends {
-    /// Reads them from an Ethernet frame; `None` for what is neither IPv4 nor ARP.
+    /// Reads them from an Ethernet frame; `None` for what is neither IP nor ARP.
     pub fn of(frame: &[u8]) -> Option<Self> {
-        let address = |at: usize| -> Option<Ipv4Addr> {
-            let octets: [u8; 4] = frame.get(at..at + 4)?.try_into().ok()?;
-            Some(octets.into())
-        };
         match frame.get(12..14)? {
             [0x08, 0x06] => {
-                let (source, destination) = (address(28)?, address(38)?);
+                let (source, destination) = (ipv4(frame, 28)?, ipv4(frame, 38)?);
                 Some(Self { source, destination, protocol: None, ports: None })
             }
             [0x08, 0x00] => {
                 let protocol = *frame.get(23)?;
-                let later_fragment =
-                    u16::from_be_bytes([*frame.get(20)?, *frame.get(21)?]) & 0x1fff != 0;
+                let later_fragment = word(frame, 20)? & 0x1fff != 0;
                 let at = 14 + usize::from(frame.get(14)? & 0xf) * 4;
-                let word =
-                    |at: usize| Some(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?]));
-                let has_ports = matches!(protocol, 6 | 17) && !later_fragment;
-                let ports = if has_ports { word(at).zip(word(at + 2)) } else { None };
-                let (source, destination) = (address(26)?, address(30)?);
+                let ports = if later_fragment { None } else { ports(frame, protocol, at) };
+                let (source, destination) = (ipv4(frame, 26)?, ipv4(frame, 30)?);
+                Some(Self { source, destination, protocol: Some(protocol), ports })
+            }
+            [0x86, 0xdd] => {
+                let (source, destination) = (ipv6(frame, 22)?, ipv6(frame, 38)?);
+                let (protocol, at) = upper_layer(frame, *frame.get(20)?);
+                let ports = at.and_then(|at| ports(frame, protocol, at));
                 Some(Self { source, destination, protocol: Some(protocol), ports })
             }
             _ => None,
         }
+    }
+}
+
+fn ipv4(frame: &[u8], at: usize) -> Option<IpAddr> {
+    let octets: [u8; 4] = frame.get(at..at + 4)?.try_into().ok()?;
+    Some(Ipv4Addr::from(octets).into())
+}
+
+fn ipv6(frame: &[u8], at: usize) -> Option<IpAddr> {
+    let octets: [u8; 16] = frame.get(at..at + 16)?.try_into().ok()?;
+    Some(Ipv6Addr::from(octets).into())
+}
+
+fn word(frame: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?]))
+}
+
+fn ports(frame: &[u8], protocol: u8, at: usize) -> Option<(u16, u16)> {
+    if matches!(protocol, 6 | 17) { word(frame, at).zip(word(frame, at + 2)) } else { None }
+}
+
+/// The protocol after the extension headers of IPv6 (RFC 8200, 4) and where it begins; nowhere in
+/// a later fragment. Where the frame ends before, the last header that it names.
+fn upper_layer(frame: &[u8], mut next: u8) -> (u8, Option<usize>) {
+    const HOP_BY_HOP: u8 = 0;
+    const ROUTING: u8 = 43;
+    const FRAGMENT: u8 = 44;
+    const DESTINATION: u8 = 60;
+    let mut at = 14 + 40;
+    loop {
+        let length = match next {
+            HOP_BY_HOP | ROUTING | DESTINATION => {
+                frame.get(at + 1).map(|&length| 8 + usize::from(length) * 8)
+            }
+            FRAGMENT => {
+                let Some(place) = word(frame, at + 2) else { return (next, None) };
+                if place & 0xfff8 != 0 {
+                    return (frame[at], None);
+                }
+                Some(8)
+            }
+            _ => return (next, Some(at)),
+        };
+        let Some(length) = length else { return (next, None) };
+        next = frame[at];
+        at += length;
     }
 }
 
@@ -346,6 +391,64 @@ mod tests {
         later[21] = 1;
         assert_eq!(Ends::of(&later).expect("IPv4").ports, None, "payload is no header");
         assert_eq!(Ends::of(&later[..20]), None);
+    }
+
+    const HERE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    const THERE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
+
+    /// From here to there, with what follows the IPv6 header.
+    fn ipv6_frame(next: u8, rest: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0; 12];
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+        frame.extend(u16::try_from(rest.len()).expect("short").to_be_bytes());
+        frame.extend([next, 64]);
+        frame.extend(HERE.octets());
+        frame.extend(THERE.octets());
+        frame.extend(rest);
+        frame
+    }
+
+    const TCP: [u8; 4] = [0xc0, 0, 0, 22];
+
+    #[test]
+    fn the_ends_of_a_flow_of_ipv6_are_read() {
+        let ends = Ends::of(&ipv6_frame(6, &TCP)).expect("IPv6");
+        assert_eq!((ends.source, ends.destination), (HERE.into(), THERE.into()));
+        assert_eq!((ends.protocol, ends.ports), (Some(6), Some((0xc000, 22))));
+        let echo = Ends::of(&ipv6_frame(58, &[128, 0, 0, 0])).expect("IPv6");
+        assert_eq!((echo.protocol, echo.ports), (Some(58), None));
+
+        // Hop-by-hop and destination options of 8 and 16 bytes, then the first fragment.
+        let mut extended = vec![60, 0, 0, 0, 0, 0, 0, 0];
+        extended.extend([44, 1].into_iter().chain([0; 14]));
+        let fragment_at = extended.len();
+        extended.extend([6, 0, 0, 1, 0, 0, 0, 7]);
+        extended.extend(TCP);
+        let ends = Ends::of(&ipv6_frame(0, &extended)).expect("IPv6");
+        assert_eq!((ends.protocol, ends.ports), (Some(6), Some((0xc000, 22))));
+        extended[fragment_at + 3] = 8;
+        let ends = Ends::of(&ipv6_frame(0, &extended)).expect("IPv6");
+        assert_eq!((ends.protocol, ends.ports), (Some(6), None), "payload is no header");
+
+        let whole = ipv6_frame(0, &extended);
+        for length in 54..whole.len() {
+            let ends = Ends::of(&whole[..length]).expect("the addresses are there");
+            assert_eq!(ends.ports, None, "{length} bytes");
+        }
+        assert_eq!(Ends::of(&whole[..50]), None);
+    }
+
+    #[test]
+    fn filters_are_for_both_families() {
+        let frame = ipv6_frame(6, &TCP);
+        let wants = |host: Option<IpAddr>, transport_port, protocol| {
+            TapFilter { host, transport_port, protocol, ..TapFilter::default() }.fits(&frame)
+        };
+        assert!(wants(Some(THERE.into()), Some(22), Some(6)));
+        assert!(wants(Some(HERE.into()), None, None));
+        assert!(!wants(Some(Ipv4Addr::LOCALHOST.into()), None, None));
+        assert!(!wants(None, Some(80), None));
+        assert!(!wants(None, None, Some(58)));
     }
 
     /// Traps 2: the field holds the uncomplemented sum of the pseudo-header.

@@ -153,6 +153,7 @@ pub fn network(rules: &[(bool, Traffic, &str)]) -> Network {
             source_dest_check: true,
             connection_tracking: Default::default(),
             primary_ipv6: false,
+            detached: None,
             attachment: Some(Attachment {
                 id: id("eni-attach", n).parse().expect("id"),
                 instance_id: id("i", n).parse().expect("id"),

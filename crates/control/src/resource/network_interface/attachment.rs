@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gureum_api::{ApiError, Resource, ec2};
 use gureum_store::Transaction;
 use gureum_types::{
-    AttachmentId, InstanceId, NetworkInterfaceId,
+    AttachmentId, InstanceId, NetworkInterfaceId, Timestamp,
     record::{Attachment, AttachmentState, Instance, InstanceState, NetworkInterface, Scope},
 };
 
@@ -37,6 +37,7 @@ pub(crate) fn tie(
     let id = attachment.id.clone();
     tx.update::<NetworkInterface>(&call.scope, interface.as_str(), |it| {
         it.attachment = Some(attachment);
+        it.detached = None;
     });
     id
 }
@@ -135,7 +136,7 @@ pub(crate) fn detach(
     let instance = tx.find::<Instance>(&call.scope, attachment.instance_id.as_str());
     let runs = instance.is_some_and(|it| it.state == InstanceState::Running);
     if !runs || r.force == Some(true) {
-        untie(&call.scope, tx, &interface.id);
+        untie(&call.scope, tx, &interface.id, call.now);
         return Ok(());
     }
     tx.update::<NetworkInterface>(&call.scope, interface.id.as_str(), |it| {
@@ -147,9 +148,14 @@ pub(crate) fn detach(
 }
 
 /// Ends the tie of an interface to an instance. Its primary IPv6 address is one no more.
-pub(crate) fn untie(scope: &Scope, tx: &mut Transaction, interface: &NetworkInterfaceId) {
+pub(crate) fn untie(
+    scope: &Scope,
+    tx: &mut Transaction,
+    interface: &NetworkInterfaceId,
+    now: Timestamp,
+) {
     tx.update::<NetworkInterface>(scope, interface.as_str(), |it| {
-        it.attachment = None;
+        it.detached = it.attachment.take().map(|attachment| (attachment, now));
         it.primary_ipv6 = false;
     });
 }
@@ -161,6 +167,7 @@ pub(crate) fn settle(
     tx: &mut Transaction,
     instance: &InstanceId,
     only: Option<&NetworkInterfaceId>,
+    now: Timestamp,
 ) {
     for interface in of_instance(tx, instance) {
         let state = interface.attachment.as_ref().map(|it| it.state);
@@ -175,7 +182,7 @@ pub(crate) fn settle(
                     }
                 });
             }
-            Some(AttachmentState::Detaching) => untie(scope, tx, &interface.id),
+            Some(AttachmentState::Detaching) => untie(scope, tx, &interface.id, now),
             Some(AttachmentState::Attached) | None => {}
         }
     }

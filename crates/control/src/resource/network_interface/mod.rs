@@ -9,8 +9,10 @@ use std::{net::Ipv4Addr, sync::Arc};
 use gureum_api::{ApiError, ec2};
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
-    InstanceId, NetworkInterfaceId, SecurityGroupId, Tags,
-    record::{Address, ConnectionTracking, NetworkInterface, SecurityGroup, Subnet, Vpc},
+    InstanceId, NetworkInterfaceId, SecurityGroupId, Tags, Timestamp,
+    record::{
+        Address, Attachment, ConnectionTracking, NetworkInterface, SecurityGroup, Subnet, Vpc,
+    },
 };
 
 use crate::{
@@ -33,6 +35,10 @@ pub(crate) use attribute::{
 
 /// Groups on an interface (SG-21).
 const GROUP_LIMIT: usize = 5;
+
+/// How long an attachment that ended is shown as `detached`, in ms: longer than clients that wait
+/// for it let pass between two looks (ENI-2; the time is ours).
+const DETACHED_MILLIS: i64 = 20_000;
 
 /// Who manages what AWS made for itself.
 const REQUESTER: &str = "amazon-aws";
@@ -100,23 +106,27 @@ fn shown(call: &Call, records: &Snapshot, interface: &NetworkInterface) -> ec2::
             private_dns_name: private_name(*address),
             private_ip_address: Some(address.to_string()),
         });
+    let tied = |it: &Attachment, status: &str| ec2::NetworkInterfaceAttachment {
+        attach_time: Some(it.attach_time),
+        attachment_id: Some(it.id.to_string()),
+        delete_on_termination: Some(it.delete_on_termination),
+        device_index: i32::try_from(it.device_index).ok(),
+        network_card_index: Some(0),
+        instance_id: Some(it.instance_id.to_string()),
+        instance_owner_id: Some(call.account().to_string()),
+        status: Some(status.into()),
+        ..Default::default()
+    };
     let attachment = own_attachment(interface);
     let attachment =
-        attachment.or(interface.attachment.as_ref().map(|it| ec2::NetworkInterfaceAttachment {
-            attach_time: Some(it.attach_time),
-            attachment_id: Some(it.id.to_string()),
-            delete_on_termination: Some(it.delete_on_termination),
-            device_index: i32::try_from(it.device_index).ok(),
-            network_card_index: Some(0),
-            instance_id: Some(it.instance_id.to_string()),
-            instance_owner_id: Some(call.account().to_string()),
-            status: Some(it.state.name().into()),
-            ..Default::default()
-        }));
+        attachment.or_else(|| interface.attachment.as_ref().map(|it| tied(it, it.state.name())));
+    let in_use = attachment.is_some();
+    let late = |since: &Timestamp| call.now.0 - since.0 < DETACHED_MILLIS;
+    let detached = interface.detached.as_ref().filter(|(_, since)| late(since));
     ec2::NetworkInterface {
         association: primary.and_then(association),
-        status: Some(if attachment.is_some() { "in-use" } else { "available" }.into()),
-        attachment,
+        status: Some(if in_use { "in-use" } else { "available" }.into()),
+        attachment: attachment.or_else(|| detached.map(|(it, _)| tied(it, "detached"))),
         connection_tracking_configuration: attribute::shown_tracking(interface),
         availability_zone: Some(interface.availability_zone.clone()),
         availability_zone_id: call.region().zone_id(&interface.availability_zone),
@@ -289,6 +299,7 @@ pub(crate) fn make(
         source_dest_check: true,
         connection_tracking: new.connection_tracking,
         attachment: None,
+        detached: None,
         associate_public_ip: new.associate_public_ip,
         auto_public_ip: None,
         created: call.now,
