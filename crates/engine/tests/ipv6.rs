@@ -589,6 +589,24 @@ fn an_egress_only_gateway_lets_answers_in_and_nothing_else_eigw_1() {
     assert_eq!(lab.answer_ping(&ping).dropped(), unsolicited);
 }
 
+/// EIGW-1, RFC 8201: an error about what was sent out comes in too, or no path's MTU would be known.
+#[test]
+fn packet_too_big_comes_in_through_an_egress_only_gateway_eigw_1() {
+    let mut lab = egress_only();
+    lab.change(|network| network.internet_gateways.clear());
+    let ends = lab.ends(PRIVATE_01, OUTSIDE_IPV6);
+    let out = lab.send(PRIVATE_01, packets::udp(&ends, (5000, 53), &[0; 1300]));
+    assert_eq!(out.arrived(), Some(PortIndex::INTERNET));
+    let router = ip("2001:db8:8000::99");
+    let back = lab.from_outside(router, address(&lab, PRIVATE_01));
+    let too_big = packets::icmp_error(&back, (2, 0), &out.built.frame);
+    assert_eq!(lab.send(PortIndex::INTERNET, too_big).arrived(), Some(PRIVATE_01));
+    let other = packets::udp(&ends, (5001, 53), &[0; 1300]);
+    let foreign = packets::icmp_error(&back, (2, 0), &other.frame);
+    let sent = lab.send(PortIndex::INTERNET, foreign);
+    assert_eq!(sent.dropped(), Some(DropReason::EgressOnlyUnsolicited));
+}
+
 /// EIGW-1 beside an internet gateway: what comes in by that is not answered through the other.
 #[test]
 fn an_answer_does_not_begin_anything_eigw_1() {

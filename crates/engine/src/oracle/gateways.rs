@@ -151,6 +151,8 @@ impl<'a> Walk<'a, '_> {
             Kind::Tcp(..) if !packet.begins_tcp() && !loose => {
                 return Err("egress-only-unsolicited".into());
             }
+            // The answer to an echo that came in by an internet gateway beside this one.
+            Kind::Icmp(129, ..) => return Err("egress-only-unsolicited".into()),
             // Nothing answers what asks for nothing.
             Kind::Icmp(..) if !packet.asks() => return Ok(()),
             _ => {}
@@ -163,6 +165,13 @@ impl<'a> Walk<'a, '_> {
 
     fn egress_only_ingress(&mut self, to: &NetworkInterface, packet: &Words) -> bool {
         let now = self.now;
+        if packet.is_icmp_error() {
+            // What it speaks of was sent out, so that is how it is known.
+            let about = packet.about.map(Words::from);
+            let sent = about.map(|about| Tracked::new(to.port, Direction::Egress, &about));
+            let known = &self.oracle.egress_only;
+            return sent.is_some_and(|sent| known.iter().any(|known| known.is(&sent)));
+        }
         let flow = Tracked::new(to.port, Direction::Ingress, packet);
         let known = self.oracle.egress_only.iter_mut().find(|known| known.is(&flow));
         known.map(|known| known.progress.see(Direction::Ingress, packet.kind, now)).is_some()

@@ -12,7 +12,7 @@ use crate::{
         flow::{FlowKey, Phase, begins_icmp},
         table::FlowRef,
     },
-    wire::icmp::icmpv6,
+    wire::{icmp::icmpv6, rewrite::embedded},
 };
 
 impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
@@ -62,7 +62,16 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
 
     /// Whether a packet from the internet answers something that was begun from the inside.
     pub(super) fn answers_egress_only(&mut self, place: Place<'_>) -> bool {
-        let key = FlowKey::new(place.interface.port, Direction::Ingress, &self.headers.tuple);
+        let port = place.interface.port;
+        if self.headers.tuple.is_icmp_error() {
+            // "Packet too big" and its like speak of what was sent out (RFC 8201).
+            self.cacheable = false;
+            return embedded(self.packet, &self.headers).is_some_and(|about| {
+                let key = FlowKey::new(port, Direction::Egress, &about.tuple);
+                self.state.find_egress_only(&key, self.now).is_some()
+            });
+        }
+        let key = FlowKey::new(port, Direction::Ingress, &self.headers.tuple);
         let Some(flow) = self.state.find_egress_only(&key, self.now) else { return false };
         self.use_of_egress_only(flow, Direction::Ingress);
         true

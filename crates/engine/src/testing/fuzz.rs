@@ -366,11 +366,10 @@ impl Session {
             11 => {
                 let serial = self.serial;
                 self.lab.change(|network| change(network, serial, input));
-                if input.flag() {
-                    // The swap of a policy, before any packet.
-                    let policy = Arc::clone(&self.lab.policy);
-                    self.with_both(|state, out| state.adopt(&policy, out));
-                }
+                // As a host does: what is told of a new policy is told at once.
+                let policy = Arc::clone(&self.lab.policy);
+                self.with_both(|state, sink| state.adopt(&policy, sink));
+                let _ = input.flag();
             }
             12 => self.lab.now += u64::from(input.word()) * SECOND / 8,
             13 => {
