@@ -369,6 +369,7 @@ impl Session {
                 // As a host does: what is told of a new policy is told at once.
                 let policy = Arc::clone(&self.lab.policy);
                 self.with_both(|state, sink| state.adopt(&policy, sink));
+                // Inputs that were kept have a byte here.
                 let _ = input.flag();
             }
             12 => self.lab.now += u64::from(input.word()) * SECOND / 8,
