@@ -151,8 +151,10 @@ impl<'a> Walk<'a, '_> {
             Kind::Tcp(..) if !packet.begins_tcp() && !loose => {
                 return Err("egress-only-unsolicited".into());
             }
-            // The answer to an echo that came in by an internet gateway beside this one.
-            Kind::Icmp(129, ..) => return Err("egress-only-unsolicited".into()),
+            // The answer to a ping that came in by another gateway.
+            Kind::Icmp(..) if packet.query().is_some() && !packet.asks() => {
+                return Err("egress-only-unsolicited".into());
+            }
             // Nothing answers what asks for nothing.
             Kind::Icmp(..) if !packet.asks() => return Ok(()),
             _ => {}
