@@ -403,6 +403,8 @@ impl Session {
         let right = is_right(&built.frame, &built.offload);
         let mut outcomes = Vec::new();
         self.flushed.flush_cache();
+        // One of them may have taken up the policy when it was asked for a next hop.
+        self.with_both(|state, out| state.adopt(&policy, out));
         self.with_both(|state, sink| {
             let mut frame = built.frame.clone();
             let mut packet = Packet { frame: &mut frame, offload: built.offload };

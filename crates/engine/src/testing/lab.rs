@@ -46,6 +46,9 @@ pub const FABRIC: FabricConfig = FabricConfig {
     ipv6_pool: gureum_types::IPV6_POOL,
 };
 
+/// The type of the answer of neighbour discovery (RFC 4861).
+const NEIGHBOR_ADVERTISEMENT: u8 = 136;
+
 /// A second, in nanoseconds.
 pub const SECOND: u64 = 1_000_000_000;
 
@@ -280,7 +283,9 @@ impl Lab {
     pub fn arp(&mut self, port: PortIndex, target: Ipv4Addr) -> Option<[u8; 6]> {
         let (mac, sender) = (self.interface(port).mac, self.address(port));
         let sent = self.send(port, packets::arp_request(mac, sender, target));
-        let (to, answer) = sent.emitted.first()?;
+        // Before it there may be advertisements of routers, to whoever is new.
+        let is_answer = |(_, built): &&(_, Built)| built.frame[12..14] == [0x08, 0x06];
+        let (to, answer) = sent.emitted.iter().find(is_answer)?;
         assert_eq!(*to, port);
         Some(answer.frame[22..28].try_into().unwrap())
     }
@@ -290,7 +295,8 @@ impl Lab {
         let interface = self.interface(port);
         let (mac, sender) = (interface.mac, interface.ipv6_addresses[0]);
         let sent = self.send(port, packets::neighbor_solicitation(mac, sender, target));
-        let (to, answer) = sent.emitted.first()?;
+        let is_answer = |(_, built): &&(_, Built)| built.frame[54] == NEIGHBOR_ADVERTISEMENT;
+        let (to, answer) = sent.emitted.iter().find(is_answer)?;
         assert_eq!(*to, port);
         Some(answer.frame[80..86].try_into().unwrap())
     }
@@ -299,7 +305,9 @@ impl Lab {
     pub fn router_of(&mut self, port: PortIndex) -> [u8; 6] {
         let mac = self.interface(port).mac;
         let sent = self.send(port, packets::router_solicitation(mac, "fe80::1".parse().unwrap()));
-        sent.answer().frame[6..12].try_into().unwrap()
+        assert_eq!(sent.verdict, Verdict::Reply);
+        let (_, answer) = sent.emitted.iter().find(|(to, _)| *to == port).unwrap();
+        answer.frame[6..12].try_into().unwrap()
     }
 
     /// The ends of a packet from a guest to an address, with the next hop that ARP or neighbour
