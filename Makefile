@@ -72,7 +72,7 @@ test: setup-tests checks image unit e2e ## every check and test; what CI runs
 checks: fmt-check clippy-check
 	$(CARGO) run --locked -q -p xtask -- crate-order
 	$(CARGO) run --locked -q -p xtask -- codegen --check
-	$(CARGO) run --locked -q -p xtask -- anchors | tail -n 1
+	$(CARGO) run --locked -q -p xtask -- anchors --check | tail -n 1
 
 fmt-check:
 	$(CARGO) fmt --all --check

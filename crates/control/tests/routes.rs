@@ -207,7 +207,7 @@ async fn routes_stay_when_their_targets_go() {
     assert_eq!(routes(&cloud, &table).await.len(), 6);
 }
 
-/// RT-8 to RT-15, RT-19, NAT-24.
+/// RT-8 to RT-15, RT-19.
 #[tokio::test]
 async fn impossible_routes_are_refused() {
     let (cloud, store) = open(false);
