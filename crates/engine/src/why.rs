@@ -14,7 +14,8 @@ use crate::{
     wire::{
         self, ETHERNET_LEN, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6,
         checksum::{fill_ipv4, fold, pseudo_header, sum},
-        icmp::{fill_icmpv6, fill_ipv6, icmpv6},
+        icmp::{fill_icmpv6, fill_ipv6},
+        icmpv6,
         ip::{Headers, IPV6_HEADER_LEN, Tuple, tcp},
         neighbor::HOP_LIMIT,
         put, put16, put32,

@@ -9,10 +9,9 @@ use crate::{
     state::{
         Flows,
         cache::FlowUse,
-        flow::{FlowKey, Phase, begins_icmp},
-        table::FlowRef,
+        flow::{FlowKey, FlowRef, Phase, begins_icmp},
     },
-    wire::{icmp::icmpv6, rewrite::embedded},
+    wire::{icmpv6, rewrite::embedded},
 };
 
 impl<O: Output, T: Trace> Walk<'_, '_, O, T> {

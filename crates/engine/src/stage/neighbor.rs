@@ -9,7 +9,7 @@ use crate::{
     address::Address,
     policy::{FABRIC_ROUTER_MAC, VPC_MTU, link_local},
     wire::{
-        icmp::icmpv6,
+        icmpv6,
         neighbor::{
             ALL_NODES, Asked, Ends, Solicitation, neighbor_advertisement, parse,
             router_advertisement,

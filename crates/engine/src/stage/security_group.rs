@@ -23,8 +23,7 @@ use crate::{
     state::{
         Flows,
         cache::FlowUse,
-        flow::{FlowKey, Phase, begins_icmp},
-        table::FlowRef,
+        flow::{FlowKey, FlowRef, Phase, begins_icmp},
     },
     wire::ip::{Tuple, tcp},
 };

@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use gureum_types::PortIndex;
 
-use super::{Flows, table::FlowRef};
+use super::{Flows, flow::FlowRef};
 use crate::{Direction, address::Address, wire::ip::Tuple};
 
 /// A flow that a packet belongs to at one interface.

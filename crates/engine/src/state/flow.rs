@@ -4,12 +4,12 @@ use std::hash::{Hash, Hasher};
 
 use gureum_types::{IpProtocol, PortIndex, record::ConnectionTracking};
 
-use super::{Credit, table::FlowRef};
+use super::Credit;
 use crate::{
     Direction,
     address::{Address, Family},
     wire::{
-        icmp::icmpv6,
+        icmpv6,
         ip::{Tuple, tcp},
     },
 };
@@ -338,6 +338,18 @@ pub struct Traffic {
 pub(crate) struct Carried {
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
+}
+
+/// A slot with its generation: it stays valid until the flow in it is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FlowRef {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+impl FlowRef {
+    /// A reference to nothing: slots are fewer.
+    pub(crate) const NONE: Self = Self { slot: u32::MAX, generation: u32::MAX };
 }
 
 /// A flow. It is kept small: there are many.

@@ -22,9 +22,9 @@ pub use self::flow::{
 pub use self::record::record_is_whole;
 use self::{
     cache::{Cache, FlowUse},
-    flow::{Flow, FlowKey, Phase, Timeouts},
+    flow::{Flow, FlowKey, FlowRef, Phase, Timeouts},
     fragments::Fragments,
-    table::{FlowRef, FlowTable},
+    table::FlowTable,
 };
 use crate::{
     Direction, Offload, Output, Policy, Record, StateChange,
@@ -54,7 +54,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            flows: 1 << 18,
+            flows: 1 << 20,
             tracked_per_port: 1 << 16,
             fragments: 1024,
             cache: 1 << 15,

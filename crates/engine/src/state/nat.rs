@@ -8,8 +8,7 @@ use hashbrown::HashMap;
 
 use super::{
     RECLAIM_INTERVAL, State,
-    flow::{Flow, FlowKey, Phase, Timeouts},
-    table::FlowRef,
+    flow::{Flow, FlowKey, FlowRef, Phase, Timeouts},
 };
 use crate::{Direction, address::Address};
 

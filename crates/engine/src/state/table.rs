@@ -5,19 +5,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
-use super::flow::{Flow, FlowKey};
-
-/// A slot with its generation: it stays valid until the flow in it is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FlowRef {
-    pub(crate) slot: u32,
-    pub(crate) generation: u32,
-}
-
-impl FlowRef {
-    /// A reference to nothing: slots are fewer.
-    pub(crate) const NONE: Self = Self { slot: u32::MAX, generation: u32::MAX };
-}
+use super::flow::{Flow, FlowKey, FlowRef};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Slot {

@@ -6,23 +6,11 @@ use gureum_types::IpProtocol;
 use super::{
     ETHERNET_LEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6,
     checksum::{fill_ipv4, fold, pseudo_header, sum},
+    icmpv6,
     ip::IPV6_HEADER_LEN,
     put, put16, put32, set_macs,
 };
 use crate::address::{Address, Family};
-
-/// Types of ICMPv6 messages (RFC 4443, RFC 4861).
-pub(crate) mod icmpv6 {
-    pub(crate) const PACKET_TOO_BIG: u8 = 2;
-    pub(crate) const TIME_EXCEEDED: u8 = 3;
-    pub(crate) const ECHO: u8 = 128;
-    pub(crate) const ECHO_REPLY: u8 = 129;
-    pub(crate) const ROUTER_SOLICITATION: u8 = 133;
-    pub(crate) const ROUTER_ADVERTISEMENT: u8 = 134;
-    pub(crate) const NEIGHBOR_SOLICITATION: u8 = 135;
-    pub(crate) const NEIGHBOR_ADVERTISEMENT: u8 = 136;
-    pub(crate) const REDIRECT: u8 = 137;
-}
 
 /// Bytes of the packet that an error carries at most: its headers and some payload.
 const EMBEDDED_MAX: usize = 128;

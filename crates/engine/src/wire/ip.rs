@@ -2,7 +2,7 @@
 
 use gureum_types::IpProtocol;
 
-use super::{ETHERNET_LEN, be16, be32, be128, byte, icmp::icmpv6};
+use super::{ETHERNET_LEN, be16, be32, be128, byte, icmpv6};
 use crate::{
     DropReason, Offload,
     address::{Address, Family},

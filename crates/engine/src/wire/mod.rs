@@ -9,6 +9,7 @@ pub(crate) mod dhcp;
 pub(crate) mod dhcpv6;
 pub(crate) mod fragment;
 pub(crate) mod icmp;
+pub(crate) mod icmpv6;
 pub(crate) mod ip;
 pub(crate) mod neighbor;
 pub(crate) mod reset;

@@ -5,7 +5,8 @@ use ipnet::Ipv6Net;
 
 use super::{
     ETHERNET_LEN, be128, byte, bytes,
-    icmp::{fill_icmpv6, fill_ipv6, icmpv6},
+    icmp::{fill_icmpv6, fill_ipv6},
+    icmpv6,
     ip::{Headers, IPV6_HEADER_LEN},
     put, put16, put32, set_macs,
 };
