@@ -193,6 +193,10 @@ fn an_instance_without_ipv6_is_left_alone() {
         cloud.instances().observe().expect("observed").iter().all(|seen| seen.ready)
     });
     let shell = |line: &str| guest::shell(cloud.instances(), &spec.id, line).1;
+    // Ready means an address and an SSH server; the resolver is written once it is online.
+    wait_for("it to know its resolver", 60 * SECOND, || {
+        shell("test -e /etc/resolv.conf && echo there").trim() == "there"
+    });
     assert_eq!(shell("ip -6 -o addr show dev eth0 scope global; ip -6 route show default"), "");
     assert_eq!(shell("grep -c '^nameserver.*:' /etc/resolv.conf").trim(), "0");
     let waited = shell("systemctl show -p ActiveState --value systemd-networkd-wait-online");
