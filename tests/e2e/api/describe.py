@@ -339,7 +339,6 @@ def subnet_attributes():
 
     changes = [
         ({"MapPublicIpOnLaunch": {"Value": True}}, {"MapPublicIpOnLaunch": True}),
-        ({"EnableDns64": {"Value": True}}, {"EnableDns64": True}),
         (
             {"PrivateDnsHostnameTypeOnLaunch": "resource-name"},
             {"PrivateDnsNameOptionsOnLaunch": {"HostnameType": "resource-name"}},
@@ -352,6 +351,29 @@ def subnet_attributes():
     for change, expected in changes:
         world.ec2.modify_subnet_attribute(SubnetId=subnet, **change)
         shows(shown(), expected, "subnet")
+
+    def dns64():
+        world.ec2.modify_subnet_attribute(SubnetId=subnet, EnableDns64={"Value": True})
+
+    refused(dns64, "InvalidParameterValue")
+    block = world.ec2.associate_vpc_cidr_block(
+        VpcId=world.vpc, AmazonProvidedIpv6CidrBlock=True
+    )["Ipv6CidrBlockAssociation"]["AssociationId"]
+    [network] = [
+        one["Ipv6CidrBlock"]
+        for one in world.ec2.describe_vpcs(VpcIds=[world.vpc])["Vpcs"][0][
+            "Ipv6CidrBlockAssociationSet"
+        ]
+        if one["AssociationId"] == block
+    ]
+    part = world.ec2.associate_subnet_cidr_block(
+        SubnetId=subnet, Ipv6CidrBlock=network.replace("/56", "/64")
+    )["Ipv6CidrBlockAssociation"]["AssociationId"]
+    dns64()
+    shows(shown(), {"EnableDns64": True}, "subnet")
+    world.ec2.modify_subnet_attribute(SubnetId=subnet, EnableDns64={"Value": False})
+    world.ec2.disassociate_subnet_cidr_block(AssociationId=part)
+    world.ec2.disassociate_vpc_cidr_block(AssociationId=block)
 
 
 @case("blocks are written canonically (CIDR-1, SG-17)")
