@@ -5,11 +5,13 @@ use std::{
     io::Write,
     os::unix::fs::{DirBuilderExt, PermissionsExt, chown},
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use gureum_types::{InstanceId, host::InstanceSpec};
 use serde::{Deserialize, Serialize};
 
+use super::hold;
 use crate::{
     error::{Context, HostError, Result},
     shim::config::SeedFile,
@@ -162,7 +164,12 @@ pub struct CloudFile {
 
 /// Writes the files that all instances share into a layer of their own below `folder`, named after
 /// what is in it: a layer that instances run on is never changed. Root of the instances owns it.
-pub(super) fn cloud_layer(folder: &Path, files: &[CloudFile], owner: u32) -> Result<PathBuf> {
+/// Instances that are launched side by side take turns: the first writes it, all others find it.
+pub(super) fn cloud_layer(
+    folder: &Mutex<PathBuf>,
+    files: &[CloudFile],
+    owner: u32,
+) -> Result<PathBuf> {
     use sha2::{Digest, Sha256};
 
     let mut hash = Sha256::new();
@@ -175,6 +182,7 @@ pub(super) fn cloud_layer(folder: &Path, files: &[CloudFile], owner: u32) -> Res
         hash.update(&file.contents);
     }
     let name: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let folder = hold(folder);
     let layer = folder.join(&name);
     if layer.is_dir() {
         return Ok(layer);
@@ -205,7 +213,7 @@ pub(super) fn cloud_layer(folder: &Path, files: &[CloudFile], owner: u32) -> Res
         }
         fs::rename(&new, &layer)
     };
-    fs::create_dir_all(folder)
+    fs::create_dir_all(&*folder)
         .and_then(|()| write())
         .context(|| format!("write the files of the cloud into {}", layer.display()))?;
     Ok(layer)
@@ -216,5 +224,41 @@ fn make_folder(path: &Path, owner: u32) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
         Ok(()) => chown(path, Some(owner), Some(owner)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Barrier, thread};
+
+    use super::*;
+
+    #[test]
+    fn launches_side_by_side_share_one_whole_layer() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let folder = Mutex::new(scratch.path().join("layers"));
+        let owner = nix::unistd::getuid().as_raw();
+        let files: Vec<_> = (0..50)
+            .map(|n| CloudFile {
+                path: format!("/etc/ssl/{n}/ca.pem"),
+                mode: 0o644,
+                contents: vec![n; 4096],
+            })
+            .collect();
+        let start = Barrier::new(8);
+        let launch = || {
+            start.wait();
+            let layer = cloud_layer(&folder, &files, owner).expect("a layer");
+            for file in &files {
+                let found = fs::read(layer.join(file.path.trim_start_matches('/')));
+                assert_eq!(found.expect("a file"), file.contents, "{}", file.path);
+            }
+            layer
+        };
+        let layers: Vec<_> = thread::scope(|scope| {
+            let launches: Vec<_> = (0..8).map(|_| scope.spawn(launch)).collect();
+            launches.into_iter().map(|launch| launch.join().expect("a launch")).collect()
+        });
+        assert!(layers.windows(2).all(|two| two[0] == two[1]), "{layers:?}");
     }
 }

@@ -57,7 +57,8 @@ const TERMINATE_PATIENCE: u32 = 10;
 #[derive(Debug)]
 pub struct Instances {
     folder: PathBuf,
-    layers: PathBuf,
+    /// The folder of the layers that instances share.
+    layers: Mutex<PathBuf>,
     images: PathBuf,
     program: Program,
     cloud_files: Vec<CloudFile>,
@@ -88,7 +89,7 @@ impl Instances {
         let Settings { data, images, program, cloud_files, cgroups, fabric, datapath } = settings;
         let instances = Arc::new(Self {
             folder: data.join("instances"),
-            layers: data.join("layers"),
+            layers: Mutex::new(data.join("layers")),
             images,
             program,
             cloud_files,
