@@ -289,8 +289,20 @@ fn write_probe(marker: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// How long a port may stay taken by nobody: the threads of a daemon that was killed close their
+/// sockets after its process counts as dead.
+const DYING_HOLDER_PATIENCE: Duration = Duration::from_secs(3);
+
 fn check_port(address: SocketAddr, flag: &str) -> Result<(), Failure> {
-    let Err(error) = TcpListener::bind(address) else { return Ok(()) };
+    let until = Instant::now() + DYING_HOLDER_PATIENCE;
+    let error = loop {
+        let Err(error) = TcpListener::bind(address) else { return Ok(()) };
+        let taken = error.kind() == io::ErrorKind::AddrInUse;
+        if !taken || Instant::now() >= until || port_holder::find(address).is_some() {
+            break error;
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             let holder = match port_holder::find(address) {
