@@ -28,8 +28,11 @@ NIGHTLY_FLOWS ?= 1000000
 NIGHTLY_SECOND_OPINION ?= 20000
 
 GUREUM := target/release/gureum
+# The agent runs in instances, whose C library may be another.
+STATIC := -C target-feature=+crt-static
 TOOLS := $(CURDIR)/target/tools/venv/bin
-export PATH := $(if $(wildcard $(TOOLS)),$(TOOLS):)$(PATH)
+# Always, since `setup-tests` may make it only after this was read.
+export PATH := $(TOOLS):$(PATH)
 
 .NOTPARALLEL:
 .PHONY: help setup setup-tests build image install up lab test fmt-check clippy-check checks unit \
@@ -47,16 +50,18 @@ setup-tests:
 setup-nightly:
 	@scripts/setup --nightly
 
-build: ## build the release binary
+build: ## build the release binary, and the agent of instances beside it
 	$(CARGO) build --locked --release -p gureum
+	$(CARGO) rustc --locked --release -p gureum-guest --bin gureum-guest -- $(STATIC)
 
 image: ## build the machine image, once; some minutes
 	@$(AS_USER) mkdir -p "$(IMAGES)"
 	@$(AS_ROOT) images/build "$(IMAGES)"
 
 install: build ## install the binary and the labs below PREFIX (/usr/local)
-	$(AS_ROOT) install -D -m 755 $(GUREUM) "$(DESTDIR)$(PREFIX)/bin/gureum"
-	$(AS_ROOT) install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/gureum/labs/vpc" $(wildcard labs/vpc/*)
+	$(AS_ROOT) install -D -m 755 -t "$(DESTDIR)$(PREFIX)/bin" $(GUREUM) $(GUREUM)-guest
+	$(AS_ROOT) install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/gureum/labs/vpc" $(wildcard labs/vpc/*.*)
+	$(AS_ROOT) install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/gureum/labs/vpc/terraform" $(wildcard labs/vpc/terraform/*.tf)
 
 # A daemon that runs already is taken as it is.
 up: setup build image
@@ -86,12 +91,18 @@ unit:
 
 e2e: ## the end-to-end tests: real clients, real namespaces, real packets
 	$(CARGO) build --locked --workspace --bins
-	@scripts/nextest --workspace --no-fail-fast -E 'package(gureum-e2e)'
+	@GUREUM_TF_PLUGIN_DIR="$$(scripts/terraform-plugins)" \
+		scripts/nextest --workspace --no-fail-fast -E 'package(gureum-e2e)'
+	@if command -v session-manager-plugin >/dev/null; then \
+		scripts/nextest --workspace --no-fail-fast --run-ignored only -E 'package(gureum-e2e) & test(real_plugin)'; \
+	else \
+		echo "e2e: AWS's session-manager-plugin is not on the PATH: three tests with it were skipped"; \
+	fi
 
 fuzz: setup-nightly ## arbitrary bytes through parser and engine (FUZZ_SECONDS=600 for each)
 	@scripts/fuzz $(FUZZ_SECONDS)
 
-mutants: setup-nightly ## does a test fail when the engine decides otherwise? hours (SHARD=0/8)
+mutants: setup-nightly ## does a test fail when the engine decides otherwise? two hours (SHARD=0/8)
 	@scripts/mutants $(if $(SHARD),--shard $(SHARD))
 
 nightly: setup-nightly ## a million flows, more of the second opinion, fuzz, mutants: a night long

@@ -6,11 +6,13 @@ use std::{
     time::Duration,
 };
 
-use gureum_e2e::{Cloud, Done, Host, wait};
+use gureum_e2e::{Cloud, Done, Host, Stage, wait};
 
 use crate::report::{Report, Target, median};
 
 const TURNS: usize = 3;
+/// Turns with a flow log, and as many without.
+const LOG_TURNS: usize = 5;
 /// Seconds of iperf3 a turn.
 const SECONDS: &str = "4";
 /// Pings back to back: the path itself.
@@ -127,8 +129,58 @@ pub(crate) fn measure(cloud: &Cloud, one: &Host, two: &Host, report: &mut Report
     );
 }
 
+/// What flow logs cost the packets that they are about: with one and without, in turns.
+pub(crate) fn with_flow_log(stage: &mut Stage<'_>, one: &Host, two: &Host, report: &mut Report) {
+    let cloud = stage.cloud;
+    let inside = (Instance(cloud, &one.id), Instance(cloud, &two.id));
+    let vpc = stage.ec2.call("DescribeVpcs", &[]).text("vpcId");
+    let make = [
+        ("ResourceType", "VPC"),
+        ("ResourceId.1", &*vpc),
+        ("TrafficType", "ALL"),
+        ("MaxAggregationInterval", "60"),
+        ("LogGroupName", "bench"),
+        // Nobody's: what is counted is kept, and delivered to nobody.
+        ("DeliverLogsPermissionArn", "arn:aws:iam::123456789012:role/bench"),
+    ];
+    let mut speeds = [Vec::new(), Vec::new()];
+    let mut rates = [Vec::new(), Vec::new()];
+    for turn in 0..2 * LOG_TURNS {
+        let logged = turn % 2 == 1;
+        let log = logged.then(|| stage.ec2.call("CreateFlowLogs", &make).text("item"));
+        speeds[turn % 2].push(throughput(&inside.0, &inside.1, &two.private));
+        rates[turn % 2].push(datagrams(&inside.0, &inside.1, &two.private));
+        if let Some(log) = log {
+            stage.ec2.call("DeleteFlowLogs", &[("FlowLogId.1", &*log)]);
+        }
+    }
+    for (what, [without, with]) in [
+        ("TCP between instances with a flow log, of without", &speeds),
+        ("64-byte datagrams with a flow log, of without", &rates),
+    ] {
+        let ratio = median(with) / median(without);
+        report.add(what, ratio, "ratio", Target::AtLeast(0.97));
+    }
+    report.add("64-byte datagrams between instances", median(&rates[0]), "1/s", Target::Measured);
+}
+
+/// Datagrams of 64 bytes a second that arrived, as many as there is room for.
+fn datagrams(client: &impl Place, server: &impl Place, address: &str) -> f64 {
+    let json = iperf(client, server, &format!("-c {address} -u -b 0 -l 64"));
+    let end = &json["end"]["sum"];
+    let sent = end["packets"].as_f64().expect("a count");
+    let lost = end["lost_packets"].as_f64().expect("a count");
+    (sent - lost) / end["seconds"].as_f64().expect("a time")
+}
+
 /// Gbit/s that iperf3's receiver saw.
 fn throughput(client: &impl Place, server: &impl Place, address: &str) -> f64 {
+    let json = iperf(client, server, &format!("-c {address} -O 1"));
+    json["end"]["sum_received"]["bits_per_second"].as_f64().expect("a speed") / 1e9
+}
+
+/// What a run of iperf3 says.
+fn iperf(client: &impl Place, server: &impl Place, how: &str) -> serde_json::Value {
     let mut listener = server
         .shell("exec iperf3 -s -1 >/dev/null")
         .stdin(Stdio::null())
@@ -138,10 +190,9 @@ fn throughput(client: &impl Place, server: &impl Place, address: &str) -> f64 {
     wait("iperf3 listens", Duration::from_secs(20), || {
         server.run("ss -Htln '( sport = :5201 )'").contains("5201")
     });
-    let json = client.run(&format!("iperf3 -c {address} -t {SECONDS} -O 1 -J"));
+    let json = client.run(&format!("iperf3 {how} -t {SECONDS} -J"));
     listener.wait().expect("iperf3 ends after one client");
-    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON of iperf3");
-    json["end"]["sum_received"]["bits_per_second"].as_f64().expect("a speed") / 1e9
+    serde_json::from_str(&json).expect("JSON of iperf3")
 }
 
 /// The median round trip in microseconds.

@@ -7,7 +7,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 use gureum_e2e::{Cloud, Done};
 
 /// How many cases there are: a case that is lost by accident shall be noticed.
-const CASES: usize = 458;
+const CASES: usize = 520;
 
 #[test]
 fn every_case_of_boto3_passes() {
@@ -15,6 +15,7 @@ fn every_case_of_boto3_passes() {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/api");
     let mut command = Command::new("python3");
     command.arg(cases).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("AWS_CA_BUNDLE", cloud.data_dir().join("ca/bundle.pem"));
     let done = Done::run(cloud.aws_environment(&mut command));
     let lines = |mark: &str| done.stdout.lines().filter(|line| line.starts_with(mark)).count();
     let failed: Vec<_> = done.stdout.lines().filter(|line| line.starts_with("FAIL ")).collect();
@@ -23,6 +24,25 @@ fn every_case_of_boto3_passes() {
     assert_eq!(done.status, 0, "{done}");
     let log = fs::read_to_string(cloud.data_dir().join("gureum.log")).expect("a log");
     assert!(!log.contains("panicked"), "the daemon panicked: {log}");
+}
+
+/// S3 where everybody must be known: keys, presigned addresses, pieces of bodies that are signed
+/// each, policies of users.
+#[test]
+fn s3_holds_everybody_to_their_signature() {
+    let cloud = Cloud::up(&["--no-instances", "--strict-auth"]);
+    let key = fs::read(cloud.data_dir().join("root-key.json")).expect("the key of the root user");
+    let key: serde_json::Value = serde_json::from_slice(&key).expect("JSON");
+    let text = |name: &str| key[name].as_str().expect("text").to_owned();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/strict/s3.py");
+    let mut command = Command::new("python3");
+    let command = cloud.aws_environment(command.arg(script));
+    command.env("AWS_ACCESS_KEY_ID", text("access_key_id"));
+    command.env("AWS_SECRET_ACCESS_KEY", text("secret_access_key"));
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    let done = Done::run(command).ok();
+    let shown: Vec<_> = done.lines().collect();
+    assert_eq!(shown, ["ok known", "ok unknown", "ok presigned", "ok pieces", "ok policies"]);
 }
 
 /// Runs a program on a file and answers what it says.

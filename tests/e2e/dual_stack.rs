@@ -3,7 +3,7 @@
 
 use std::{process::Stdio, time::Duration};
 
-use gureum_e2e::{Cloud, Done, Host, Stage, root_or_skip, wait};
+use gureum_e2e::{Cloud, Done, Host, Program, Stage, root_or_skip, wait};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -11,8 +11,34 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// `#!/bin/sh\nid > /root/ran\n`
 const USER_DATA: &str = "#!/bin/sh\nid > /root/ran\n";
 
+/// Where the server of this test listens, in the internet: it has IPv4 alone.
+const SERVER: &str = "203.0.113.10";
+
+/// Tells who asks, and what the sum of what it was sent is.
+const SERVER_PROGRAM: &str = "
+import hashlib, http.server
+class Web(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.say(BODY)
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers['Content-Length']))
+        self.say((self.client_address[0] + ' ' + hashlib.md5(body).hexdigest()).encode())
+    def say(self, body):
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args):
+        pass
+BODY = b''.join(n.to_bytes(8, 'big') for n in range(1_000_000))
+http.server.ThreadingHTTPServer(('', 8000), Web).serve_forever()
+";
+
+/// The sum of the numbers below 1,000,000 in 8 bytes each.
+const BODY_MD5: &str = "f4c69f5cadaabda69301fd34888c73b3";
+
 /// The VPC: two public subnets, of which one has IPv6 only, and a private one behind an
-/// egress-only internet gateway.
+/// egress-only internet gateway. Who has IPv6 only reaches IPv4 through a NAT gateway.
 struct Network {
     group: String,
     both: String,
@@ -20,6 +46,9 @@ struct Network {
     inner: String,
     private_table: String,
     egress_only: String,
+    nat: String,
+    nat_public: String,
+    nat_private: String,
 }
 
 /// One instance with its IPv6 address, as the API has it.
@@ -68,6 +97,26 @@ impl Network {
         for all in ["--destination-cidr-block 0.0.0.0/0", "--destination-ipv6-cidr-block ::/0"] {
             ec2(&format!("create-route --route-table-id {main} {all} --gateway-id {gateway}"));
         }
+        let [allocation, nat_public] = ec2("allocate-address --query [AllocationId,PublicIp]")
+            .split('\t')
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+            .try_into()
+            .expect("an allocation and its address");
+        let nat = ec2(&format!(
+            "create-nat-gateway --subnet-id {both} --allocation-id {allocation} \
+             --query NatGateway.NatGatewayId"
+        ));
+        ec2(&format!("wait nat-gateway-available --nat-gateway-ids {nat}"));
+        let nat_private = ec2(&format!(
+            "describe-nat-gateways --nat-gateway-ids {nat} \
+             --query NatGateways[0].NatGatewayAddresses[0].PrivateIp"
+        ));
+        ec2(&format!(
+            "create-route --route-table-id {main} --destination-ipv6-cidr-block 64:ff9b::/96 \
+             --nat-gateway-id {nat}"
+        ));
+        ec2(&format!("modify-subnet-attribute --subnet-id {six} --enable-dns64"));
         let egress_only = ec2(&format!(
             "create-egress-only-internet-gateway --vpc-id {vpc} \
              --query EgressOnlyInternetGateway.EgressOnlyInternetGatewayId"
@@ -96,7 +145,7 @@ impl Network {
              SecurityGroups[0].IpPermissionsEgress[].[IpProtocol,Ipv6Ranges[].CidrIpv6]"
         );
         assert!(ec2(&egress).contains("::/0"), "{}", ec2(&egress));
-        Self { group, both, six, inner, private_table, egress_only }
+        Self { group, both, six, inner, private_table, egress_only, nat, nat_public, nat_private }
     }
 }
 
@@ -134,7 +183,8 @@ fn ready(stage: &mut Stage<'_>, id: &str) -> Six {
 }
 
 #[test]
-// CIDR-12, EIGW-1, IGW-2, DNS-6, DNS-7, IMDS-1, IMDS-24, MTU-3, PIPE-11, PIPE-8, RT-1, SG-4
+// CIDR-12, EIGW-1, IGW-2, DNS-6, DNS-7, DNS-19, IMDS-1, IMDS-24, MTU-3, NAT-24, PIPE-11, PIPE-8,
+// RT-1, SG-4
 fn hosts_a_vpc_of_both_families() {
     if !root_or_skip() {
         return;
@@ -175,6 +225,7 @@ fn hosts_a_vpc_of_both_families() {
     nothing_new_comes_in_by_the_egress_only_gateway(&mut stage, &network, &six, &inner);
     names_and_metadata(&cloud, &both, &six);
     the_path_outward_is_narrow(&cloud, &six);
+    hosts_of_ipv4_are_reached_through_a_nat_gateway(&cloud, &network, &both, &six);
     packets_are_explained(&cloud, &six);
     rules_are_of_a_family(&mut stage, &network, &host, &both);
 }
@@ -297,21 +348,96 @@ fn the_path_outward_is_narrow(cloud: &Cloud, six: &Six) {
     assert!(text.contains("mtu=1500") || text.contains("mtu: 1500"), "{big}");
 }
 
+/// NAT-24, DNS-19: by names, with the gateway's address, in large segments too.
+fn hosts_of_ipv4_are_reached_through_a_nat_gateway(
+    cloud: &Cloud,
+    network: &Network,
+    both: &Six,
+    six: &Six,
+) {
+    let ask = |from: &Six, name: &str| {
+        cloud.exec(&from.id, &format!("dig +short +time=3 AAAA {name}")).ok().trim().to_owned()
+    };
+    assert_eq!(ask(six, "naver.com"), "64:ff9b::c000:20c", "192.0.2.12");
+    assert_eq!(ask(six, "google.com"), "2001:db8:8000:1::10", "it has one of its own");
+    assert_eq!(ask(both, "naver.com"), "", "DNS64 is off there");
+    for (switch, address) in [("no-enable-dns64", ""), ("enable-dns64", "64:ff9b::c000:20c")] {
+        let subnet = &network.six;
+        cloud.aws(&format!("ec2 modify-subnet-attribute --subnet-id {subnet} --{switch}")).ok();
+        wait(switch, PATIENCE, || ask(six, "naver.com") == address);
+    }
+    let run = |command: &str| cloud.exec(&six.id, command);
+    let seen = run("curl -s --max-time 5 https://ipv4.icanhazip.com").ok();
+    assert_eq!(seen.trim(), network.nat_public, "the gateway's");
+    let page = run("curl -s --max-time 5 http://naver.com").ok();
+    assert!(page.contains("naver.com"), "{page}");
+    let ping = run("ping -n -c 3 -i 0.2 -W 2 naver.com").ok();
+    assert!(ping.contains("64 bytes from 64:ff9b::c000:20c") && ping.contains(" 0% "), "{ping}");
+
+    let _server = Program::internet(cloud, &["python3", "-c", SERVER_PROGRAM]);
+    let url = "http://[64:ff9b::cb00:710a]:8000/";
+    wait("the server outside listens", PATIENCE, || {
+        run(&format!("curl -g -s -o /root/body --max-time 30 {url}")).status == 0
+    });
+    assert_eq!(run("md5sum < /root/body").ok(), format!("{BODY_MD5}  -\n"), "8 MB in segments");
+    let sent = run(&format!("curl -g -s --max-time 30 --data-binary @/root/body {url}")).ok();
+    assert_eq!(sent, format!("{} {BODY_MD5}", network.nat_public));
+
+    // MTU-1, NAT-18: 1500 bytes of IPv4 behind the gateway, which says so itself.
+    let target = "64:ff9b::cb00:710a";
+    let sized = |size: u32| run(&format!("ping -6 -n -c 2 -i 0.2 -W 2 -M do -s {size} {target}"));
+    sized(1520 - 48).ok();
+    let big = sized(4000);
+    let text = format!("{}{}", big.stdout, big.stderr);
+    assert!(text.contains("mtu=1520") || text.contains("mtu: 1520"), "{big}");
+    let near = run(&format!("ping -6 -n -c 1 -W 2 -t 1 {target}"));
+    let octets: std::net::Ipv4Addr = network.nat_private.parse().expect("an address");
+    let [high, low] = [0, 16].map(|shift| u32::from(octets) << shift >> 16);
+    let gateway = format!("64:ff9b::{high:x}:{low:x}");
+    assert!(near.stdout.contains(&gateway), "{gateway} is a hop: {near}");
+
+    let why = cloud.gureum("why", ["-6", "six", target, "--proto", "tcp", "--port", "8000"]);
+    assert!(why.status == 0 && why.stdout.contains(&network.nat), "{why}");
+    assert!(why.stdout.contains(&format!("to {SERVER} (NAT64)")), "{why}");
+    let ping = || {
+        run(&format!("ping -6 -n -c 1 -W 2 {target}")).ok();
+    };
+    // Both directions by an address that IPv4 has, each with where it went.
+    let lines = during(cloud, "trace", &["--host", SERVER, "-c", "2", "-o", "json"], &ping);
+    let to = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["to"].clone();
+    let to: Vec<_> = lines.lines().map(to).collect();
+    assert_eq!(to.len(), 2, "{lines}");
+    assert_eq!(to[0], "internet", "{lines}");
+    assert!(to[1].as_str().is_some_and(|to| to.starts_with("eni-")), "{lines}");
+    let file = cloud.data_dir().with_file_name("nat64.pcap").to_string_lossy().into_owned();
+    let capture = ["six", "-w", &file, "-c", "4", "--duration", "30"];
+    during(cloud, "capture", &capture, &ping);
+    let read = Done::run(std::process::Command::new("tcpdump").args(["-n", "-r", &file, "icmp6"]));
+    assert!(
+        read.stdout.contains(&format!("{target} > {}: ICMP6, echo reply", six.address)),
+        "{read}"
+    );
+}
+
+/// What a command prints that ends by itself, while something happens again and again.
+fn during(cloud: &Cloud, subcommand: &str, args: &[&str], act: &dyn Fn()) -> String {
+    let mut command = cloud.command(subcommand);
+    let command = command.args(args).stdin(Stdio::null());
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    wait(&format!("{subcommand} {args:?} ends"), PATIENCE, || {
+        act();
+        child.try_wait().expect("a child").is_some()
+    });
+    let output = child.wait_with_output().expect("a child");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// `gureum trace`, `capture` and `port show` speak IPv6.
 fn packets_are_explained(cloud: &Cloud, six: &Six) {
-    let during = |subcommand: &str, args: &[&str], act: &dyn Fn()| {
-        let mut command = cloud.command(subcommand);
-        let command = command.args(args).stdin(Stdio::null());
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        wait(&format!("{subcommand} {args:?} ends"), PATIENCE, || {
-            act();
-            child.try_wait().expect("a child").is_some()
-        });
-        let output = child.wait_with_output().expect("a child");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
+    let during =
+        |subcommand: &str, args: &[&str], act: &dyn Fn()| during(cloud, subcommand, args, act);
     let ping = || {
         cloud.internet(&format!("ping -6 -n -c 1 -W 2 {}", six.address)).ok();
     };

@@ -1,12 +1,9 @@
 //! NAT gateways, peering, routing appliances and prefix lists with real clients, two VPCs, four
 //! instances: what the lab does not walk through.
 
-use std::{
-    process::{Child, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
-use gureum_e2e::{Cloud, Done, Ec2, Stage, root_or_skip, wait};
+use gureum_e2e::{Cloud, Done, Ec2, Program, Stage, root_or_skip, wait};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The person at the keyboard, where the servers of these tests listen.
@@ -58,31 +55,6 @@ while True:
         log.write(type(error).__name__ + '\\n')
         break
 ";
-
-/// A program in the simulated internet or an instance that ends with its test.
-struct Program(Child);
-
-impl Program {
-    fn internet(cloud: &Cloud, words: &[&str]) -> Self {
-        let mut command = cloud.command("internet");
-        command.arg("--").args(words).stdin(Stdio::null()).stdout(Stdio::null());
-        Self(command.spawn().expect("it starts"))
-    }
-
-    fn guest(cloud: &Cloud, id: &str, words: &[&str]) -> Self {
-        let mut command = cloud.command("exec");
-        command.args([id, "--"]).args(words).stdin(Stdio::null()).stdout(Stdio::null());
-        Self(command.spawn().expect("it starts"))
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        if let Err(error) = self.0.kill().and_then(|()| self.0.wait()) {
-            eprintln!("a program of a test: {error}");
-        }
-    }
-}
 
 /// A connection that a guest holds.
 struct Held<'a> {

@@ -1,8 +1,13 @@
 //! Instances as their users find them: the image under its names, and the bounds of a guest.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
 
-use gureum_e2e::{Cloud, Done, Stage, root_or_skip, wait};
+use gureum_e2e::{Cloud, Done, Host, Stage, root_or_skip, wait};
+use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -54,6 +59,9 @@ fn hosts_the_image_is_what_its_names_promise() {
             cloud.gureum("console", [id]).stdout.contains("spoken by user data")
         });
         assert!(!console.is_empty(), "the boot is on the console");
+        // Whoever logs in while the rest of the boot is under way must not be cut off.
+        let began = "sudo journalctl -u ssh -o cat | grep -c 'Server listening on 0.0.0.0'";
+        assert_eq!(run(began).stdout.trim(), "1", "{pattern}: the SSH server starts once");
         let keys = run("cat ~/.ssh/authorized_keys").ok();
         assert!(keys.trim_end().ends_with("stage"), "EC2-15: {keys}");
         let name = run("hostname -f").ok();
@@ -149,4 +157,66 @@ fn hosts_a_guest_keeps_to_its_bounds() {
         stage.login(&wild.public, "echo well").stdout == "well\n"
     });
     assert_eq!(stage.state(&wild.id), "running");
+}
+
+/// An instance is somebody by credentials of its own, without a role (IMDS-30).
+fn is_known_by_itself(stage: &Stage<'_>, host: &Host) {
+    let cloud = stage.cloud;
+    let path = "identity-credentials/ec2/security-credentials/ec2-instance";
+    let ask = format!(
+        "T=$(curl -s -X PUT http://169.254.169.254/latest/api/token \
+         -H 'X-aws-ec2-metadata-token-ttl-seconds: 60'); curl -s --max-time 5 \
+         -H \"X-aws-ec2-metadata-token: $T\" http://169.254.169.254/latest/meta-data/{path}"
+    );
+    let said = cloud.exec(&host.id, &ask).ok();
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    let aws = |words: &str| {
+        let mut command = Command::new("aws");
+        let command = cloud.aws_environment(&mut command);
+        for (variable, member) in [
+            ("AWS_ACCESS_KEY_ID", "AccessKeyId"),
+            ("AWS_SECRET_ACCESS_KEY", "SecretAccessKey"),
+            ("AWS_SESSION_TOKEN", "Token"),
+        ] {
+            command.env(variable, said[member].as_str().expect("text"));
+        }
+        Done::run(command.args(words.split_whitespace()))
+    };
+    let who = aws("sts get-caller-identity --query Arn --output text").ok();
+    let id = &host.id;
+    assert!(who.trim().ends_with(&format!(":assumed-role/aws:ec2-instance/{id}")), "{who}");
+    aws("ec2 describe-instances").refused("UnauthorizedOperation", "is not authorized");
+}
+
+#[test]
+fn hosts_a_key_of_instance_connect_opens_one_account_for_a_minute() {
+    if !root_or_skip() {
+        return;
+    }
+    let cloud = Cloud::hosts();
+    let mut stage = Stage::open(&cloud);
+    let host = stage.launch("guest");
+    is_known_by_itself(&stage, &host);
+    let key = cloud.data_dir().with_file_name("fresh");
+    let mut keygen = Command::new("ssh-keygen");
+    keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key);
+    Done::run(&mut keygen).ok();
+    assert_eq!(stage.login(&host.public, "echo in").ok(), "in\n", "with the key of its launch");
+    let launched_with = std::mem::replace(&mut stage.key, key.clone());
+    let may_log_in = |stage: &Stage<'_>, user: &str| {
+        Done::run(stage.ssh_as(user, &host.public).arg("echo in")).stdout == "in\n"
+    };
+    assert!(!may_log_in(&stage, "ec2-user"), "nobody knows the key yet");
+    let public = format!("file://{}", key.with_extension("pub").display());
+    let words = ["ec2-instance-connect", "send-ssh-public-key", "--instance-os-user", "ec2-user"];
+    let send = ["--instance-id", host.id.as_str(), "--ssh-public-key", public.as_str()];
+    let sent = Instant::now();
+    cloud.aws_args(words.iter().chain(&send)).ok();
+    assert!(may_log_in(&stage, "ec2-user"), "the key is good at once");
+    assert!(sent.elapsed() < Duration::from_secs(60), "the machine is too slow to tell");
+    assert!(!may_log_in(&stage, "root"), "and for that account alone");
+    wait("the minute is over", PATIENCE, || !may_log_in(&stage, "ec2-user"));
+    assert!(sent.elapsed() >= Duration::from_secs(59), "not before: {:?}", sent.elapsed());
+    stage.key = launched_with;
+    assert!(may_log_in(&stage, "ec2-user"), "the key of its launch stays");
 }

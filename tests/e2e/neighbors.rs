@@ -144,6 +144,10 @@ fn forged_frames_reach_nobody(cloud: &Cloud, one: &Host, two: &Host) {
         cloud.exec(&two.id, show).ok()
     };
     cloud.exec(&two.id, &format!("ping -n -c 1 -W 2 {}", one.private)).ok();
+    // SSH answers by IPv4 before the router's own advertisement and DHCPv6 have done their work.
+    let settled = "ip -6 route | grep -q '^default via fe80' && \
+                   ip -6 -o address show dev eth0 scope global -tentative | grep -q '/128 '";
+    wait("its IPv6 is set up", PATIENCE, || cloud.exec(&two.id, settled).status == 0);
     let before = known();
     listen(cloud, two);
     let show = "ip -4 -o address show dev eth0 | sed 's/.*brd //; s/ .*//'";

@@ -1,12 +1,12 @@
-//! Watching packets: `gureum trace`, `gureum capture` and `gureum port show`, with tcpdump as the
-//! one who reads what was captured.
+//! Watching packets: `gureum trace`, `gureum capture`, `gureum port show` and `gureum flows`, with
+//! tcpdump as the one who reads what was captured.
 
 use std::{
     process::{Command, Stdio},
     time::Duration,
 };
 
-use gureum_e2e::{Cloud, Done, Stage, root_or_skip, wait};
+use gureum_e2e::{Cloud, Done, Host, Program, Stage, root_or_skip, terminal::Terminal, wait};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -84,6 +84,8 @@ fn hosts_packets_are_watched() {
     let text = cloud.gureum("port", ["show", &interface]).ok();
     assert!(text.contains(&interface) && text.contains("epoch"), "{text}");
 
+    talkers_and_rejects(&mut stage, &two, &interface);
+
     let nobody = cloud.gureum("capture", ["nobody", "-w", &name]);
     assert!(nobody.stderr.contains("\"nobody\" is no instance or interface"), "{nobody}");
     assert_eq!(std::fs::read(&file).expect("still there"), bytes, "nothing was overwritten");
@@ -92,4 +94,98 @@ fn hosts_packets_are_watched() {
     let records = Cloud::records();
     let none = records.gureum("trace", ["-c", "1"]);
     assert!(none.stderr.contains("keeps records only"), "{none}");
+    let none = records.gureum("flows", ["--once"]);
+    assert!(none.stderr.contains("keeps records only"), "{none}");
+}
+
+/// `gureum flows`: who talks, and what is rejected and by what, also to who asks afterwards.
+fn talkers_and_rejects(stage: &mut Stage<'_>, two: &Host, interface: &str) {
+    let cloud = stage.cloud;
+    let datagrams = |count: u32, port: u16| {
+        let shell =
+            format!("for i in $(seq {count}); do echo x > /dev/udp/{}/{port}; done", two.public);
+        cloud.internet(&shell).ok();
+    };
+    let rejects = |args: &[&str], port: u16| {
+        let args = ["--reject", "--output", "json", "--limit", "1000"].iter().chain(args);
+        let report = cloud.gureum("flows", args).json();
+        assert!(report.get("flows").is_none(), "{report}");
+        let to = format!("{}:{port}", two.public);
+        let rows = report["rejects"].as_array().expect("a list").iter();
+        rows.filter(|row| row["destination"] == *to).cloned().collect::<Vec<_>>()
+    };
+    // No rule admits 9999; an entry denies 9998, which is asked first (PIPE-2).
+    datagrams(5, 9999);
+    let acl = stage.ec2.call("DescribeNetworkAcls", &[]).text("networkAclId");
+    let deny = [
+        ("NetworkAclId", &*acl),
+        ("RuleNumber", "50"),
+        ("Protocol", "17"),
+        ("PortRange.From", "9998"),
+        ("PortRange.To", "9998"),
+        ("CidrBlock", "0.0.0.0/0"),
+        ("RuleAction", "deny"),
+        ("Egress", "false"),
+    ];
+    stage.ec2.call("CreateNetworkAclEntry", &deny);
+    datagrams(3, 9998);
+    for (port, packets, reason) in
+        [(9999, 5, "security-group-ingress"), (9998, 3, "network-acl-ingress")]
+    {
+        let mut rows = Vec::new();
+        wait("the rejects are known", PATIENCE, || {
+            rows = rejects(&["two", "--since", "5m"], port);
+            rows.first().is_some_and(|row| row["packets"] == packets)
+        });
+        let [row] = &rows[..] else { panic!("one line: {rows:?}") };
+        assert_eq!((&row["reason"], &row["name"]), (&reason.into(), &"two".into()), "{row}");
+        assert_eq!((&row["interface"], &row["direction"]), (&interface.into(), &"ingress".into()));
+        assert_eq!(
+            (&row["protocol"], &row["bytes"]),
+            (&"udp".into(), &(packets * 30).into()),
+            "{row}"
+        );
+        assert!(
+            row["source"].as_str().is_some_and(|source| source.starts_with(&stage.client)),
+            "{row}"
+        );
+    }
+    let entry = &rejects(&[], 9998)[0]["component"]["NetworkAclEntry"];
+    assert_eq!((&entry["acl"], &entry["number"]), (&acl.as_str().into(), &50.into()), "{entry}");
+    let text = cloud.gureum("flows", ["--reject", "--since", "5m", "--limit", "1000"]).ok();
+    let line = text.lines().find(|line| line.contains(":9998")).expect("a line");
+    assert!(line.starts_with("two ") && line.contains(&format!("{acl} ingress 50")), "{text}");
+    stage.ec2.call(
+        "DeleteNetworkAclEntry",
+        &[("NetworkAclId", &acl), ("RuleNumber", "50"), ("Egress", "false")],
+    );
+
+    let ping = Program::internet(cloud, &["ping", "-n", "-q", "-i", "0.02", &two.public]);
+    let mut flow = Value::Null;
+    wait("the ping talks", PATIENCE, || {
+        let report = cloud.gureum("flows", ["two", "--once", "--output", "json"]).json();
+        assert!(report["flow_count"].as_u64() > Some(0), "{report}");
+        flow = report["flows"][0].clone();
+        flow["packets_per_second"].as_f64() > Some(10.0)
+    });
+    assert_eq!((&flow["protocol"], &flow["name"]), (&"icmp echo".into(), &"two".into()), "{flow}");
+    assert_eq!(flow["local"], *two.private, "{flow}");
+    assert_eq!(flow["remote"], *stage.client, "{flow}");
+    assert_eq!(flow["origin"], "ingress", "{flow}");
+    // 84 bytes each, and all are alike.
+    let rate = |of: &str| flow[of].as_f64().expect("a rate");
+    let size = rate("bytes_per_second") / rate("packets_per_second");
+    assert!((83.9..84.1).contains(&size), "{flow}");
+
+    // In a terminal it goes on until Ctrl-C.
+    let mut terminal = Terminal::start(&cloud.command("flows"));
+    let first = terminal.until("REJECTS of the last");
+    assert!(first.contains("icmp echo"), "{first:?}");
+    terminal.until("FLOWS");
+    terminal.type_in("\x03");
+    assert_eq!(terminal.status(), 0);
+    drop(ping);
+
+    let nobody = cloud.gureum("flows", ["nobody"]);
+    assert!(nobody.stderr.contains("\"nobody\" is no instance or interface"), "{nobody}");
 }

@@ -7,22 +7,32 @@
 #![forbid(unsafe_code)]
 
 mod ec2;
+pub mod managed;
 pub mod outer;
+pub mod plugin;
+pub mod resolved;
+mod ssm;
 mod stage;
+pub mod terminal;
 mod traces;
 
 use std::{
     env,
     ffi::OsStr,
-    fmt, fs,
+    fmt,
+    fs::{self, File, Permissions},
     net::TcpListener,
+    ops::Range,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 pub use ec2::{Answer, Ec2};
 use serde_json::Value;
+pub use ssm::ssm;
 pub use stage::{Host, Stage};
 use tempfile::TempDir;
 pub use traces::{Traces, host_links, processes_of};
@@ -45,6 +55,32 @@ pub fn root_or_skip() -> bool {
     );
     eprintln!("skipped: not root and {SKIP_ROOT} is set");
     false
+}
+
+/// The variable that says to skip tests that need Terraform and AWS's provider for it.
+pub const SKIP_TERRAFORM: &str = "GUREUM_SKIP_TERRAFORM_TESTS";
+
+/// The folder with AWS's provider for Terraform; `None` where [`SKIP_TERRAFORM`] says to skip.
+///
+/// # Panics
+/// Where there is no Terraform, or no provider, and nobody said to skip.
+pub fn terraform_plugins_or_skip() -> Option<String> {
+    if env::var_os(SKIP_TERRAFORM).is_some() {
+        eprintln!("skipped: {SKIP_TERRAFORM} is set");
+        return None;
+    }
+    let version = Command::new("terraform").arg("-version").output();
+    assert!(
+        version.is_ok_and(|it| it.status.success()),
+        "this test needs terraform on the PATH; {SKIP_TERRAFORM}=1 skips it"
+    );
+    let plugins = env::var("GUREUM_TF_PLUGIN_DIR").ok().filter(|folder| !folder.is_empty());
+    assert!(
+        plugins.is_some(),
+        "this test needs AWS's provider for Terraform: GUREUM_TF_PLUGIN_DIR names the folder that \
+         has it, as `terraform providers mirror` makes one; {SKIP_TERRAFORM}=1 skips it"
+    );
+    plugins
 }
 
 /// The program under test: `GUREUM_BIN`, or the binary of the profile that the tests are built by.
@@ -366,14 +402,76 @@ impl Drop for Cloud {
     }
 }
 
-/// A port of the loopback that nobody uses now.
+/// A program in the simulated internet or an instance that ends with its test.
+#[derive(Debug)]
+pub struct Program(Child);
+
+impl Program {
+    /// In the simulated internet.
+    ///
+    /// # Panics
+    /// Where the command does not start.
+    pub fn internet(cloud: &Cloud, words: &[&str]) -> Self {
+        let mut command = cloud.command("internet");
+        Self::start(command.arg("--").args(words))
+    }
+
+    /// In an instance, as root.
+    ///
+    /// # Panics
+    /// Where the command does not start.
+    pub fn guest(cloud: &Cloud, id: &str, words: &[&str]) -> Self {
+        let mut command = cloud.command("exec");
+        Self::start(command.args([id, "--"]).args(words))
+    }
+
+    /// Starts a command of the machine, which nobody types into.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn start(command: &mut Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Self(command.spawn().expect("it starts"))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.kill().and_then(|()| self.0.wait()) {
+            eprintln!("a program of a test: {error}");
+        }
+    }
+}
+
+/// A port of the loopback that nobody uses now, and that no other test takes while this process
+/// lives. It is not one of those that the kernel gives to connections, which would take it between
+/// here and the daemon's start.
 ///
 /// # Panics
 /// Where there is none.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound").port()
+    static TAKEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let locks = env::temp_dir().join("gureum-e2e-ports");
+    fs::create_dir_all(&locks).expect("a folder for locks");
+    // Whoever ran tests before may have been another person.
+    let _ = fs::set_permissions(&locks, Permissions::from_mode(0o1777));
+    let mut taken = TAKEN.lock().expect("no test panics in here");
+    // Processes begin at different places.
+    let begin = std::process::id().wrapping_mul(101);
+    for step in 0..PORTS.len() as u32 {
+        let port = PORTS.start + (begin.wrapping_add(step) % PORTS.len() as u32) as u16;
+        let lock = File::create(locks.join(port.to_string()));
+        let Some(lock) = lock.ok().filter(|lock| lock.try_lock().is_ok()) else { continue };
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            taken.push(lock);
+            return port;
+        }
+    }
+    panic!("no free port in {PORTS:?}")
 }
+
+/// Below what `net.ipv4.ip_local_port_range` usually begins with.
+const PORTS: Range<u16> = 20_000..32_000;
 
 /// Waits until a condition holds, asking ten times a second.
 ///

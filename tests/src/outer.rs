@@ -112,6 +112,11 @@ impl Outer {
         callers
     }
 
+    /// The address of the resolver in the world.
+    pub fn resolver(&self) -> &'static str {
+        WORLD
+    }
+
     /// What `/etc/resolv.conf` of the machine says.
     pub fn resolv_conf(&self) -> String {
         format!("nameserver {WORLD}\n")
@@ -153,7 +158,8 @@ impl Held {
         command.args(["--net", "--", "sleep", "infinity"]).stdin(Stdio::null());
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let held = Self { holder: command.spawn().expect("unshare starts") };
-        let ours = fs::read_link("/proc/self/ns/net").expect("a namespace");
+        // The thread's, from which the child has it: the process's own may be another one.
+        let ours = fs::read_link("/proc/thread-self/ns/net").expect("a namespace");
         wait("a namespace is made", Duration::from_secs(10), || {
             fs::read_link(held.path()).is_ok_and(|theirs| theirs != ours)
         });

@@ -89,7 +89,8 @@ impl<'a> Stage<'a> {
         self.run_instances_with(name, &more).texts("instanceId")
     }
 
-    /// Launches instances with parameters of one's own, which win over the usual ones.
+    /// Launches instances with parameters of one's own, which win over the usual ones; an empty one
+    /// takes a usual one away.
     pub fn run_instances_with(&mut self, name: &str, more: &[(&str, &str)]) -> Answer {
         let (image, group) = (self.image.clone(), self.group.clone());
         let usual = [
@@ -105,7 +106,8 @@ impl<'a> Stage<'a> {
             ("TagSpecification.1.Tag.1.Value", name),
         ];
         let kept = usual.into_iter().filter(|(key, _)| more.iter().all(|(own, _)| own != key));
-        let parameters: Vec<_> = kept.chain(more.iter().copied()).collect();
+        let all = kept.chain(more.iter().copied());
+        let parameters: Vec<_> = all.filter(|(_, value)| !value.is_empty()).collect();
         self.ec2.call("RunInstances", &parameters)
     }
 

@@ -12,13 +12,19 @@ const ORDER: &[(&str, &[&str])] = &[
     ("fastpath", &["types", "engine"]),
     ("store", &["types"]),
     ("api", &["types"]),
-    ("services", &["types"]),
+    ("session", &[]),
+    ("services", &["types", "session"]),
     ("host", &["types", "engine"]),
-    ("guest", &["types"]),
-    ("control", &["types", "engine", "store", "api"]),
+    ("guest", &["session"]),
+    ("logs", &[]),
+    ("s3", &["types", "store"]),
+    ("control", &["types", "engine", "store", "api", "logs", "session"]),
     (
         "gureum",
-        &["types", "engine", "fastpath", "store", "api", "services", "host", "control", "guest"],
+        &[
+            "types", "engine", "fastpath", "store", "api", "session", "services", "host", "logs",
+            "s3", "control",
+        ],
     ),
 ];
 

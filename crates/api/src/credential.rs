@@ -2,16 +2,18 @@
 //! query string.
 //!
 //! The scope names access key, day, region and service, so one port can serve all of them. The
-//! form is checked strictly, with AWS's sentences; whether the signature is right is not decided
-//! here.
+//! form is checked strictly, with AWS's sentences; whether the signature is right is decided by
+//! [`crate::Signature::verify`], once the secret is known.
 
-use gureum_types::{AccountId, Region};
+use gureum_types::{AccountId, Region, Timestamp};
 use http::{HeaderMap, header};
 
 use crate::{error::ApiError, service::Service};
 
-const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-const TERMINATOR: &str = "aws4_request";
+pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+pub(crate) const TERMINATOR: &str = "aws4_request";
+/// The longest life of a presigned request, in seconds.
+const LONGEST_PRESIGNED: i64 = 7 * 24 * 3600;
 
 /// A caller as its credential scope tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +31,27 @@ pub struct CallerScope {
 /// The parts of a signature, taken from the `Authorization` header or the query string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Credential {
+    pub(crate) access_key_id: String,
+    /// The day of the scope, `YYYYMMDD`.
+    pub(crate) day: String,
+    pub(crate) region: String,
+    pub(crate) service: String,
+    /// When the request says that it was signed.
+    pub(crate) signed_at: Timestamp,
+    /// How long a presigned request may be used from then on, in seconds.
+    pub(crate) expires_after: Option<i64>,
+    /// The names of the headers that were signed, as the request lists them.
+    pub(crate) signed_headers: String,
+    /// The signature, 64 hexadecimal digits.
+    pub(crate) signature: String,
+    /// The token of a session.
+    pub(crate) session_token: Option<String>,
+}
+
+/// What the scope itself tells.
+struct ScopeParts {
     access_key_id: String,
+    day: String,
     region: String,
     service: String,
 }
@@ -41,8 +63,7 @@ impl Credential {
             let value = value.to_str().map_err(|_| {
                 ApiError::incomplete_signature("The Authorization header is not readable text.")
             })?;
-            let dated = headers.contains_key("x-amz-date") || headers.contains_key(header::DATE);
-            return Self::from_header(value, dated);
+            return Self::from_header(value, headers);
         }
         if query.iter().any(|(name, _)| name.starts_with("X-Amz-")) {
             return Self::from_query(query);
@@ -51,7 +72,9 @@ impl Credential {
     }
 
     /// `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`
-    fn from_header(value: &str, dated: bool) -> Result<Self, ApiError> {
+    fn from_header(value: &str, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let date = text("x-amz-date").or_else(|| text(header::DATE.as_str()));
         let value = value.trim();
         let (algorithm, rest) = value.split_once(' ').unwrap_or((value, ""));
         if algorithm != ALGORITHM {
@@ -87,7 +110,7 @@ impl Credential {
                 missing.push_str(&format!("Authorization header requires '{name}' parameter. "));
             }
         }
-        if !dated {
+        if date.is_none() {
             missing.push_str(
                 "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' \
                  header. ",
@@ -97,8 +120,21 @@ impl Credential {
             let message = format!("{missing}Authorization={ALGORITHM}");
             return Err(ApiError::incomplete_signature(message));
         }
-        verify_signature(signature.unwrap_or_default())?;
-        Self::from_scope(credential.unwrap_or_default())
+        let (signature, signed_headers) =
+            (signature.unwrap_or_default(), signed_headers.unwrap_or_default());
+        verify_signature(signature)?;
+        let scope = ScopeParts::parse(credential.unwrap_or_default())?;
+        Ok(Self {
+            access_key_id: scope.access_key_id,
+            day: scope.day,
+            region: scope.region,
+            service: scope.service,
+            signed_at: read_date(date.unwrap_or_default())?,
+            expires_after: None,
+            signed_headers: signed_headers.to_owned(),
+            signature: signature.to_owned(),
+            session_token: text("x-amz-security-token").map(str::to_owned),
+        })
     }
 
     fn from_query(query: &[(String, String)]) -> Result<Self, ApiError> {
@@ -125,12 +161,51 @@ impl Credential {
             let message = format!("Unsupported AWS 'algorithm': '{algorithm}'.");
             return Err(ApiError::incomplete_signature(message));
         }
-        verify_signature(find("X-Amz-Signature").unwrap_or_default())?;
-        Self::from_scope(find("X-Amz-Credential").unwrap_or_default())
+        let signature = find("X-Amz-Signature").unwrap_or_default();
+        verify_signature(signature)?;
+        let scope = ScopeParts::parse(find("X-Amz-Credential").unwrap_or_default())?;
+        let expires_after = find("X-Amz-Expires").map(|text| {
+            let seconds = text.parse().ok().filter(|it| (1..=LONGEST_PRESIGNED).contains(it));
+            seconds.ok_or_else(|| {
+                let message = format!(
+                    "X-Amz-Expires must be between 1 and {LONGEST_PRESIGNED} seconds, got '{text}'."
+                );
+                ApiError::incomplete_signature(message)
+            })
+        });
+        Ok(Self {
+            access_key_id: scope.access_key_id,
+            day: scope.day,
+            region: scope.region,
+            service: scope.service,
+            signed_at: read_date(find("X-Amz-Date").unwrap_or_default())?,
+            expires_after: expires_after.transpose()?,
+            signed_headers: find("X-Amz-SignedHeaders").unwrap_or_default().to_owned(),
+            signature: signature.to_owned(),
+            session_token: find("X-Amz-Security-Token").map(str::to_owned),
+        })
     }
 
+    /// The service as the scope names it.
+    pub(crate) fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// The caller, once the service is known to be served.
+    pub(crate) fn scope(&self, service: Service) -> Result<CallerScope, ApiError> {
+        let region = self.region.parse().map_err(|e| {
+            let message = "Credential should be scoped to a valid region.";
+            ApiError::signature_mismatch(message).with_internal(e)
+        })?;
+        let account = AccountId::parse(&self.access_key_id).unwrap_or_default();
+        let access_key_id = self.access_key_id.clone();
+        Ok(CallerScope { access_key_id, account, region, service })
+    }
+}
+
+impl ScopeParts {
     /// `AKID/20260101/ap-northeast-2/ec2/aws4_request`
-    fn from_scope(text: &str) -> Result<Self, ApiError> {
+    fn parse(text: &str) -> Result<Self, ApiError> {
         let parts: Vec<&str> = text.split('/').collect();
         let [key, date, region, service, terminator] = parts[..] else {
             return Err(ApiError::incomplete_signature(format!(
@@ -154,25 +229,25 @@ impl Credential {
         }
         Ok(Self {
             access_key_id: key.to_owned(),
+            day: date.to_owned(),
             region: region.to_owned(),
             service: service.to_owned(),
         })
     }
+}
 
-    /// The service as the scope names it.
-    pub(crate) fn service(&self) -> &str {
-        &self.service
-    }
-
-    /// The caller, once the service is known to be served.
-    pub(crate) fn scope(self, service: Service) -> Result<CallerScope, ApiError> {
-        let region = self.region.parse().map_err(|e| {
-            let message = "Credential should be scoped to a valid region.";
-            ApiError::signature_mismatch(message).with_internal(e)
-        })?;
-        let account = AccountId::parse(&self.access_key_id).unwrap_or_default();
-        Ok(CallerScope { access_key_id: self.access_key_id, account, region, service })
-    }
+/// `20260101T000000Z`, or the date of a `Date` header as HTTP writes it.
+fn read_date(text: &str) -> Result<Timestamp, ApiError> {
+    let basic = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text)
+        .and_then(|it| it.to_zoned(jiff::tz::TimeZone::UTC))
+        .map(|it| it.timestamp());
+    let time = basic.or_else(|_| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text));
+    time.map(|it| Timestamp(it.as_millisecond())).map_err(|_| {
+        ApiError::incomplete_signature(format!(
+            "Date must be in ISO-8601 'basic format'. Got '{text}'. See \
+             http://en.wikipedia.org/wiki/ISO_8601"
+        ))
+    })
 }
 
 fn verify_signature(text: &str) -> Result<(), ApiError> {

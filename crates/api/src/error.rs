@@ -3,8 +3,12 @@
 //! Constructors are named after what is wrong. The sentences are AWS's (anchors of the VPC facts
 //! stand beside them); what a caller must not see goes into `internal`, which only the log shows.
 
+mod authentication;
+mod endpoint;
 mod gateway;
+mod iam;
 mod instance;
+mod logs;
 mod network;
 
 use std::fmt::Display;
@@ -36,10 +40,14 @@ pub enum Resource {
     Association,
     /// The attachment of a network interface.
     Attachment,
+    /// A customer gateway.
+    CustomerGateway,
     /// A set of DHCP options.
     DhcpOptions,
     /// An egress-only internet gateway.
     EgressOnlyInternetGateway,
+    /// A flow log.
+    FlowLog,
     /// A machine image.
     Image,
     /// An instance.
@@ -48,14 +56,22 @@ pub enum Resource {
     InternetGateway,
     /// A key pair, by name or id.
     KeyPair,
+    /// A launch template, by id.
+    LaunchTemplate,
     /// A NAT gateway.
     NatGateway,
     /// A network ACL.
     NetworkAcl,
     /// A network interface.
     NetworkInterface,
+    /// Leave to use a network interface.
+    NetworkInterfacePermission,
+    /// A placement group, by id.
+    PlacementGroup,
     /// A prefix list.
     PrefixList,
+    /// An exclusion from what VPC Block Public Access blocks.
+    PublicAccessExclusion,
     /// A route table.
     RouteTable,
     /// A security group.
@@ -68,14 +84,30 @@ pub enum Resource {
     Subnet,
     /// The association of an IPv6 block with a subnet.
     SubnetCidrAssociation,
+    /// A reserved range of a subnet.
+    SubnetCidrReservation,
+    /// A transit gateway.
+    TransitGateway,
+    /// The attachment of a transit gateway.
+    TransitGatewayAttachment,
+    /// A route table of a transit gateway.
+    TransitGatewayRouteTable,
     /// A volume.
     Volume,
     /// A VPC.
     Vpc,
     /// The association of an address block with a VPC.
     VpcCidrAssociation,
+    /// A VPC endpoint.
+    VpcEndpoint,
     /// A peering connection between VPCs.
     VpcPeeringConnection,
+    /// A service that an account offers to endpoints.
+    VpcEndpointService,
+    /// A connection of a virtual private network.
+    VpnConnection,
+    /// A virtual private gateway.
+    VpnGateway,
 }
 
 /// Code of a missing one, code of a malformed id, noun.
@@ -93,6 +125,11 @@ impl Resource {
             Self::Attachment => {
                 ("InvalidAttachmentID.NotFound", "InvalidAttachmentID.Malformed", "attachment")
             }
+            Self::CustomerGateway => (
+                "InvalidCustomerGatewayID.NotFound",
+                "InvalidCustomerGatewayId.Malformed",
+                "customerGateway",
+            ),
             Self::DhcpOptions => {
                 ("InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsId.Malformed", "dhcpOptions")
             }
@@ -101,6 +138,7 @@ impl Resource {
                 "InvalidEgressOnlyInternetGatewayId.Malformed",
                 "gateway",
             ),
+            Self::FlowLog => ("InvalidFlowLogId.NotFound", "InvalidFlowLogId.Malformed", "flowLog"),
             Self::Image => ("InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "image"),
             Self::Instance => {
                 ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed", "instance")
@@ -111,6 +149,11 @@ impl Resource {
                 "internetGateway",
             ),
             Self::KeyPair => ("InvalidKeyPair.NotFound", "InvalidParameterValue", "key pair"),
+            Self::LaunchTemplate => (
+                "InvalidLaunchTemplateId.NotFoundException",
+                "InvalidLaunchTemplateId.Malformed",
+                "launch template",
+            ),
             // Unlike all others (NAT-25).
             Self::NatGateway => ("NatGatewayNotFound", "NatGatewayMalformed", "NatGateway"),
             Self::NetworkAcl => {
@@ -120,6 +163,21 @@ impl Resource {
                 "InvalidNetworkInterfaceID.NotFound",
                 "InvalidNetworkInterfaceId.Malformed",
                 "networkInterface",
+            ),
+            Self::NetworkInterfacePermission => (
+                "InvalidPermissionID.NotFound",
+                "InvalidPermissionID.Malformed",
+                "network interface permission",
+            ),
+            Self::PlacementGroup => (
+                "InvalidPlacementGroupId.NotFound",
+                "InvalidPlacementGroupId.Malformed",
+                "placement group",
+            ),
+            Self::PublicAccessExclusion => (
+                "InvalidVpcBlockPublicAccessExclusionId.NotFound",
+                "InvalidVpcBlockPublicAccessExclusionId.Malformed",
+                "vpcBlockPublicAccessExclusion",
             ),
             Self::PrefixList => {
                 ("InvalidPrefixListID.NotFound", "InvalidPrefixListId.Malformed", "prefix list")
@@ -144,6 +202,26 @@ impl Resource {
                 "InvalidSubnetCidrBlockAssociationId.Malformed",
                 "subnet CIDR block association",
             ),
+            Self::SubnetCidrReservation => (
+                "InvalidSubnetCidrReservationID.NotFound",
+                "InvalidSubnetCidrReservationID.Malformed",
+                "subnetCidrReservation",
+            ),
+            Self::TransitGateway => (
+                "InvalidTransitGatewayID.NotFound",
+                "InvalidTransitGatewayID.Malformed",
+                "Transit Gateway",
+            ),
+            Self::TransitGatewayAttachment => (
+                "InvalidTransitGatewayAttachmentID.NotFound",
+                "InvalidTransitGatewayAttachmentID.Malformed",
+                "Transit Gateway Attachment",
+            ),
+            Self::TransitGatewayRouteTable => (
+                "InvalidRouteTableID.NotFound",
+                "InvalidRouteTableId.Malformed",
+                "Transit Gateway Route Table",
+            ),
             Self::Volume => ("InvalidVolume.NotFound", "InvalidVolumeID.Malformed", "volume"),
             Self::Vpc => ("InvalidVpcID.NotFound", "InvalidVpcID.Malformed", "vpc"),
             Self::VpcCidrAssociation => (
@@ -151,11 +229,27 @@ impl Resource {
                 "InvalidVpcCidrBlockAssociationIdError.Malformed",
                 "vpc CIDR block association",
             ),
+            Self::VpcEndpoint => {
+                ("InvalidVpcEndpointId.NotFound", "InvalidVpcEndpointId.Malformed", "Vpc Endpoint")
+            }
             Self::VpcPeeringConnection => (
                 "InvalidVpcPeeringConnectionID.NotFound",
                 "InvalidVpcPeeringConnectionId.Malformed",
                 "vpcPeeringConnection",
             ),
+            Self::VpcEndpointService => (
+                "InvalidVpcEndpointServiceId.NotFound",
+                "InvalidVpcEndpointServiceId.Malformed",
+                "VpcEndpointService",
+            ),
+            Self::VpnConnection => (
+                "InvalidVpnConnectionID.NotFound",
+                "InvalidVpnConnectionID.Malformed",
+                "vpnConnection",
+            ),
+            Self::VpnGateway => {
+                ("InvalidVpnGatewayID.NotFound", "InvalidVpnGatewayID.Malformed", "vpnGateway")
+            }
         }
     }
 }
@@ -199,6 +293,15 @@ impl ApiError {
             Resource::Image => format!("The image id '[{id}]' does not exist"),
             Resource::Volume => format!("The volume '{id}' does not exist."),
             Resource::Snapshot => format!("The snapshot '{id}' does not exist."),
+            Resource::LaunchTemplate => {
+                format!("The specified launch template, with template ID {id}, does not exist.")
+            }
+            Resource::TransitGateway
+            | Resource::TransitGatewayAttachment
+            | Resource::TransitGatewayRouteTable => {
+                format!("{noun} {id} was deleted or does not exist.")
+            }
+            Resource::VpcEndpoint => format!("The Vpc Endpoint Id '{id}' does not exist"),
             _ => format!("The {noun} ID '{id}' does not exist"),
         };
         Self::new(code, message)
@@ -251,12 +354,6 @@ impl ApiError {
     pub fn dry_run() -> Self {
         Self::new("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
             .with_status(StatusCode::PRECONDITION_FAILED)
-    }
-
-    /// The caller may not do this (API-3).
-    pub fn unauthorized_operation() -> Self {
-        Self::new("UnauthorizedOperation", "You are not authorized to perform this operation.")
-            .with_status(StatusCode::FORBIDDEN)
     }
 
     /// An operation that is not served, of a query service.
@@ -345,25 +442,6 @@ impl ApiError {
     /// Two things that are in each other's place already.
     pub fn already_associated(message: impl Into<String>) -> Self {
         Self::new("Resource.AlreadyAssociated", message)
-    }
-}
-
-/// Authentication, before the operation is looked at.
-impl ApiError {
-    /// No credentials in the request.
-    pub fn missing_authentication_token() -> Self {
-        Self::new("MissingAuthenticationToken", "Request is missing Authentication Token")
-            .with_status(StatusCode::FORBIDDEN)
-    }
-
-    /// Credentials that are not written as Signature Version 4 wants.
-    pub fn incomplete_signature(message: impl Into<String>) -> Self {
-        Self::new("IncompleteSignature", message)
-    }
-
-    /// Signed for something else.
-    pub fn signature_mismatch(message: impl Into<String>) -> Self {
-        Self::new("SignatureDoesNotMatch", message).with_status(StatusCode::FORBIDDEN)
     }
 }
 

@@ -3,7 +3,7 @@
 //! `Filter.1.Value.2=x` becomes the path Filter → 1 → Value → 2. What the names mean is decided
 //! later, by the shape that is read from the tree.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::error::ApiError;
 
@@ -34,6 +34,19 @@ impl Node {
             }
         }
         Ok(root)
+    }
+
+    /// The parameters at and below this one with their whole names.
+    pub(crate) fn leaves<'a>(&'a self, name: &str, found: &mut Vec<(String, Cow<'a, str>)>) {
+        if let Some(value) = &self.value {
+            found.push((name.to_owned(), Cow::Borrowed(value)));
+        }
+        for (part, child) in &self.children {
+            match name {
+                "" => child.leaves(part, found),
+                name => child.leaves(&format!("{name}.{part}"), found),
+            }
+        }
     }
 
     /// Whether it is a name with nothing behind it, as in `Name=`.

@@ -3,6 +3,8 @@
 //! Numbers stand for points in time (seconds with a fraction), base64 texts for bytes, and `null`
 //! for what is not there. A key that no member of the shape has is refused, not dropped.
 
+use std::borrow::Cow;
+
 use gureum_types::Timestamp;
 use serde_json::{Map, Number, Value};
 
@@ -23,6 +25,27 @@ pub(crate) fn parse(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(serialization("The request must be a JSON object")),
         Err(e) => Err(serialization("The request is not JSON").with_internal(e)),
+    }
+}
+
+/// The scalars at and below a value with their whole names, list elements counted from 1.
+pub(crate) fn leaves<'a>(name: &str, value: &'a Value, found: &mut Vec<(String, Cow<'a, str>)>) {
+    match value {
+        Value::Null => {}
+        Value::String(text) => found.push((name.to_owned(), Cow::Borrowed(text))),
+        Value::Bool(_) | Value::Number(_) => {
+            found.push((name.to_owned(), Cow::Owned(value.to_string())));
+        }
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                leaves(&format!("{name}.{}", index + 1), element, found);
+            }
+        }
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                leaves(&format!("{name}.{key}"), value, found);
+            }
+        }
     }
 }
 

@@ -1,17 +1,20 @@
 //! The AWS protocols: requests in, typed values, responses out. Pure: no I/O, no clock, no state.
 //!
-//! [`route`] tells operation and caller of an HTTP request, [`ApiRequest::decode`] reads its
-//! parameters as a generated shape ([`ec2`], [`iam`], [`ssm`], [`sts`]), [`response`] writes the
+//! [`route`] tells operation and caller of an HTTP request, [`Signature::verify`] whether it is them,
+//! [`ApiRequest::decode`] reads its
+//! parameters as a generated shape ([`ec2`], [`ec2_instance_connect`], [`iam`], [`logs`], [`ssm`], [`sts`]), [`response`] writes the
 //! answer and [`ApiError`] the refusal. [`shape`] is what lets one codec a protocol serve all.
 
 #![forbid(unsafe_code)]
 
 mod credential;
 mod error;
+pub mod event_stream;
 mod form;
 #[rustfmt::skip]
 mod generated;
 mod json;
+mod keep;
 mod problem;
 mod query;
 mod response;
@@ -19,12 +22,15 @@ mod route;
 mod scalar;
 mod service;
 pub mod shape;
+mod signature;
 mod xml;
 
 pub use credential::CallerScope;
 pub use error::{ApiError, Resource};
-pub use generated::{ec2, iam, ssm, sts};
+pub use generated::{ec2, ec2_instance_connect, iam, logs, ssm, sts};
 pub use gureum_types::Timestamp;
+pub use keep::{fill, keep};
 pub use response::response;
 pub use route::{ApiRequest, Refused, route};
 pub use service::{Op, Operation, Protocol, Service, ServiceInfo};
+pub use signature::{ChunkSigner, Signature, Unproven};

@@ -3,16 +3,19 @@
 //! One port serves every service, region and account: the credential scope says which. The
 //! operation is the `Action` of a form, or the `X-Amz-Target` of a JSON request.
 
+use std::borrow::Cow;
+
 use gureum_types::{AccountId, Region};
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 use serde_json::{Map, Value};
 
 use crate::{
-    credential::{CallerScope, Credential},
+    credential::CallerScope,
     error::ApiError,
     form::{self, Node},
     json, query,
     service::{Op, Operation, Protocol, Service},
+    signature::Signature,
 };
 
 /// A request whose operation and caller are known.
@@ -22,6 +25,10 @@ pub struct ApiRequest {
     pub operation: Operation,
     /// Who asks, and where.
     pub scope: CallerScope,
+    /// What shows that it is them who ask; not verified yet.
+    pub signature: Signature,
+    /// The authority that the client used, as `localhost:4566`; empty where it says none.
+    pub endpoint: String,
     parameters: Parameters,
 }
 
@@ -51,10 +58,14 @@ pub fn route(
     let guess = guess_protocol(headers);
     let query = form::pairs(uri.query().unwrap_or_default().as_bytes());
     let query = query.map_err(|error| Refused { protocol: guess, error })?;
-    let credential = Credential::of(headers, &query);
-    let credential = credential.map_err(|error| Refused { protocol: guess, error })?;
-    let Some(service) = Service::from_signing_name(credential.service()) else {
-        let message = format!("The service {} is not served here.", credential.service());
+    let signature = Signature::with_query(method, uri, headers, &query, Some(body));
+    let signature = signature.map_err(|error| match without_provider(headers, &query, body) {
+        Some(error) => Refused { protocol: Protocol::AwsQuery, error },
+        None => Refused { protocol: guess, error },
+    })?;
+    let signed_for = signature.credential().service();
+    let Some(service) = Service::from_signing_name(signed_for) else {
+        let message = format!("The service {signed_for} is not served here.");
         return Err(Refused { protocol: guess, error: ApiError::new("InvalidAction", message) });
     };
     let protocol = service.info().protocol;
@@ -64,12 +75,13 @@ pub fn route(
             return Err(ApiError::new("MethodNotAllowed", message)
                 .with_status(StatusCode::METHOD_NOT_ALLOWED));
         }
-        let scope = credential.scope(service)?;
+        let scope = signature.credential().scope(service)?;
         let (operation, parameters) = match protocol {
             Protocol::Ec2Query | Protocol::AwsQuery => read_form(service, query, body)?,
             Protocol::AwsJson11 => read_json(service, headers, body)?,
         };
-        Ok(ApiRequest { operation, scope, parameters })
+        let endpoint = endpoint(uri, headers);
+        Ok(ApiRequest { operation, scope, signature, endpoint, parameters })
     };
     read().map_err(|error| Refused { protocol, error })
 }
@@ -85,9 +97,32 @@ impl ApiRequest {
         let mut input = O::Input::default();
         match &self.parameters {
             Parameters::Form(node) => query::decode(O::SERVICE.protocol, &mut input, node)?,
-            Parameters::Json(object) => json::decode(&mut input, object)?,
+            Parameters::Json(object) => {
+                json::decode(&mut input, object).map_err(|error| match service {
+                    // It has a name of its own for what others call so.
+                    Service::Logs if error.code == "ValidationException" => {
+                        ApiError { code: "InvalidParameterException", ..error }
+                    }
+                    _ => error,
+                })?;
+            }
         }
         Ok(input)
+    }
+
+    /// The parameters as they came: their names with dots and numbers for what is below and in
+    /// order, and their texts.
+    pub fn leaves(&self) -> Vec<(String, Cow<'_, str>)> {
+        let mut found = Vec::new();
+        match &self.parameters {
+            Parameters::Form(node) => node.leaves("", &mut found),
+            Parameters::Json(object) => {
+                for (name, value) in object {
+                    json::leaves(name, value, &mut found);
+                }
+            }
+        }
+        found
     }
 
     /// The protocol that answers must speak.
@@ -104,6 +139,12 @@ impl ApiRequest {
     pub fn account(&self) -> &AccountId {
         &self.scope.account
     }
+}
+
+/// The authority of a request: of its URI, or its Host header.
+fn endpoint(uri: &Uri, headers: &HeaderMap) -> String {
+    let host = || headers.get(header::HOST)?.to_str().ok();
+    uri.authority().map(|it| it.as_str()).or_else(host).unwrap_or_default().to_owned()
 }
 
 fn read_form(
@@ -158,6 +199,26 @@ fn read_json(
     }
     let operation = service.operation(name).ok_or_else(|| unknown(name))?;
     Ok((operation, Parameters::Json(json::parse(body)?)))
+}
+
+/// What is asked without a signature by design, on the word of an identity provider. There are none.
+fn without_provider(
+    headers: &HeaderMap,
+    query: &[(String, String)],
+    body: &[u8],
+) -> Option<ApiError> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return None;
+    }
+    let body = form::pairs(body).unwrap_or_default();
+    let action = query.iter().chain(&body).find(|(name, _)| name == "Action");
+    let (provider, subject) = match action.map(|(_, action)| action.as_str())? {
+        "AssumeRoleWithWebIdentity" => ("OpenIDConnect provider", "this token"),
+        "AssumeRoleWithSAML" => ("SAML provider", "this assertion"),
+        _ => return None,
+    };
+    let message = format!("No {provider} found in your account for {subject}");
+    Some(ApiError::new("InvalidIdentityToken", message))
 }
 
 /// What an unsigned or mis-signed request seems to speak: by its target, else by its host.

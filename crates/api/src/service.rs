@@ -1,7 +1,7 @@
 //! The services and how each speaks: names, versions, protocols, operations.
 
 use crate::{
-    generated::{ec2, iam, ssm, sts},
+    generated::{ec2, ec2_instance_connect, iam, logs, ssm, sts},
     shape::Structure,
 };
 
@@ -10,8 +10,12 @@ use crate::{
 pub enum Service {
     /// Elastic Compute Cloud, with Virtual Private Cloud.
     Ec2,
+    /// EC2 Instance Connect: keys for a minute.
+    Ec2InstanceConnect,
     /// Identity and Access Management.
     Iam,
+    /// CloudWatch Logs.
+    Logs,
     /// Systems Manager.
     Ssm,
     /// Security Token Service.
@@ -48,13 +52,16 @@ pub struct ServiceInfo {
 
 impl Service {
     /// All services.
-    pub const ALL: [Self; 4] = [Self::Ec2, Self::Iam, Self::Ssm, Self::Sts];
+    pub const ALL: [Self; 6] =
+        [Self::Ec2, Self::Ec2InstanceConnect, Self::Iam, Self::Logs, Self::Ssm, Self::Sts];
 
     /// How the service looks on the wire.
     pub const fn info(self) -> &'static ServiceInfo {
         match self {
             Self::Ec2 => &ec2::INFO,
+            Self::Ec2InstanceConnect => &ec2_instance_connect::INFO,
             Self::Iam => &iam::INFO,
+            Self::Logs => &logs::INFO,
             Self::Ssm => &ssm::INFO,
             Self::Sts => &sts::INFO,
         }
@@ -69,7 +76,11 @@ impl Service {
     pub fn operation(self, name: &str) -> Option<Operation> {
         match self {
             Self::Ec2 => ec2::Operation::from_name(name).map(Operation::Ec2),
+            Self::Ec2InstanceConnect => {
+                ec2_instance_connect::Operation::from_name(name).map(Operation::Ec2InstanceConnect)
+            }
             Self::Iam => iam::Operation::from_name(name).map(Operation::Iam),
+            Self::Logs => logs::Operation::from_name(name).map(Operation::Logs),
             Self::Ssm => ssm::Operation::from_name(name).map(Operation::Ssm),
             Self::Sts => sts::Operation::from_name(name).map(Operation::Sts),
         }
@@ -81,8 +92,12 @@ impl Service {
 pub enum Operation {
     /// Of EC2.
     Ec2(ec2::Operation),
+    /// Of EC2 Instance Connect.
+    Ec2InstanceConnect(ec2_instance_connect::Operation),
     /// Of IAM.
     Iam(iam::Operation),
+    /// Of CloudWatch Logs.
+    Logs(logs::Operation),
     /// Of Systems Manager.
     Ssm(ssm::Operation),
     /// Of STS.
@@ -90,13 +105,39 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// All operations, service by service.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let ec2 = ec2::Operation::ALL.iter().copied().map(Self::Ec2);
+        let connect = ec2_instance_connect::Operation::ALL.iter().copied();
+        let connect = connect.map(Self::Ec2InstanceConnect);
+        let iam = iam::Operation::ALL.iter().copied().map(Self::Iam);
+        let logs = logs::Operation::ALL.iter().copied().map(Self::Logs);
+        let ssm = ssm::Operation::ALL.iter().copied().map(Self::Ssm);
+        let sts = sts::Operation::ALL.iter().copied().map(Self::Sts);
+        ec2.chain(connect).chain(iam).chain(logs).chain(ssm).chain(sts)
+    }
+
     /// The operation's name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ec2(operation) => operation.name(),
+            Self::Ec2InstanceConnect(operation) => operation.name(),
             Self::Iam(operation) => operation.name(),
+            Self::Logs(operation) => operation.name(),
             Self::Ssm(operation) => operation.name(),
             Self::Sts(operation) => operation.name(),
+        }
+    }
+
+    /// An empty request.
+    pub fn input(self) -> Box<dyn Structure> {
+        match self {
+            Self::Ec2(operation) => operation.input(),
+            Self::Ec2InstanceConnect(operation) => operation.input(),
+            Self::Iam(operation) => operation.input(),
+            Self::Logs(operation) => operation.input(),
+            Self::Ssm(operation) => operation.input(),
+            Self::Sts(operation) => operation.input(),
         }
     }
 
@@ -104,7 +145,9 @@ impl Operation {
     pub const fn service(self) -> Service {
         match self {
             Self::Ec2(_) => Service::Ec2,
+            Self::Ec2InstanceConnect(_) => Service::Ec2InstanceConnect,
             Self::Iam(_) => Service::Iam,
+            Self::Logs(_) => Service::Logs,
             Self::Ssm(_) => Service::Ssm,
             Self::Sts(_) => Service::Sts,
         }

@@ -371,6 +371,13 @@ macro_rules! operations {
                 }
             }
 
+            /// An empty request.
+            pub fn input(self) -> Box<dyn $crate::shape::Structure> {
+                match self {
+                    $(Self::$name => Box::new(<$input>::default()),)*
+                }
+            }
+
             /// The operation of that name, if it is served.
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|operation| operation.name() == name)

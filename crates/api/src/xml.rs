@@ -33,7 +33,9 @@ impl Writer {
 
     /// Opens an element.
     pub(crate) fn open(&mut self, name: &str) {
-        let _ = write!(self.out, "<{name}>");
+        self.out.push('<');
+        self.out.push_str(name);
+        self.out.push('>');
     }
 
     /// Opens the root element with its namespace.
@@ -43,7 +45,9 @@ impl Writer {
 
     /// Closes an element.
     pub(crate) fn close(&mut self, name: &str) {
-        let _ = write!(self.out, "</{name}>");
+        self.out.push_str("</");
+        self.out.push_str(name);
+        self.out.push('>');
     }
 
     /// An element with nothing but text.
@@ -66,7 +70,9 @@ impl Writer {
             Content::One(view) => self.view(name, member, view),
             Content::Many(elements) if elements.is_empty() => {
                 if !member.omit_empty && !self.is_flat(member) {
-                    let _ = write!(self.out, "<{name}/>");
+                    self.out.push('<');
+                    self.out.push_str(name);
+                    self.out.push_str("/>");
                 }
             }
             Content::Many(elements) if self.is_flat(member) => {
@@ -113,9 +119,7 @@ impl Writer {
             View::Float(number) => {
                 let _ = write!(self.out, "{number}");
             }
-            View::Bool(value) => {
-                let _ = write!(self.out, "{value}");
-            }
+            View::Bool(value) => self.out.push_str(if value { "true" } else { "false" }),
             View::Time(time) => self.time(time),
             View::Blob(bytes) => self.out.push_str(&scalar::base64(bytes)),
             View::Structure(structure) => self.members(structure),
@@ -138,6 +142,12 @@ impl Writer {
 
 /// Text as XML 1.0 can hold it. Characters that no XML document may have become U+FFFD.
 fn escape(out: &mut String, text: &str) {
+    // Most text has nothing to escape. U+FFFE and U+FFFF begin with a byte of 0xEF.
+    let is_plain = |byte: u8| !matches!(byte, 0..0x20 | b'&' | b'<' | b'>' | b'"' | 0xef);
+    if text.bytes().all(is_plain) {
+        out.push_str(text);
+        return;
+    }
     for c in text.chars() {
         match c {
             '&' => out.push_str("&amp;"),

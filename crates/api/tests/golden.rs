@@ -233,8 +233,8 @@ fn an_operation_that_is_not_served_is_named() {
         "InvalidAction",
         "The action CreateCoffee is not valid for this web service.",
     );
-    let refusal =
-        post(&signed("iam"), b"Action=ListUsers&Version=2010-05-08").expect_err("refused");
+    let refusal = post(&signed("iam"), b"Action=ListVirtualMFADevices&Version=2010-05-08")
+        .expect_err("refused");
     assert_eq!((refusal.protocol, refusal.error.code), (Protocol::AwsQuery, "InvalidAction"));
     assert_eq!(refusal.error.status, 400);
     let refusal = post(&signed("braket"), b"Action=X&Version=1").expect_err("refused");

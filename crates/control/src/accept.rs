@@ -5,14 +5,13 @@ use gureum_api::{
     shape::{Content, Field, Structure, View},
 };
 
-use crate::call::Answer;
+use crate::{call::Answer, operation::Parameters};
 
-/// Refuses a request that says something outside of `accepted`: names of the service model, with
-/// dots for members of structures. A name alone accepts everything beneath it. What says nothing
+/// Refuses a request that says something that is neither obeyed nor recorded. What says nothing
 /// (false, empty text, a structure of such) is no reason to refuse: clients send it as a matter
 /// of course.
-pub(crate) fn only(input: &dyn Structure, accepted: &[&str]) -> Answer<()> {
-    check(input, "", accepted)
+pub(crate) fn only(input: &dyn Structure, parameters: Parameters) -> Answer<()> {
+    check(input, "", parameters)
 }
 
 /// Whether the request asks for a rehearsal (API-3).
@@ -23,20 +22,21 @@ pub(crate) fn is_dry_run(input: &dyn Structure) -> bool {
     })
 }
 
-fn check(structure: &dyn Structure, prefix: &str, accepted: &[&str]) -> Answer<()> {
+fn check(structure: &dyn Structure, prefix: &str, parameters: Parameters) -> Answer<()> {
+    let accepted = || parameters.obeyed.iter().chain(parameters.recorded);
     for (member, field) in structure.members().iter().zip(structure.fields()) {
         let path = format!("{prefix}{}", member.name);
-        if path == "DryRun" || accepted.contains(&path.as_str()) || !says_something(field) {
+        if path == "DryRun" || accepted().any(|name| *name == path) || !says_something(field) {
             continue;
         }
         let below = format!("{path}.");
-        if !accepted.iter().any(|name| name.starts_with(&below)) {
+        if !accepted().any(|name| name.starts_with(&below)) {
             let message = format!("The parameter {path} is not supported.");
             return Err(ApiError::unsupported_operation(message));
         }
         for view in views(field) {
             if let View::Structure(structure) = view {
-                check(structure, &below, accepted)?;
+                check(structure, &below, parameters)?;
             }
         }
     }
@@ -68,6 +68,10 @@ mod tests {
 
     use super::*;
 
+    fn obeyed(obeyed: &'static [&'static str]) -> Parameters {
+        Parameters { obeyed, recorded: &[] }
+    }
+
     #[test]
     fn what_is_not_acted_on_is_refused_by_name() {
         let mut input = ec2::CreateVpcRequest {
@@ -76,11 +80,13 @@ mod tests {
             ipv6_pool: Some(String::new()),
             ..Default::default()
         };
-        assert_eq!(only(&input, &["CidrBlock"]), Ok(()), "false and empty say nothing");
+        assert_eq!(only(&input, obeyed(&["CidrBlock"])), Ok(()), "false and empty say nothing");
         input.ipv6_pool = Some("pool".into());
-        let refused = only(&input, &["CidrBlock"]).expect_err("a pool is not acted on");
+        let refused = only(&input, obeyed(&["CidrBlock"])).expect_err("a pool is not acted on");
         assert_eq!(refused.code, "UnsupportedOperation");
         assert!(refused.message.contains("Ipv6Pool"));
+        let recorded = Parameters { obeyed: &["CidrBlock"], recorded: &["Ipv6Pool"] };
+        assert_eq!(only(&input, recorded), Ok(()), "what is shown again is not dropped");
     }
 
     #[test]
@@ -93,8 +99,9 @@ mod tests {
             }),
             ..Default::default()
         };
-        assert!(only(&input, &["Placement"]).is_ok());
-        let refused = only(&input, &["Placement.AvailabilityZone"]).expect_err("no hosts here");
+        assert!(only(&input, obeyed(&["Placement"])).is_ok());
+        let refused =
+            only(&input, obeyed(&["Placement.AvailabilityZone"])).expect_err("no hosts here");
         assert!(refused.message.contains("Placement.HostId"));
     }
 

@@ -15,24 +15,30 @@ use gureum_types::{
 };
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use crate::call::{Answer, Call};
+use crate::{
+    call::{Answer, Call},
+    resource::subnet_cidr_reservation,
+};
 
 /// The length of a VPC's IPv6 block, and the bits behind it (CIDR-12).
 const VPC_IPV6_LENGTH: u8 = 56;
 const IPV6_HOST_BITS: u8 = 128 - VPC_IPV6_LENGTH;
 
+/// How often an IPv6 address is drawn before there is none.
+const IPV6_TRIES: u32 = 10_000;
+
 fn cursors(tx: &Transaction) -> Cursors {
     tx.machine::<Cursors>("cursors").map(|cursors| (**cursors).clone()).unwrap_or_default()
 }
 
-/// A port that no interface has, and that none has had for as long as possible.
+/// A port that no interface and no endpoint has, and that none has had for as long as possible.
 pub(crate) fn port(tx: &mut Transaction) -> Answer<PortIndex> {
     let mut cursors = cursors(tx);
     let first = PortIndex::FIRST_INTERFACE.0;
     for _ in first..PortIndex::END.0 {
         let port = cursors.port.max(first);
         cursors.port = if port + 1 < PortIndex::END.0 { port + 1 } else { first };
-        if tx.interface_behind(PortIndex(port)).is_none() {
+        if !tx.is_port_taken(PortIndex(port)) {
             tx.put_machine(cursors);
             return Ok(PortIndex(port));
         }
@@ -96,20 +102,11 @@ fn is_host(pool: Ipv4Net, address: Ipv4Addr) -> bool {
     pool.contains(&address) && last != 0 && last != 255
 }
 
-/// The private addresses of a subnet that are held, by attached interfaces or others.
-pub(crate) fn held_addresses(records: &Snapshot, subnet: &Subnet) -> HashSet<Ipv4Addr> {
-    records
-        .referrers::<NetworkInterface>(subnet.id.as_str())
-        .flat_map(|interface| interface.private_addresses.iter().copied())
-        .collect()
-}
-
 /// How many addresses of a subnet are free (SUB-2).
 pub(crate) fn free_addresses(records: &Snapshot, subnet: &Subnet) -> u32 {
     let Some(block) = subnet.cidr_block else { return 0 };
-    let size = pool_size(block);
-    let held = held_addresses(records, subnet).len();
-    size.saturating_sub(5).saturating_sub(u32::try_from(held).unwrap_or(u32::MAX))
+    let held = records.addresses_held(&subnet.id);
+    pool_size(block).saturating_sub(5).saturating_sub(held)
 }
 
 /// Checks that a wanted address can be had in a subnet (SUB-3).
@@ -150,13 +147,16 @@ pub(crate) fn private_addresses(
     taken: &[Ipv4Addr],
 ) -> Answer<Vec<Ipv4Addr>> {
     let Some(block) = subnet.cidr_block.filter(|_| count > 0) else { return Ok(Vec::new()) };
-    let mut held = held_addresses(records, subnet);
-    held.extend(taken);
+    let is_held = |address: &Ipv4Addr| {
+        taken.contains(address) || records.interface_at(&subnet.vpc_id, *address).is_some()
+    };
+    let is_kept = |address| subnet_cidr_reservation::holds(records, subnet, address);
     let (base, size) = (u32::from(block.network()), pool_size(block));
     let start = u32::try_from(call.random() % u64::from(size)).unwrap_or(0);
     let found: Vec<_> = (0..size)
         .map(|step| Ipv4Addr::from(base + (start + step) % size))
-        .filter(|address| !is_reserved(block, *address) && !held.contains(address))
+        .filter(|address| !is_reserved(block, *address) && !is_held(address))
+        .filter(|address| !is_kept((*address).into()))
         .take(count)
         .collect();
     match found.len() == count {
@@ -242,11 +242,17 @@ pub(crate) fn ipv6_addresses(
     held.extend(taken);
     let hosts = u128::MAX >> block.prefix_len();
     let mut found: Vec<Ipv6Addr> = Vec::with_capacity(count);
+    let mut tries = 0;
     while found.len() < count {
-        // Of 2^64 addresses nearly all are free.
+        // Of 2^64 addresses nearly all are free, unless most of them are reserved.
         let address = u128::from(block.network()) | (u128::from(call.random()) & hosts);
         let address = Ipv6Addr::from(address);
-        if !is_reserved_ipv6(block, address) && held.insert(address) {
+        tries += 1;
+        if tries > IPV6_TRIES {
+            return Err(ApiError::insufficient_free_addresses(&subnet.id));
+        }
+        let kept = subnet_cidr_reservation::holds(records, subnet, address.into());
+        if !kept && !is_reserved_ipv6(block, address) && held.insert(address) {
             found.push(address);
         }
     }

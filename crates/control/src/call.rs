@@ -6,7 +6,7 @@ use gureum_api::{ApiError, Resource};
 use gureum_store::{Snapshot, Stored};
 use gureum_types::{AccountId, IdError, Region, Tags, Timestamp, record::Scope};
 
-use crate::config::Config;
+use crate::{config::Config, iam::caller::Caller};
 
 /// What a handler answers.
 pub(crate) type Answer<T> = Result<T, ApiError>;
@@ -16,8 +16,12 @@ pub(crate) type Answer<T> = Result<T, ApiError>;
 pub(crate) struct Call {
     /// The caller's account and region.
     pub(crate) scope: Scope,
+    /// Who calls.
+    pub(crate) caller: Caller,
     /// When it came.
     pub(crate) now: Timestamp,
+    /// The URL that the client used, as `http://localhost:4566`; empty where nobody asked.
+    pub(crate) endpoint: String,
     /// What control was told.
     pub(crate) config: Arc<Config>,
 }
@@ -75,22 +79,60 @@ macro_rules! named {
 
 named! {
     Address(AllocationId) Allocation "elastic-ip";
+    CustomerGateway(CustomerGatewayId) CustomerGateway "customer-gateway";
     DhcpOptions(DhcpOptionsId) DhcpOptions "dhcp-options";
     EgressOnlyInternetGateway(EgressOnlyInternetGatewayId) EgressOnlyInternetGateway
         "egress-only-internet-gateway";
+    FlowLog(FlowLogId) FlowLog "vpc-flow-log";
     Instance(InstanceId) Instance "instance";
     InternetGateway(InternetGatewayId) InternetGateway "internet-gateway";
     KeyPair(KeyPairId) KeyPair "key-pair";
+    LaunchTemplate(LaunchTemplateId) LaunchTemplate "launch-template";
     NatGateway(NatGatewayId) NatGateway "natgateway";
     NetworkAcl(NetworkAclId) NetworkAcl "network-acl";
     NetworkInterface(NetworkInterfaceId) NetworkInterface "network-interface";
+    OwnImage(ImageId) Image "image";
+    PlacementGroup(PlacementGroupId) PlacementGroup "placement-group";
     PrefixList(PrefixListId) PrefixList "prefix-list";
+    PublicAccessExclusion(PublicAccessExclusionId) PublicAccessExclusion
+        "vpc-block-public-access-exclusion";
     RouteTable(RouteTableId) RouteTable "route-table";
     SecurityGroup(SecurityGroupId) SecurityGroup "security-group";
     SecurityGroupRule(SecurityGroupRuleId) SecurityGroupRule "security-group-rule";
     Subnet(SubnetId) Subnet "subnet";
+    SubnetCidrReservation(SubnetCidrReservationId) SubnetCidrReservation "subnet-cidr-reservation";
+    TransitGateway(TransitGatewayId) TransitGateway "transit-gateway";
+    TransitGatewayRouteTable(TransitGatewayRouteTableId) TransitGatewayRouteTable
+        "transit-gateway-route-table";
+    TransitGatewayVpcAttachment(TransitGatewayAttachmentId) TransitGatewayAttachment
+        "transit-gateway-attachment";
     Volume(VolumeId) Volume "volume";
+    VolumeSnapshot(SnapshotId) Snapshot "snapshot";
+    VpcEndpoint(VpcEndpointId) VpcEndpoint "vpc-endpoint";
+    VpcEndpointService(VpcEndpointServiceId) VpcEndpointService "vpc-endpoint-service";
     Vpc(VpcId) Vpc "vpc";
+    VpnConnection(VpnConnectionId) VpnConnection "vpn-connection";
+    VpnGateway(VpnGatewayId) VpnGateway "vpn-gateway";
+}
+
+/// A kind of record that is shown for a while after it was deleted.
+pub(crate) trait Ending: Named {
+    fn deleted(&self) -> Option<Timestamp>;
+}
+
+macro_rules! ending {
+    ($($kind:ident)*) => {$(
+        impl Ending for gureum_types::record::$kind {
+            fn deleted(&self) -> Option<Timestamp> {
+                self.deleted
+            }
+        }
+    )*};
+}
+
+ending! {
+    CustomerGateway PublicAccessExclusion TransitGateway TransitGatewayRouteTable
+    TransitGatewayVpcAttachment VpnConnection VpnGateway
 }
 
 /// The id in a parameter.
@@ -112,6 +154,20 @@ pub(crate) fn required<T: Named>(
     parameter: &str,
 ) -> Answer<Arc<T>> {
     find(records, scope, text(id, parameter)?)
+}
+
+/// The record that a required parameter names, unless it is only shown any more.
+pub(crate) fn alive<T: Ending>(
+    records: &Snapshot,
+    scope: &Scope,
+    id: &Option<String>,
+    parameter: &str,
+) -> Answer<Arc<T>> {
+    let id = text(id, parameter)?;
+    match find::<T>(records, scope, id) {
+        Ok(record) if record.deleted().is_some() => Err(ApiError::not_found(T::RESOURCE, id)),
+        found => found,
+    }
 }
 
 /// A required parameter. The decoder has refused requests without it; an empty one comes here.

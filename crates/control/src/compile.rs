@@ -6,11 +6,17 @@ use gureum_engine::{Compiler, FabricConfig, Policy};
 use gureum_store::{Key, Snapshot, Stored};
 use gureum_types::{
     NetworkInterfaceId,
-    record::{Instance, InstanceState, NatGateway, Network, NetworkInterface, Scope, Vpc},
+    record::{
+        BlockPublicAccess, Instance, InstanceState, NatGateway, Network, NetworkInterface,
+        PublicAccessExclusion, Scope, Subnet, Vpc, VpcEndpoint,
+    },
     view::ServiceView,
 };
 
-use crate::view::Parts;
+use crate::{
+    resource::{block_public_access, prefix_list},
+    view::Parts,
+};
 
 /// Compiles a snapshot; its revision is the epoch of both.
 pub fn compile(records: &Snapshot, fabric: &FabricConfig) -> (Policy, ServiceView) {
@@ -110,27 +116,49 @@ fn update_network(network: &mut Network, before: Option<&Snapshot>, records: &Sn
     changed |= take(&mut network.egress_only_internet_gateways, before, records);
     changed |= take(&mut network.nat_gateways, before, records);
     changed |= take(&mut network.vpc_peering_connections, before, records);
-    changed |= take(&mut network.prefix_lists, before, records);
+    changed |= take(&mut network.vpc_endpoints, before, records);
+    if take(&mut network.prefix_lists, before, records) {
+        network.prefix_lists.extend(prefix_list::of_services().iter().cloned());
+        changed = true;
+    }
     changed |= take(&mut network.security_groups, before, records);
     changed |= take(&mut network.security_group_rules, before, records);
     changed |= take(&mut network.network_acls, before, records);
     changed |= take(&mut network.dhcp_options, before, records);
     changed |= take(&mut network.addresses, before, records);
-    // Of instances a policy knows only whether their ports are in use.
+    changed |= take(&mut network.vpn_gateways, before, records);
+    changed |= take(&mut network.transit_gateway_vpc_attachments, before, records);
+    changed |= take(&mut network.flow_logs, before, records);
+    if differs::<BlockPublicAccess>(before, records)
+        || differs::<PublicAccessExclusion>(before, records)
+        || differs::<Subnet>(before, records)
+    {
+        let restricted = block_public_access::restricted(records);
+        if restricted != network.restricted_subnets {
+            network.restricted_subnets = restricted;
+            changed = true;
+        }
+    }
+    // Of instances a policy knows only whether their ports are in use, and of gateways and endpoints
+    // whether they carry packets.
     if differs::<NetworkInterface>(before, records)
         || differs::<Instance>(before, records)
         || differs::<NatGateway>(before, records)
+        || differs::<VpcEndpoint>(before, records)
     {
-        let gateways: HashSet<&NetworkInterfaceId> = network
+        let gateways = network
             .nat_gateways
             .iter()
             .filter(|gateway| gateway.state.translates())
-            .filter_map(|gateway| gateway.network_interface_id.as_ref())
-            .collect();
+            .filter_map(|gateway| gateway.network_interface_id.as_ref());
+        let endpoints = network.vpc_endpoints.iter().filter(|endpoint| endpoint.carries());
+        let of_endpoints = endpoints.filter_map(|endpoint| endpoint.interface());
+        let of_endpoints = of_endpoints.flat_map(|interface| &interface.interfaces);
+        let of_services: HashSet<&NetworkInterfaceId> = gateways.chain(of_endpoints).collect();
         let interfaces: Vec<_> = scoped::<NetworkInterface>(records)
             .filter(|(scope, it)| {
                 attached(records, scope, it).is_some_and(|it| is_on(it.state))
-                    || gateways.contains(&it.id)
+                    || of_services.contains(&it.id)
             })
             .map(|(_, it)| it.clone())
             .collect();

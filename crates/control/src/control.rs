@@ -3,23 +3,37 @@
 
 use std::{fmt, net::Ipv4Addr, sync::Arc};
 
-use gureum_api::{ApiError, ApiRequest};
+use bytes::Bytes;
+use gureum_api::{ApiError, ApiRequest, Protocol, Service, Signature};
 use gureum_store::{Snapshot, Store, StoreError, Transaction};
 use gureum_types::{
-    AccountId,
+    AccountId, InstanceId, Origin, Region,
     host::HostEvent,
-    record::{Instance, InstanceState, NetworkInterface, PublicAddress, RegionState, Scope},
+    record::{
+        Instance, InstanceState, NetworkInterface, PublicAddress, RegionState, Scope, VpcEndpoint,
+    },
+    session::GatewayEvent,
 };
 use tokio::sync::{mpsc, watch};
 
 use crate::{
     call::{Answer, Call},
     config::Config,
+    flow_log,
+    flow_windows::{Buckets, FlowWindows},
+    gateway,
+    iam::{
+        authenticate::{Refusal, Shown, authenticate, identify},
+        authorize::{Source, SourceEndpoint, authorize, authorize_action},
+        caller::Caller,
+        resource::Target,
+        visitor::{Visit, Visitor},
+    },
     linux::Linux,
     operation::{self, Wire, Work, Write},
     publish::Publisher,
     reconcile::Reconciler,
-    resource::{default_vpc, public_ip},
+    resource::{default_vpc, live_tail::LiveTail, public_ip},
 };
 
 /// What the API's operations do, and what keeps instances as they shall be.
@@ -37,6 +51,15 @@ impl fmt::Debug for Control {
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub enum Reply {
+    /// All of it.
+    Whole(Wire),
+    /// What goes on as long as the caller listens.
+    Tail(Box<LiveTail>),
 }
 
 /// Something that a person named, with where it is.
@@ -92,11 +115,33 @@ impl Control {
         format!("{a}-{b}-4{c}-8{d}-{e}")
     }
 
-    /// Answers a request.
+    /// Answers a request that comes from nowhere in particular.
     pub async fn handle(&self, request: ApiRequest, request_id: &str) -> Wire {
-        let scope = Scope { account: request.account().clone(), region: request.region().clone() };
+        self.handle_from(request, &Source::default(), request_id).await
+    }
+
+    /// Answers a request in one go. Of an answer that would go on it is the beginning.
+    pub async fn handle_from(
+        &self,
+        request: ApiRequest,
+        source: &Source,
+        request_id: &str,
+    ) -> Wire {
+        match self.reply_from(request, source, request_id).await {
+            Reply::Whole(wire) => wire,
+            Reply::Tail(tail) => Wire::new(tail.start()),
+        }
+    }
+
+    /// Answers a request.
+    pub async fn reply_from(
+        &self,
+        request: ApiRequest,
+        source: &Source,
+        request_id: &str,
+    ) -> Reply {
         let operation = request.operation.name();
-        match self.answer(&request, scope, request_id).await {
+        match self.answer(&request, source, request_id).await {
             Ok(answer) => {
                 tracing::debug!(operation, request_id, "answered");
                 answer
@@ -108,26 +153,38 @@ impl Control {
                     }
                     None => tracing::debug!(operation, request_id, %error, "refused"),
                 }
-                error.response(request.protocol(), request_id)
+                Reply::Whole(error.response(request.protocol(), request_id))
             }
         }
     }
 
-    async fn answer(&self, request: &ApiRequest, scope: Scope, id: &str) -> Answer<Wire> {
-        let call = Call { scope, now: (self.config.clock)(), config: self.config.clone() };
+    /// What a live tail has to say, and whether that is all. To be asked for once a second.
+    pub fn update_of(&self, tail: &LiveTail) -> (Bytes, bool) {
+        tail.update(&self.snapshot(), (self.config.clock)())
+    }
+
+    async fn answer(&self, request: &ApiRequest, source: &Source, id: &str) -> Answer<Reply> {
+        let call = self.call(request, source)?;
         let work = operation::work(request, id)?;
-        let is_ec2 = request.operation.service() == gureum_api::Service::Ec2;
+        let is_ec2 = request.operation.service() == Service::Ec2;
         match work {
             Work::Read(read) => {
                 let records = if is_ec2 { self.opened(&call).await? } else { self.snapshot() };
-                read(&call, &records)
+                read(&call, &records).map(Reply::Whole)
             }
-            Work::Write(write) => self.change(call, write).await,
+            Work::Tail(listen) => Ok(Reply::Tail(Box::new(listen(&call, &self.snapshot())?))),
+            Work::Disk(read) => {
+                let records = self.snapshot();
+                let answer = tokio::task::spawn_blocking(move || read(&call, &records)).await;
+                answer.map_err(ApiError::internal_error)?.map(Reply::Whole)
+            }
+            Work::Write(write) => self.change(call, write).await.map(Reply::Whole),
             Work::Prepare(prepare) => {
                 let records = self.opened(&call).await?;
                 let caller = call.clone();
                 let write = tokio::task::spawn_blocking(move || prepare(&caller, &records)).await;
-                self.change(call, write.map_err(ApiError::internal_error)??).await
+                let write = write.map_err(ApiError::internal_error)??;
+                self.change(call, write).await.map(Reply::Whole)
             }
             Work::Console(find, show) => {
                 let instance = find(&call, &self.snapshot())?;
@@ -137,9 +194,65 @@ impl Control {
                     tracing::debug!(instance = %instance.id, %error, "no console");
                     Vec::new()
                 });
-                Ok(show(&call, &instance, bytes))
+                Ok(Reply::Whole(show(&call, &instance, bytes)))
             }
         }
+    }
+
+    /// Lets a signed request open or create a channel of Session Manager, if its caller may do
+    /// `action`, as `ssmmessages:OpenDataChannel`. The instance whose role's credentials it is
+    /// signed by, if it is.
+    pub fn admit(
+        &self,
+        signature: &Signature,
+        action: &str,
+        source: &Source,
+    ) -> Answer<Option<InstanceId>> {
+        Ok(self.admitted(signature, action, source)?.instance().cloned())
+    }
+
+    /// Who signed a request, after it was found out that they may do `action`.
+    pub(crate) fn admitted(
+        &self,
+        signature: &Signature,
+        action: &str,
+        source: &Source,
+    ) -> Answer<Caller> {
+        let (records, now) = (self.snapshot(), (self.config.clock)());
+        let asked = signature.scope(Service::Ssm)?;
+        let shown = Shown::of(signature, &asked.account);
+        let caller = identify(&records, shown, &self.config, now)
+            .map_err(|refusal| refusal.error(Protocol::AwsJson11))?;
+        let scope = Scope { account: caller.account.clone(), region: asked.region };
+        let (endpoint, config) = (String::new(), self.config.clone());
+        let call = Call { scope, caller, now, endpoint, config };
+        authorize_action(&call, &records, action, &Target::none(), source)?;
+        Ok(call.caller)
+    }
+
+    /// The call that a request is: by whom, after it was found out that they may make it.
+    fn call(&self, request: &ApiRequest, source: &Source) -> Answer<Call> {
+        let (records, now) = (self.snapshot(), (self.config.clock)());
+        let caller = authenticate(&records, request, &self.config, now)
+            .map_err(|refusal| refusal.error(request.protocol()))?;
+        let service = request.operation.service().info().signing_name;
+        self.config.uses.note(&caller, now, request.region(), service);
+        let scope = Scope { account: caller.account.clone(), region: request.region().clone() };
+        let scheme = if source.is_secure { "https" } else { "http" };
+        let endpoint = format!("{scheme}://{}", request.endpoint);
+        let call = Call { scope, caller, now, endpoint, config: self.config.clone() };
+        authorize(&call, &records, request, source)?;
+        Ok(call)
+    }
+
+    /// Who makes a request of S3, and so who it is that asks for each of its buckets and objects.
+    pub fn visitor(
+        &self,
+        shown: Visit<'_>,
+        region: &Region,
+        source: Source,
+    ) -> Result<Visitor, Refusal> {
+        Visitor::of(&self.snapshot(), shown, region, source, &self.config)
     }
 
     /// The records, with what an account finds in a region that it first comes to.
@@ -176,14 +289,42 @@ impl Control {
         Ok(answer)
     }
 
+    /// What it was made with.
+    pub(crate) fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
     /// What the engine knows of the fabric.
     pub(crate) fn fabric(&self) -> &gureum_engine::FabricConfig {
         &self.config.fabric
     }
 
+    /// What policies may ask about where a request came from.
+    pub fn source(&self, origin: &Origin) -> Source {
+        let records = self.snapshot();
+        let endpoint = origin.endpoint.as_ref().map(|it| SourceEndpoint {
+            vpc: it.vpc.clone(),
+            id: it.id.to_string(),
+            policy: records
+                .referrers::<VpcEndpoint>(it.id.as_str())
+                .next()
+                .and_then(|endpoint| endpoint.policy.clone()),
+        });
+        Source { address: Some(origin.address), is_secure: origin.is_secure, endpoint }
+    }
+
     /// All records as they are now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.store.snapshot()
+    }
+
+    /// Brings to disk what is not there yet: states of instances, which nobody was answered with.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let news = self.config.uses.take_news(&self.snapshot());
+        if !news.is_empty() {
+            self.store.transact_lightly(|tx| news.write(tx))?;
+        }
+        self.store.flush()
     }
 
     /// Tells the revision of the records at every change.
@@ -206,6 +347,18 @@ impl Control {
             self.publisher.clone(),
         );
         reconciler.run(events).await;
+    }
+
+    /// Delivers what was counted in closed windows to the flow logs that cover it, until the task is
+    /// dropped. A window stays until all of them have their records.
+    pub async fn run_flow_logs(&self, windows: Arc<dyn FlowWindows>, buckets: Arc<dyn Buckets>) {
+        flow_log::run(self.store.clone(), self.config.clone(), windows, buckets).await;
+    }
+
+    /// Writes down what the message gateway tells, and hands out commands, until it is gone or the
+    /// task is dropped.
+    pub async fn run_gateway(&self, events: mpsc::Receiver<GatewayEvent>) {
+        gateway::run(self.store.clone(), self.config.clone(), events).await;
     }
 
     /// Forgets everything of an account, or of all. Instances are removed by the reconciler.
@@ -315,12 +468,15 @@ fn accounts(records: &Snapshot) -> Vec<AccountId> {
 
 /// Gives back the public addresses of an account whose records are about to go.
 fn release_addresses(tx: &mut Transaction, account: &AccountId, now: gureum_types::Timestamp) {
-    use gureum_types::record::Address;
+    use gureum_types::record::{Address, VpnConnection};
     let is_own =
         |key: &gureum_store::Key| key.scope.as_ref().is_some_and(|scope| scope.account == *account);
     let elastic = tx.everywhere::<Address>().filter(|(key, _)| is_own(key));
     let mut held: Vec<_> = elastic.map(|(_, address)| address.public_ip).collect();
     let interfaces = tx.everywhere::<NetworkInterface>().filter(|(key, _)| is_own(key));
+    let connections = tx.everywhere::<VpnConnection>().filter(|(key, _)| is_own(key));
+    let connections = connections.filter(|(_, it)| it.deleted.is_none());
+    held.extend(connections.flat_map(|(_, it)| it.tunnels.iter().map(|tunnel| tunnel.outside)));
     held.extend(interfaces.filter_map(|(_, interface)| interface.auto_public_ip));
     for address in held {
         tx.put_machine(PublicAddress { address, holder: None, changed: now });

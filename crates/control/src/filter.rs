@@ -13,14 +13,11 @@ pub(crate) type Fields<T> = [(&'static str, Values<T>)];
 /// How many values all filters of a request may have together.
 const MAX_VALUES: usize = 200;
 
-/// The items for which every filter has a value that matches. An unknown filter is an error also
-/// when there is nothing to filter.
-pub(crate) fn select<T>(
-    mut items: Vec<T>,
-    filters: &[ec2::Filter],
-    fields: &Fields<T>,
-    tags: Option<fn(&T) -> &[ec2::Tag]>,
-) -> Answer<Vec<T>> {
+/// How an item's tags are read; none where a kind has no tags.
+pub(crate) type TagsOf<T> = Option<fn(&T) -> &[ec2::Tag]>;
+
+/// Refuses filters that the operation does not have, also when there is nothing to filter.
+pub(crate) fn check<T>(filters: &[ec2::Filter], fields: &Fields<T>, tags: TagsOf<T>) -> Answer<()> {
     if filters.iter().map(|filter| filter.values.len()).sum::<usize>() > MAX_VALUES {
         return Err(ApiError::new(
             "FilterLimitExceeded",
@@ -36,24 +33,56 @@ pub(crate) fn select<T>(
         if filter.values.is_empty() {
             return Err(ApiError::missing_parameter(&format!("Filter.{number}.Value")));
         }
-        let wanted = |value: &str| filter.values.iter().any(|pattern| matches(pattern, value));
-        if let Some((_, values)) = fields.iter().find(|(field, _)| *field == name) {
-            items.retain(|item| values(item).iter().any(|value| wanted(value)));
-            continue;
-        }
-        let Some(tags) = tags else { return Err(ApiError::invalid_filter(name)) };
-        let value = |tag: &ec2::Tag| tag.value.as_deref().is_some_and(wanted);
-        let key = |tag: &ec2::Tag| tag.key.as_deref().is_some_and(wanted);
-        match name.strip_prefix("tag:") {
-            Some(wanted) => items.retain(|item| {
-                tags(item).iter().any(|tag| tag.key.as_deref() == Some(wanted) && value(tag))
-            }),
-            None if name == "tag-key" => items.retain(|item| tags(item).iter().any(key)),
-            None if name == "tag-value" => items.retain(|item| tags(item).iter().any(value)),
-            None => return Err(ApiError::invalid_filter(name)),
+        let of_tags = name.starts_with("tag:") || matches!(name, "tag-key" | "tag-value");
+        let known = fields.iter().any(|(field, _)| *field == name);
+        if !(known || of_tags && tags.is_some()) {
+            return Err(ApiError::invalid_filter(name));
         }
     }
+    Ok(())
+}
+
+/// Whether every filter has a value that matches the item. The filters are checked.
+pub(crate) fn passes<T>(
+    item: &T,
+    filters: &[ec2::Filter],
+    fields: &Fields<T>,
+    tags: TagsOf<T>,
+) -> bool {
+    filters.iter().all(|filter| {
+        let name = filter.name.as_deref().unwrap_or_default();
+        let wanted = |value: &str| filter.values.iter().any(|pattern| matches(pattern, value));
+        if let Some((_, values)) = fields.iter().find(|(field, _)| *field == name) {
+            return values(item).iter().any(|value| wanted(value));
+        }
+        let Some(tags) = tags else { return false };
+        let value = |tag: &ec2::Tag| tag.value.as_deref().is_some_and(wanted);
+        match name.strip_prefix("tag:") {
+            Some(key) => tags(item).iter().any(|it| it.key.as_deref() == Some(key) && value(it)),
+            None if name == "tag-key" => {
+                tags(item).iter().any(|tag| tag.key.as_deref().is_some_and(wanted))
+            }
+            None => tags(item).iter().any(value),
+        }
+    })
+}
+
+/// The items that pass all filters.
+pub(crate) fn select<T>(
+    mut items: Vec<T>,
+    filters: &[ec2::Filter],
+    fields: &Fields<T>,
+    tags: TagsOf<T>,
+) -> Answer<Vec<T>> {
+    check(filters, fields, tags)?;
+    items.retain(|item| passes(item, filters, fields, tags));
     Ok(items)
+}
+
+/// The texts that a filter asks for exactly; `None` where one of its values is a pattern.
+pub(crate) fn literals(filter: &ec2::Filter) -> Option<&[String]> {
+    let is_literal = |value: &String| !value.contains(['*', '?', '\\']);
+    filter.values.iter().all(is_literal).then_some(&filter.values)
 }
 
 /// `*` is any text, `?` one character, `\` takes the meaning from the next.

@@ -26,6 +26,11 @@ pub enum LinuxError {
 /// The machine below: its data path and its instances. Everything may be asked again at any
 /// time, in any state, and ends in the same place.
 pub trait Linux: Send + Sync + 'static {
+    /// Whether there is a data path that wants policies.
+    fn has_data_path(&self) -> bool {
+        true
+    }
+
     /// Gives policy and view to the data path and the services. Done when both use them.
     fn apply(&self, policy: Arc<Policy>, view: Arc<ServiceView>) -> BoxFuture<'_, ()>;
 

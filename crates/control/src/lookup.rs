@@ -3,13 +3,16 @@
 use std::net::Ipv4Addr;
 
 use gureum_engine::Policy;
-use gureum_types::record::{Instance, NetworkInterface, Scope, Vpc};
+use gureum_types::{
+    record::{Instance, NetworkInterface, Scope, Vpc},
+    view::ServiceView,
+};
 
 use crate::{
     catalogue::image_with_id,
     compile::compile,
     control::{Control, Found},
-    resource::{network_interface, public_ip},
+    resource::{instance, network_interface, public_ip},
 };
 
 /// What is shown of an instance besides its record.
@@ -17,6 +20,8 @@ use crate::{
 pub struct Shown {
     /// The primary private address; a terminated instance has none, nor one with IPv6 only.
     pub private_ip: Option<Ipv4Addr>,
+    /// The name of its primary interface within its VPC (DNS-6, DNS-7); none once terminated.
+    pub private_dns_name: Option<String>,
     /// The public address of the primary private one.
     pub public_ip: Option<Ipv4Addr>,
     /// Its public name, where the VPC gives such names (DNS-4).
@@ -36,16 +41,19 @@ impl Control {
     }
 
     /// An instance as people see it.
-    pub fn shown(&self, scope: &Scope, instance: &Instance) -> Shown {
+    pub fn shown(&self, scope: &Scope, record: &Instance) -> Shown {
         let records = self.snapshot();
-        let primary = network_interface::of_instance(&records, &instance.id).into_iter().next();
+        let primary = network_interface::of_instance(&records, &record.id).into_iter().next();
         let public_ip = primary.as_ref().and_then(|it| self.public_address(it));
         let named = records
-            .find::<Vpc>(scope, instance.vpc_id.as_str())
+            .find::<Vpc>(scope, record.vpc_id.as_str())
             .is_some_and(|vpc| public_ip::has_public_names(vpc));
-        let image = image_with_id(&scope.region, instance.image_id.as_str());
+        let image = image_with_id(&scope.region, record.image_id.as_str());
         Shown {
             private_ip: primary.as_ref().and_then(|it| it.primary_address()),
+            private_dns_name: primary
+                .as_ref()
+                .map(|it| instance::private_name(&scope.region, record, it)),
             public_ip,
             public_dns_name: public_ip
                 .filter(|_| named)
@@ -61,8 +69,8 @@ impl Control {
         mappings.into_iter().find(|it| it.private == primary).map(|it| it.public)
     }
 
-    /// The policy that the records make now; for asking the engine where no data path runs.
-    pub fn policy(&self) -> Policy {
-        compile(&self.snapshot(), self.fabric()).0
+    /// The policy and the view that the records make now; for asking where no data path runs.
+    pub fn compiled(&self) -> (Policy, ServiceView) {
+        compile(&self.snapshot(), self.fabric())
     }
 }

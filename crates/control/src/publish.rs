@@ -24,6 +24,9 @@ impl Publisher {
     /// Brings the data path to the records as they are now, or later. Callers at the same time
     /// share the work: while one is compiled, others wait, and the next covers all of them.
     pub(crate) async fn publish(&self) {
+        if !self.linux.has_data_path() {
+            return;
+        }
         let asked = self.store.snapshot().revision();
         let mut published = self.published.lock().await;
         if published.as_ref().is_some_and(|it| it.revision() >= asked) {
@@ -52,6 +55,9 @@ impl Publisher {
 
     /// As [`Self::publish`], but waits no longer than it may; the work goes on without the caller.
     pub(crate) async fn publish_within(self: &Arc<Self>, patience: Duration) {
+        if !self.linux.has_data_path() {
+            return;
+        }
         let publisher = self.clone();
         let work = tokio::spawn(async move { publisher.publish().await });
         if tokio::time::timeout(patience, work).await.is_err() {

@@ -61,6 +61,10 @@ impl RecordsOnly {
 }
 
 impl Linux for RecordsOnly {
+    fn has_data_path(&self) -> bool {
+        false
+    }
+
     fn apply(&self, _: Arc<Policy>, _: Arc<ServiceView>) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }

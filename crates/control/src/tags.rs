@@ -5,15 +5,19 @@ use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
     IdError, Tags, VpcPeeringConnectionId,
     record::{
-        Address, DhcpOptions, EgressOnlyInternetGateway, Instance, InternetGateway, KeyPair,
-        NatGateway, NetworkAcl, NetworkInterface, PrefixList, RouteTable, SecurityGroup,
-        SecurityGroupRule, Subnet, Volume, Vpc,
+        Address, CustomerGateway, DhcpOptions, EgressOnlyInternetGateway, FlowLog, Instance,
+        InternetGateway, KeyPair, LaunchTemplate, NatGateway, NetworkAcl, NetworkInterface,
+        OwnImage, PlacementGroup, PrefixList, PublicAccessExclusion, RouteTable, SecurityGroup,
+        SecurityGroupRule, Subnet, SubnetCidrReservation, TransitGateway, TransitGatewayRouteTable,
+        TransitGatewayVpcAttachment, Volume, VolumeSnapshot, Vpc, VpcEndpoint, VpcEndpointService,
+        VpnConnection, VpnGateway,
     },
 };
 
 use crate::{
     call::{Answer, Call, Named},
-    filter::{Fields, select, some},
+    catalogue::image_with_id,
+    filter::{self, Fields, select, some},
     page::page,
     resource::vpc_peering_connection as peering,
 };
@@ -132,36 +136,51 @@ fn of_peering(
 
 const KINDS: &[Try] = &[
     of_kind::<Address>,
+    of_kind::<CustomerGateway>,
     of_kind::<DhcpOptions>,
     of_kind::<EgressOnlyInternetGateway>,
+    of_kind::<FlowLog>,
     of_kind::<Instance>,
     of_kind::<InternetGateway>,
     of_kind::<KeyPair>,
+    of_kind::<LaunchTemplate>,
     of_kind::<NatGateway>,
     of_kind::<NetworkAcl>,
     of_kind::<NetworkInterface>,
+    of_kind::<OwnImage>,
+    of_kind::<PlacementGroup>,
     of_kind::<PrefixList>,
+    of_kind::<PublicAccessExclusion>,
     of_kind::<RouteTable>,
     of_kind::<SecurityGroup>,
     of_kind::<SecurityGroupRule>,
     of_kind::<Subnet>,
+    of_kind::<SubnetCidrReservation>,
+    of_kind::<TransitGateway>,
+    of_kind::<TransitGatewayRouteTable>,
+    of_kind::<TransitGatewayVpcAttachment>,
     of_kind::<Volume>,
+    of_kind::<VolumeSnapshot>,
     of_kind::<Vpc>,
+    of_kind::<VpcEndpointService>,
+    of_kind::<VpnConnection>,
+    of_kind::<VpnGateway>,
+    of_kind::<VpcEndpoint>,
     of_peering,
 ];
 
 fn change(call: &Call, tx: &mut Transaction, ids: &[String], change: Change<'_>) -> Answer<()> {
     for id in ids {
+        if image_with_id(call.region(), id).is_some() {
+            return Err(ApiError::unsupported_operation(format!(
+                "The image {id} belongs to the catalogue; it cannot be tagged."
+            )));
+        }
         match KINDS.iter().find_map(|kind| kind(call, tx, id, change)) {
             Some(done) => done?,
             None if id.starts_with("ami-") => {
                 let error = IdError { text: id.clone(), prefix: "ami" };
-                return Err(match id.parse::<gureum_types::ImageId>() {
-                    Ok(_) => ApiError::unsupported_operation(format!(
-                        "The image {id} belongs to the catalogue; it cannot be tagged."
-                    )),
-                    Err(_) => ApiError::malformed_id(Resource::Image, &error),
-                });
+                return Err(ApiError::malformed_id(Resource::Image, &error));
             }
             None => {
                 return Err(ApiError::new("InvalidID", format!("The ID '{id}' is not valid")));
@@ -201,8 +220,18 @@ const FIELDS: &Fields<ec2::TagDescription> = &[
     ("value", |it| some(&it.value)),
 ];
 
-fn describe_kind<T: Named>(call: &Call, records: &Snapshot, found: &mut Vec<ec2::TagDescription>) {
-    for record in records.all::<T>(&call.scope) {
+/// The tags of a kind; of those with one of these ids, where some are given.
+fn describe_kind<T: Named>(
+    call: &Call,
+    records: &Snapshot,
+    ids: Option<&[String]>,
+    found: &mut Vec<ec2::TagDescription>,
+) {
+    let tagged: Vec<_> = match ids {
+        Some(ids) => ids.iter().filter_map(|id| records.find::<T>(&call.scope, id)).collect(),
+        None => records.all::<T>(&call.scope).collect(),
+    };
+    for record in tagged {
         for (key, value) in record.tags() {
             found.push(ec2::TagDescription {
                 key: Some(key.clone()),
@@ -214,7 +243,12 @@ fn describe_kind<T: Named>(call: &Call, records: &Snapshot, found: &mut Vec<ec2:
     }
 }
 
-fn describe_peerings(call: &Call, records: &Snapshot, found: &mut Vec<ec2::TagDescription>) {
+fn describe_peerings(
+    call: &Call,
+    records: &Snapshot,
+    _: Option<&[String]>,
+    found: &mut Vec<ec2::TagDescription>,
+) {
     for peering in peering::all(call, records) {
         for (key, value) in peering::tags(&peering, &call.scope) {
             found.push(ec2::TagDescription {
@@ -227,33 +261,51 @@ fn describe_peerings(call: &Call, records: &Snapshot, found: &mut Vec<ec2::TagDe
     }
 }
 
+/// Adds the tags of a kind of resource.
+type DescribeKind = fn(&Call, &Snapshot, Option<&[String]>, &mut Vec<ec2::TagDescription>);
+
 pub(crate) fn describe(
     call: &Call,
     records: &Snapshot,
     r: &ec2::DescribeTagsRequest,
 ) -> Answer<ec2::DescribeTagsResult> {
     let mut found = Vec::new();
-    let kinds: &[fn(&Call, &Snapshot, &mut Vec<ec2::TagDescription>)] = &[
+    let kinds: &[DescribeKind] = &[
         describe_kind::<Address>,
+        describe_kind::<CustomerGateway>,
         describe_kind::<DhcpOptions>,
         describe_kind::<EgressOnlyInternetGateway>,
+        describe_kind::<FlowLog>,
         describe_kind::<Instance>,
         describe_kind::<InternetGateway>,
         describe_kind::<KeyPair>,
+        describe_kind::<LaunchTemplate>,
         describe_kind::<NatGateway>,
         describe_kind::<NetworkAcl>,
         describe_kind::<NetworkInterface>,
+        describe_kind::<OwnImage>,
+        describe_kind::<PlacementGroup>,
         describe_kind::<PrefixList>,
+        describe_kind::<PublicAccessExclusion>,
         describe_kind::<RouteTable>,
         describe_kind::<SecurityGroup>,
         describe_kind::<SecurityGroupRule>,
         describe_kind::<Subnet>,
+        describe_kind::<SubnetCidrReservation>,
+        describe_kind::<TransitGateway>,
+        describe_kind::<TransitGatewayRouteTable>,
+        describe_kind::<TransitGatewayVpcAttachment>,
         describe_kind::<Volume>,
+        describe_kind::<VolumeSnapshot>,
         describe_kind::<Vpc>,
+        describe_kind::<VpnGateway>,
+        describe_kind::<VpcEndpoint>,
         describe_peerings,
     ];
+    let by_id = r.filters.iter().find(|it| it.name.as_deref() == Some("resource-id"));
+    let ids = by_id.and_then(filter::literals);
     for kind in kinds {
-        kind(call, records, &mut found);
+        kind(call, records, ids, &mut found);
     }
     // `tag:KEY` reads the tag itself.
     let tags =

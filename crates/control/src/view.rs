@@ -11,20 +11,25 @@ use std::{
 
 use gureum_store::Snapshot;
 use gureum_types::{
-    InstanceId, PortIndex, VpcId,
+    EndpointService, InstanceId, PortIndex, VpcId,
     record::{
-        Address, Instance, InstanceState, NetworkInterface, Scope, SecurityGroup, Subnet, Volume,
-        Vpc, VpcPeeringConnection,
+        Address, IamInstanceProfileAssociation, Instance, InstanceProfile, InstanceState,
+        NatGateway, NetworkInterface, Role, Scope, SecurityGroup, SessionCredential, Subnet,
+        Volume, Vpc, VpcEndpoint, VpcEndpointKind, VpcPeeringConnection,
     },
-    view::{InstanceView, InterfaceView, PublicAddressView, ServiceView, VpcView},
+    view::{
+        EndpointView, InstanceProfileView, InstanceView, InterfaceView, ProfileGives,
+        PublicAddressView, ServiceView, VpcView,
+    },
 };
 
 use crate::{
     compile::{differs, scoped},
+    reconcile::role_credentials,
     resource::{
-        instance, network_interface,
+        iam_instance_profile, instance, network_interface,
         public_ip::{self, Mapping},
-        vpc_peering_connection,
+        vpc_endpoint, vpc_peering_connection,
     },
 };
 
@@ -66,6 +71,8 @@ pub(crate) struct Parts {
     interfaces: HashMap<PortIndex, Part<InterfaceView>>,
     public_addresses: HashMap<Ipv4Addr, PublicAddressView>,
     instances: HashMap<InstanceId, Part<InstanceView>>,
+    endpoints: HashMap<PortIndex, Arc<EndpointView>>,
+    endpoint_names: HashMap<String, Vec<Ipv4Addr>>,
 }
 
 impl Parts {
@@ -80,13 +87,22 @@ impl Parts {
         let instances = differs::<Instance>(before, records);
         let vpc_views = interfaces
             || differs::<Vpc>(before, records)
+            || differs::<VpcEndpoint>(before, records)
             || differs::<VpcPeeringConnection>(before, records);
+        let endpoint_views = interfaces || differs::<VpcEndpoint>(before, records);
+        // Of gateways it counts whether they are in use: their interfaces call endpoints.
         let interface_views = interfaces
             || instances
+            || differs::<NatGateway>(before, records)
             || differs::<Address>(before, records)
             || differs::<Subnet>(before, records)
             || differs::<SecurityGroup>(before, records);
-        let instance_views = interfaces || instances || differs::<Volume>(before, records);
+        let instance_views = interfaces
+            || instances
+            || differs::<Volume>(before, records)
+            || differs::<InstanceProfile>(before, records)
+            || differs::<Role>(before, records)
+            || differs::<SessionCredential>(before, records);
         if vpc_views {
             self.update_vpcs(records);
         }
@@ -96,7 +112,10 @@ impl Parts {
         if instance_views {
             self.update_instances(records);
         }
-        vpc_views || interface_views || instance_views
+        if endpoint_views {
+            self.update_endpoints(records);
+        }
+        vpc_views || interface_views || instance_views || endpoint_views
     }
 
     fn update_vpcs(&mut self, records: &Snapshot) {
@@ -109,15 +128,18 @@ impl Parts {
             for peering in records.referrers::<VpcPeeringConnection>(vpc.id.as_str()) {
                 sources.push(peering.clone());
             }
+            for endpoint in records.referrers::<VpcEndpoint>(vpc.id.as_str()) {
+                sources.push(endpoint.clone());
+            }
             let part = Part::remade(&mut known, &vpc.id, sources, || vpc_view(records, scope, vpc));
             self.vpcs.insert(vpc.id.clone(), part);
         }
     }
 
     fn update_interfaces(&mut self, records: &Snapshot, in_use: &[Arc<NetworkInterface>]) {
-        // What has no port in use has no caller behind it, nor has what AWS made for itself.
-        let ports: HashSet<_> =
-            in_use.iter().filter(|it| !it.requester_managed).map(|it| it.port).collect();
+        // What has no port in use has no caller behind it, nor has an endpoint.
+        let calls = |it: &&Arc<NetworkInterface>| it.interface_type != vpc_endpoint::INTERFACE_TYPE;
+        let ports: HashSet<_> = in_use.iter().filter(calls).map(|it| it.port).collect();
         let mut known = std::mem::take(&mut self.interfaces);
         self.public_addresses.clear();
         for (scope, interface) in scoped::<NetworkInterface>(records) {
@@ -160,9 +182,41 @@ impl Parts {
             for volume in records.referrers::<Volume>(instance.id.as_str()) {
                 sources.push(volume.clone());
             }
+            if let Some(profile) = iam_instance_profile::profile(records, instance) {
+                sources.push(profile.clone());
+                if let Some(role) = iam_instance_profile::role(records, &scope.account, profile) {
+                    sources.push(role.clone());
+                }
+            }
+            for session in records.referrers::<SessionCredential>(instance.id.as_str()) {
+                sources.push(session.clone());
+            }
             let make = || instance_view(records, scope, instance);
             let part = Part::remade(&mut known, &instance.id, sources, make);
             self.instances.insert(instance.id.clone(), part);
+        }
+    }
+
+    fn update_endpoints(&mut self, records: &Snapshot) {
+        self.endpoints.clear();
+        self.endpoint_names.clear();
+        for (scope, endpoint) in scoped::<VpcEndpoint>(records).filter(|(_, it)| it.carries()) {
+            let Some(service) = EndpointService::of(&endpoint.service_name) else { continue };
+            let interfaces = vpc_endpoint::interfaces_of(records, scope, endpoint);
+            let ports: Vec<PortIndex> = match &endpoint.kind {
+                VpcEndpointKind::Gateway { port } => vec![*port],
+                VpcEndpointKind::Interface(_) => interfaces.iter().map(|it| it.port).collect(),
+            };
+            let view = Arc::new(EndpointView {
+                id: endpoint.id.clone(),
+                vpc_id: endpoint.vpc_id.clone(),
+                region: scope.region.clone(),
+                service,
+                is_gateway: endpoint.interface().is_none(),
+            });
+            self.endpoints.extend(ports.into_iter().map(|port| (port, view.clone())));
+            let names = vpc_endpoint::names_for_everybody(&scope.region, endpoint, &interfaces);
+            self.endpoint_names.extend(names);
         }
     }
 
@@ -176,6 +230,8 @@ impl Parts {
             instances: made(&self.instances),
             vpcs: made(&self.vpcs),
             public_addresses: self.public_addresses.clone(),
+            endpoints: self.endpoints.clone(),
+            endpoint_names: self.endpoint_names.clone(),
         }
     }
 }
@@ -192,6 +248,11 @@ fn vpc_view(records: &Snapshot, scope: &Scope, vpc: &Vpc) -> VpcView {
             ipv6_addresses.insert(*address, instance.clone());
         }
     }
+    let mut service_names = HashMap::new();
+    for endpoint in records.referrers::<VpcEndpoint>(vpc.id.as_str()).filter(|it| it.carries()) {
+        let interfaces = vpc_endpoint::interfaces_of(records, scope, endpoint);
+        service_names.extend(vpc_endpoint::names_in_vpc(&scope.region, endpoint, &interfaces));
+    }
     VpcView {
         id: vpc.id.clone(),
         region: scope.region.clone(),
@@ -202,6 +263,7 @@ fn vpc_view(records: &Snapshot, scope: &Scope, vpc: &Vpc) -> VpcView {
         private_addresses,
         ipv6_addresses,
         dns_peers: vpc_peering_connection::with_dns(records, &vpc.id),
+        service_names,
     }
 }
 
@@ -234,6 +296,33 @@ fn interface_view(
     }
 }
 
+fn profile_view(
+    records: &Snapshot,
+    scope: &Scope,
+    instance: &Instance,
+    association: &IamInstanceProfileAssociation,
+) -> InstanceProfileView {
+    let profile = iam_instance_profile::profile(records, instance);
+    let role = profile.map(|it| iam_instance_profile::role(records, &scope.account, it));
+    let gives = match role {
+        None => ProfileGives::Deleted,
+        Some(None) => ProfileGives::NoRole,
+        Some(Some(role)) => match role_credentials::of_instance(records, instance, role) {
+            _ if !role_credentials::trusts_ec2(role) => {
+                ProfileGives::Unauthorized(role.name.clone())
+            }
+            Some(session) => ProfileGives::Role(role.name.clone(), session.clone()),
+            None => ProfileGives::Pending,
+        },
+    };
+    InstanceProfileView {
+        arn: association.arn.clone(),
+        id: association.profile_id.clone(),
+        associated: association.associated,
+        gives,
+    }
+}
+
 fn instance_view(records: &Snapshot, scope: &Scope, instance: &Instance) -> InstanceView {
     let interfaces = network_interface::of_instance(records, &instance.id);
     let primary = interfaces.first();
@@ -262,10 +351,16 @@ fn instance_view(records: &Snapshot, scope: &Scope, instance: &Instance) -> Inst
         public_key,
         user_data: instance.user_data.as_deref().map(Arc::from),
         metadata_options: instance.metadata_options.clone(),
+        connect_keys: instance.connect_keys.clone(),
         pending_time: instance.launch_time,
         block_devices,
         monitoring: instance.monitoring,
-        tags: instance.tags.clone(),
+        identity: role_credentials::of_itself(records, instance).cloned(),
+        instance_profile: instance
+            .iam_instance_profile
+            .as_ref()
+            .map(|association| profile_view(records, scope, instance, association)),
+        tags: instance.tags.clone().into_iter().collect(),
         ports: interfaces.iter().map(|it| it.port).collect(),
     }
 }

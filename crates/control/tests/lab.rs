@@ -305,7 +305,7 @@ async fn an_account_finds_a_default_vpc_where_it_first_comes() {
     let launched = cloud.ec2("RunInstances", &launch).await.ok();
     assert_eq!(launched.all("amiLaunchIndex"), ["0", "1"], "EC2-22");
     assert_eq!(launched.all("ipAddress").len(), 2, "PUB-1");
-    let identity = cloud.sts("GetCallerIdentity").await.ok();
+    let identity = cloud.sts("GetCallerIdentity", &[]).await.ok();
     assert_eq!(identity.text("Account"), "111122223333");
     // Another account and another region have their own.
     let mut other = Cloud::new();

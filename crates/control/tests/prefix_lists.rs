@@ -70,7 +70,7 @@ async fn a_list_has_versions_of_its_entries() {
         ("IPv4".into(), "3".into())
     );
     for (name, value) in
-        [("prefix-list-name", "co*"), ("tag:Name", "x"), ("owner-id", "111122223333")]
+        [("prefix-list-name", "corp*"), ("tag:Name", "x"), ("owner-id", "111122223333")]
     {
         let filter = [("Filter.1.Name", name), ("Filter.1.Value.1", value)];
         let found = cloud.ec2("DescribeManagedPrefixLists", &filter).await.ok();

@@ -16,7 +16,7 @@ use gureum_types::{
         Address, EgressOnlyInternetGateway, Instance, InstanceState, InternetGateway, NatGateway,
         NatGatewayState, NetworkAcl, NetworkInterface, PeeringStatus, PrefixList, PublicAddress,
         RouteTable, RulePeer, Scope, SecurityGroup, SecurityGroupRule, Subnet, Volume, Vpc,
-        VpcPeeringConnection, is_reserved, is_reserved_ipv6,
+        VpcEndpoint, VpcEndpointState, VpcPeeringConnection, is_reserved, is_reserved_ipv6,
     },
     view::ServiceView,
 };
@@ -29,7 +29,7 @@ struct Step {
     picks: [usize; 3],
 }
 
-const ACTIONS: usize = 44;
+const ACTIONS: usize = 47;
 
 fn check(records: &Snapshot) {
     fn scope(key: &gureum_store::Key) -> &Scope {
@@ -40,7 +40,7 @@ fn check(records: &Snapshot) {
         let subnet = records.find::<Subnet>(scope(key), it.subnet_id.as_str()).expect("a subnet");
         assert_eq!(subnet.vpc_id, it.vpc_id);
         assert!(ports.insert(it.port), "port twice");
-        assert_eq!(it.groups.is_empty(), it.requester_managed, "SG-7, NAT-14");
+        assert_eq!(it.groups.is_empty(), it.interface_type == "natGateway", "SG-7, NAT-14");
         for group in &it.groups {
             let group = records.find::<SecurityGroup>(scope(key), group.as_str());
             assert_eq!(group.expect("a group").vpc_id, it.vpc_id);
@@ -158,9 +158,27 @@ fn check_gateways(records: &Snapshot) {
             assert_eq!(Some(association.private_ip), address.private_ip);
         }
     }
+    for (key, it) in records.everywhere::<VpcEndpoint>() {
+        let scope = key.scope.as_ref().expect("it belongs to an account");
+        let mut zones = HashSet::new();
+        let of = it.interface();
+        for id in of.into_iter().flat_map(|of| &of.interfaces) {
+            assert!(interfaces.insert(id.clone()), "an interface of two endpoints");
+            let interface = records.find::<NetworkInterface>(scope, id.as_str()).expect("there");
+            assert_eq!(interface.vpc_id, it.vpc_id);
+            assert_eq!(Some(&interface.groups), of.map(|of| &of.groups), "VPCE-5");
+            assert!(zones.insert(interface.availability_zone.clone()), "VPCE-3");
+        }
+        let routes = records.referrers::<RouteTable>(it.id.as_str()).count();
+        let leaving = matches!(it.state, VpcEndpointState::Deleting | VpcEndpointState::Deleted);
+        assert!(routes == 0 || of.is_none() && !leaving, "VPCE-18");
+    }
     let managed = records.everywhere::<NetworkInterface>().filter(|(_, it)| it.requester_managed);
     let managed: HashSet<_> = managed.map(|(_, it)| it.id.clone()).collect();
-    assert_eq!(managed, interfaces, "nothing is left of a gateway, nothing is missing (ENI-7)");
+    assert_eq!(
+        managed, interfaces,
+        "nothing is left of a gateway or an endpoint, nothing is missing (ENI-7)"
+    );
     for (_, it) in records.everywhere::<EgressOnlyInternetGateway>() {
         let id = it.vpc_id.as_str();
         assert_eq!(records.referrers::<EgressOnlyInternetGateway>(id).count(), 1, "EIGW-1");
@@ -210,6 +228,7 @@ fn ids(records: &Snapshot, kind: &str) -> Vec<String> {
         "nat" => of!(NatGateway),
         "eigw" => of!(EgressOnlyInternetGateway),
         "pcx" => of!(VpcPeeringConnection),
+        "vpce" => of!(VpcEndpoint),
         "eipalloc" => {
             records.everywhere::<Address>().map(|(_, it)| it.allocation_id.to_string()).collect()
         }
@@ -511,6 +530,37 @@ async fn make(cloud: &Cloud, step: &Step, alone: bool) {
             ),
             _ => ("DeleteManagedPrefixList", vec![("PrefixListId", pick("pl", b))]),
         },
+        43 => {
+            let service = ["s3", "ssm", "sts", "dynamodb"][c % 4];
+            let mut parameters = vec![
+                ("VpcId", pick("vpc", a)),
+                ("ServiceName", format!("com.amazonaws.ap-northeast-2.{service}")),
+            ];
+            match b % 3 {
+                0 => parameters.push(("RouteTableId.1", pick("rtb", b))),
+                _ => parameters.extend([
+                    ("VpcEndpointType", "Interface".to_owned()),
+                    ("SubnetId.1", pick("subnet", b)),
+                    ("SubnetId.2", pick("subnet", c)),
+                    ("PrivateDnsEnabled", (c % 2 == 0).to_string()),
+                ]),
+            }
+            ("CreateVpcEndpoint", parameters)
+        }
+        44 => (
+            "ModifyVpcEndpoint",
+            vec![
+                ("VpcEndpointId", pick("vpce", a)),
+                match b % 5 {
+                    0 => ("AddSubnetId.1", pick("subnet", c)),
+                    1 => ("RemoveSubnetId.1", pick("subnet", c)),
+                    2 => ("AddSecurityGroupId.1", pick("sg", c)),
+                    3 => ("AddRouteTableId.1", pick("rtb", c)),
+                    _ => ("RemoveRouteTableId.1", pick("rtb", c)),
+                },
+            ],
+        ),
+        45 => ("DeleteVpcEndpoints", vec![("VpcEndpointId.1", pick("vpce", a))]),
         42 => (
             "AuthorizeSecurityGroupIngress",
             vec![

@@ -323,8 +323,8 @@ async fn launches() {
         ),
         (
             with(&[("SubnetId", &subnet), ("LaunchTemplate.LaunchTemplateName", "x")]),
-            "UnsupportedOperation",
-            "LaunchTemplate",
+            "InvalidLaunchTemplateName.NotFoundException",
+            "template name x",
         ),
         (
             with(&[

@@ -348,8 +348,8 @@ async fn impossible_routes_are_refused() {
             (
                 "CreateRoute",
                 &[r, v4("8.8.8.0/24"), ("TransitGatewayId", "tgw-0123456789abcdef0")],
-                "UnsupportedOperation",
-                "TransitGatewayId",
+                "InvalidTransitGatewayID.NotFound",
+                "was deleted or does not exist",
             ),
         ],
     )

@@ -28,7 +28,9 @@ mod verdict;
 pub mod why;
 mod wire;
 
-pub use output::{Discard, Output, RECORD_LEN, Record, StateChange};
+pub use output::{
+    Discard, Dropped, DroppedKey, Output, RECORD_LEN, Record, StateChange, Tally, TallyKey,
+};
 pub use packet::{Offload, Packet};
 pub use policy::{
     Compiler, Component, ComponentIndex, FABRIC_ROUTER_MAC, FabricConfig, Policy, PortInfo,
@@ -36,9 +38,10 @@ pub use policy::{
 };
 pub use process::{expire, process};
 pub use state::{
-    Counters, FlowView, ICMP_TIMEOUT, Limits, NAT_GATEWAY_TIMEOUT, NatSide, OTHER_TIMEOUT,
-    PortCounters, State, TCP_ESTABLISHED_TIMEOUT, TCP_RESET_TIMEOUT, TCP_TRANSIENT_TIMEOUT,
-    Traffic, UDP_SINGLE_TIMEOUT, UDP_STREAM_TIMEOUT, UNTRACKED_TIMEOUT, record_is_whole,
+    Counters, FlowPlace, FlowSight, FlowView, ICMP_TIMEOUT, Limits, NAT_GATEWAY_TIMEOUT, NatSide,
+    OTHER_TIMEOUT, PortCounters, State, TCP_ESTABLISHED_TIMEOUT, TCP_RESET_TIMEOUT,
+    TCP_TRANSIENT_TIMEOUT, Traffic, UDP_SINGLE_TIMEOUT, UDP_STREAM_TIMEOUT, UNTRACKED_TIMEOUT,
+    record_is_whole,
 };
 pub use trace::{Direction, NoTrace, Outcome, Stage, Step, Trace};
 pub use verdict::{DropReason, Verdict};

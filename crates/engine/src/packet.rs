@@ -39,7 +39,8 @@ impl Offload {
     pub const GSO_ECN: u8 = 0x80;
 }
 
-/// A whole Ethernet frame. The engine edits it in place and never changes its length.
+/// A whole Ethernet frame. The engine edits it in place and never changes its length: what another
+/// family makes longer or shorter leaves as another frame ([`crate::Verdict::Translated`]).
 #[derive(Debug)]
 pub struct Packet<'a> {
     /// The frame from its destination address on.

@@ -87,11 +87,40 @@ pub fn component(component: &Component) -> String {
                 RouteTarget::NatGateway(id) => id.to_string(),
                 RouteTarget::EgressOnlyInternetGateway(id) => id.to_string(),
                 RouteTarget::VpcPeeringConnection(id) => id.to_string(),
+                RouteTarget::VpnGateway(id) => id.to_string(),
+                RouteTarget::TransitGateway(id) => id.to_string(),
+                RouteTarget::VpcEndpoint(id) => id.to_string(),
             };
             let list = prefix_list.as_ref().map_or_else(String::new, |list| format!(" ({list})"));
             format!("{table} {destination}{list} -> {target}")
         }
     }
+}
+
+/// What kind of ICMP message it is, by the protocol's number, the type and the code.
+pub fn icmp(protocol: IpProtocol, kind: u8, code: u8) -> String {
+    let name = match (protocol, kind, code) {
+        (IpProtocol::ICMP, 0, _) | (IpProtocol::ICMPV6, 129, _) => "echo reply",
+        (IpProtocol::ICMP, 8, _) | (IpProtocol::ICMPV6, 128, _) => "echo request",
+        (IpProtocol::ICMP, 3, 3) | (IpProtocol::ICMPV6, 1, 4) => "port unreachable",
+        (IpProtocol::ICMP, 3, 4) => "fragmentation needed",
+        (IpProtocol::ICMP, 3, _) | (IpProtocol::ICMPV6, 1, _) => "destination unreachable",
+        (IpProtocol::ICMP, 5, _) | (IpProtocol::ICMPV6, 137, _) => "redirect",
+        (IpProtocol::ICMP, 9, _) | (IpProtocol::ICMPV6, 134, _) => "router advertisement",
+        (IpProtocol::ICMP, 10, _) | (IpProtocol::ICMPV6, 133, _) => "router solicitation",
+        (IpProtocol::ICMP, 11, _) | (IpProtocol::ICMPV6, 3, _) => "time exceeded",
+        (IpProtocol::ICMP, 12, _) | (IpProtocol::ICMPV6, 4, _) => "parameter problem",
+        (IpProtocol::ICMP, 13, _) => "timestamp request",
+        (IpProtocol::ICMP, 14, _) => "timestamp reply",
+        (IpProtocol::ICMPV6, 2, _) => "packet too big",
+        (IpProtocol::ICMPV6, 130, _) => "multicast listener query",
+        (IpProtocol::ICMPV6, 131 | 143, _) => "multicast listener report",
+        (IpProtocol::ICMPV6, 132, _) => "multicast listener done",
+        (IpProtocol::ICMPV6, 135, _) => "neighbor solicitation",
+        (IpProtocol::ICMPV6, 136, _) => "neighbor advertisement",
+        _ => return format!("{protocol} type {kind} code {code}"),
+    };
+    format!("{protocol} {name}")
 }
 
 /// A port with its counters, drops and flows.
@@ -146,4 +175,26 @@ fn write_port(text: &mut String, policy: &Policy, state: &State, port: PortIndex
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_icmp_have_the_names_that_ping_and_tcpdump_give_them() {
+        let (four, six) = (IpProtocol::ICMP, IpProtocol::ICMPV6);
+        for (protocol, kind, code, name) in [
+            (four, 8, 0, "icmp echo request"),
+            (six, 128, 0, "icmpv6 echo request"),
+            (four, 3, 3, "icmp port unreachable"),
+            (six, 1, 4, "icmpv6 port unreachable"),
+            (four, 3, 4, "icmp fragmentation needed"),
+            (four, 3, 1, "icmp destination unreachable"),
+            (six, 135, 0, "icmpv6 neighbor solicitation"),
+            (four, 135, 2, "icmp type 135 code 2"),
+        ] {
+            assert_eq!(icmp(protocol, kind, code), name);
+        }
+    }
 }

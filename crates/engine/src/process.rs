@@ -1,9 +1,9 @@
 //! One packet through the engine: the flow cache first, then the stages.
 
-use gureum_types::{IpProtocol, PortIndex};
+use gureum_types::{IpProtocol, PortIndex, TrafficVerdict};
 
 use crate::{
-    DropReason, Output, Packet, Policy, State, Trace, Verdict,
+    Direction, DropReason, Dropped, DroppedKey, Output, Packet, Policy, State, Trace, Verdict,
     address::Family,
     stage::{Stop, Walk, arp, credit_of},
     state::{
@@ -82,8 +82,10 @@ fn ip(
             return Verdict::Forward(to);
         }
     } else if let Err(reason) = state.fragments.resolve(port, &mut headers, now) {
+        tell_drop(port, (port, Direction::Egress), &headers, reason, out);
         return Verdict::Drop(reason);
     }
+    let came = headers;
     let macs_before = wire::bytes(packet.frame, 0).unwrap_or_default();
     let mut walk = Walk {
         policy,
@@ -96,17 +98,19 @@ fn ip(
         from: port,
         mtu: u32::MAX,
         uses: Uses::default(),
+        leaving: None,
         hops: 0,
         forwarded: false,
         from_tracker: false,
         cacheable: whole && is_cacheable(&headers),
+        stopped_at: (port, Direction::Egress),
     };
     let result = match port {
         PortIndex::INTERNET => walk.internet_ingress(),
         PortIndex::SERVICES => walk.services_ingress(),
         _ => walk.interface_egress(),
     };
-    let Walk { headers, mtu, uses, hops, cacheable, .. } = walk;
+    let Walk { headers, mtu, uses, hops, cacheable, stopped_at, .. } = walk;
     match result {
         Ok(to) => {
             state.counters.sent_wire(to, headers.wire_packets, headers.wire_bytes);
@@ -126,9 +130,35 @@ fn ip(
             }
             Verdict::Forward(to)
         }
-        Err(Stop::Drop(reason)) => Verdict::Drop(reason),
+        Err(Stop::Drop(reason)) => {
+            tell_drop(port, stopped_at, &came, reason, out);
+            Verdict::Drop(reason)
+        }
         Err(Stop::Reply) => Verdict::Reply,
+        Err(Stop::Translated(to)) => Verdict::Translated(to),
     }
+}
+
+fn tell_drop(
+    port: PortIndex,
+    (at, direction): (PortIndex, Direction),
+    headers: &Headers,
+    reason: DropReason,
+    out: &mut impl Output,
+) {
+    let tuple = &headers.tuple;
+    let key = DroppedKey {
+        port,
+        at,
+        direction,
+        source: tuple.source.ip(),
+        destination: tuple.destination.ip(),
+        source_port: tuple.source_port,
+        destination_port: tuple.destination_port,
+        protocol: tuple.protocol,
+        reason,
+    };
+    out.dropped(&Dropped { key, packets: headers.wire_packets, bytes: headers.wire_bytes });
 }
 
 /// Flags that change what a TCP flow is: such packets always go through the stages.
@@ -185,10 +215,10 @@ fn cached(
     {
         return None;
     }
-    let credit = credit_of(headers, true);
+    let credit = credit_of(headers, TrafficVerdict::Accept);
     for of in hit.uses.iter() {
         state.advance(of, headers.tcp_flags, now, out);
-        state.credit(of, credit, now);
+        state.credit(of, credit, now, out);
     }
     set_address(packet, headers, End::Source, hit.source.0);
     set_address(packet, headers, End::Destination, hit.destination.0);
@@ -199,4 +229,133 @@ fn cached(
     }
     wire::put(packet.frame, 0, &hit.macs_after);
     Some(hit.to)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv4Addr, sync::Arc};
+
+    use gureum_types::{
+        NatGatewayId, RouteTableId,
+        record::{Route, RouteDestination, RouteTarget},
+    };
+
+    use super::*;
+    use crate::{
+        Discard, NoTrace,
+        testing::{
+            Built, Lab,
+            lab::{BASTION, OUTSIDE, PRIVATE_01, PRIVATE_TABLE, PUBLIC_01},
+            packets::{
+                self,
+                flags::{ACK, FIN, RST, SYN},
+            },
+            records,
+        },
+    };
+
+    /// Whether a packet would take the short way.
+    fn hits(lab: &Lab, port: PortIndex, built: &Built) -> bool {
+        let (mut state, mut frame) = (lab.state.clone(), built.frame.clone());
+        let mut packet = Packet { frame: &mut frame, offload: built.offload };
+        let mut headers = Headers::parse(Family::V4, packet.frame, &packet.offload).unwrap();
+        let key = CacheKey { port, tuple: headers.tuple };
+        let (policy, now) = (&lab.policy, lab.now);
+        cached(policy, &mut state, &key, &mut packet, &mut headers, now, &mut Discard).is_some()
+    }
+
+    #[test]
+    fn the_short_way_is_for_what_turns_nothing() {
+        let mut lab = Lab::new();
+        let private = lab.address(PRIVATE_01);
+        let ends = lab.ends(BASTION, private);
+        let tcp = |flags| packets::tcp(&ends, (40_000, 22), flags, b"data");
+        let syn = lab.tcp(BASTION, private, (40_000, 22), SYN);
+        assert!(!hits(&lab, BASTION, &tcp(ACK)), "it is no connection yet");
+        // The other end says something before the handshake is over.
+        lab.answer_tcp(&syn, SYN | ACK);
+        let early = lab.answer_tcp(&syn, ACK);
+        assert_eq!(early.arrived(), Some(BASTION));
+        let (port, back) = lab.answering(&syn);
+        let answer = packets::tcp(&back, (22, 40_000), ACK, b"data");
+        assert!(!hits(&lab, port, &answer), "the handshake is not over");
+        assert!(!NoTrace.enabled(), "or nothing would take the short way");
+        lab.send(BASTION, tcp(ACK));
+        lab.send(port, answer.clone());
+        assert!(hits(&lab, BASTION, &tcp(ACK)) && hits(&lab, port, &answer));
+        for flags in [SYN, FIN | ACK, RST] {
+            assert!(!hits(&lab, BASTION, &tcp(flags)), "{flags:#x}");
+        }
+        let mut elsewhere = tcp(ACK);
+        elsewhere.frame[5] ^= 1;
+        assert!(!hits(&lab, BASTION, &elsewhere), "another next hop");
+        lab.wait(crate::TCP_ESTABLISHED_TIMEOUT);
+        assert!(!hits(&lab, BASTION, &tcp(ACK)), "the flow is over");
+        lab.state.flush_cache();
+        lab.now -= crate::TCP_ESTABLISHED_TIMEOUT;
+        assert!(!hits(&lab, BASTION, &tcp(ACK)), "and forgotten");
+    }
+
+    #[test]
+    fn an_untracked_connection_has_its_short_way_from_its_first_data_on() {
+        let mut lab = Lab::new();
+        let public = Ipv4Addr::new(198, 18, 0, 11);
+        let ends = lab.from_outside(OUTSIDE, public);
+        let data = packets::tcp_data(&ends, (40_000, 80), b"data");
+        lab.tcp_from_outside(public, (40_000, 80), SYN);
+        assert!(!hits(&lab, PortIndex::INTERNET, &data), "a SYN teaches nothing");
+        lab.send(PortIndex::INTERNET, data.clone());
+        assert!(hits(&lab, PortIndex::INTERNET, &data));
+    }
+
+    #[test]
+    fn datagrams_and_pings_have_a_short_way_and_errors_none() {
+        let mut lab = Lab::new();
+        let ends = lab.ends(PUBLIC_01, OUTSIDE);
+        let datagram = |length| packets::udp(&ends, (5000, 53), &vec![0; length]);
+        // What is learned from a fragment is not for whole datagrams (NACL-22).
+        for piece in datagram(1000).fragments(400, 7) {
+            assert!(lab.send(PUBLIC_01, piece).arrived().is_some());
+        }
+        assert!(!hits(&lab, PUBLIC_01, &datagram(100)));
+        lab.send(PUBLIC_01, datagram(100));
+        for (length, hit) in [(100, true), (1472, true), (1473, false)] {
+            assert_eq!(hits(&lab, PUBLIC_01, &datagram(length)), hit, "{length}");
+        }
+        assert!(hits(&lab, PUBLIC_01, &datagram(100).with_hop_limit(0)), "no router counts");
+        let ping = packets::icmp_echo(&ends, 1, 1);
+        let error = packets::icmp_error(&ends, (3, 3), &datagram(8).frame);
+        for (built, hit) in [(ping, true), (error, false)] {
+            assert!(lab.send(PUBLIC_01, built.clone()).arrived().is_some());
+            assert_eq!(hits(&lab, PUBLIC_01, &built), hit);
+        }
+    }
+
+    /// NAT-18: one that may pass no more routers takes the long way.
+    #[test]
+    fn the_short_way_counts_routers() {
+        let mut lab = Lab::new();
+        lab.change(|network| {
+            let (port, subnet) = (PortIndex(20), network.subnets[0].clone());
+            let address = Ipv4Addr::new(10, 1, 1, 200);
+            let public = Some(Ipv4Addr::new(198, 18, 0, 200));
+            let mut interface = records::interface(port, &subnet, &[address], &[], public);
+            interface.interface_type = "nat_gateway".to_owned();
+            network.interfaces.push(Arc::new(interface));
+            let gateway = records::nat_gateway(1, &subnet, port, true);
+            network.nat_gateways.push(Arc::new(gateway));
+            let id = RouteTableId::new(PRIVATE_TABLE);
+            let table = network.route_tables.iter_mut().find(|table| table.id == id).unwrap();
+            let destination = RouteDestination::Ipv4(records::block("0.0.0.0/0"));
+            let target = RouteTarget::NatGateway(NatGatewayId::new(1));
+            Arc::make_mut(table).routes.push(Route { destination, target });
+        });
+        let ends = lab.ends(PRIVATE_01, OUTSIDE);
+        let datagram = packets::udp(&ends, (5000, 53), b"question");
+        assert_eq!(lab.send(PRIVATE_01, datagram.clone()).arrived(), Some(PortIndex::INTERNET));
+        for (hop_limit, hit) in [(64, true), (2, true), (1, false)] {
+            let built = datagram.clone().with_hop_limit(hop_limit);
+            assert_eq!(hits(&lab, PRIVATE_01, &built), hit, "{hop_limit}");
+        }
+    }
 }

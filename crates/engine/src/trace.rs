@@ -41,12 +41,16 @@ pub enum Stage {
     GatewayRoute,
     /// The internet gateway.
     InternetGateway,
+    /// What the account lets through internet gateways (IGW-15).
+    PublicAccess,
     /// The egress-only internet gateway.
     EgressOnlyInternetGateway,
     /// A NAT gateway.
     NatGateway,
     /// A peering connection.
     Peering,
+    /// A VPC endpoint.
+    VpcEndpoint,
     /// The size that the way carries.
     PathMtu,
     /// The destination half of the source/destination check.
@@ -70,9 +74,11 @@ impl Stage {
             Self::Route => "route",
             Self::GatewayRoute => "gateway-route",
             Self::InternetGateway => "internet-gateway",
+            Self::PublicAccess => "public-access",
             Self::EgressOnlyInternetGateway => "egress-only-internet-gateway",
             Self::NatGateway => "nat-gateway",
             Self::Peering => "peering",
+            Self::VpcEndpoint => "vpc-endpoint",
             Self::PathMtu => "path-mtu",
             Self::DestinationCheck => "destination-check",
             Self::Deliver => "deliver",

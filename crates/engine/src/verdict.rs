@@ -10,6 +10,9 @@ use crate::ComponentIndex;
 pub enum Verdict {
     /// Send the frame, as edited, out of this port.
     Forward(PortIndex),
+    /// The engine sent the packet out of this port through [`crate::Output::emit`], as one of the
+    /// other family, which has another length (NAT-24). The frame itself is done with.
+    Translated(PortIndex),
     /// Nothing leaves.
     Drop(DropReason),
     /// The engine sent all there is to send through [`crate::Output::emit`]: an answer of its own
@@ -118,7 +121,7 @@ drop_reasons! {
     ResolverDisabled = "resolver-disabled";
     /// A link-local destination that is never forwarded (RT-15).
     LinkLocalDestination = "link-local-destination";
-    /// A packet from the services to a caller that is not there.
+    /// A packet to a service or from it whose caller is not there.
     ServiceCallerUnknown = "service-caller-unknown";
     /// No egress rule of the interface's security groups admits the packet (SG-2).
     SecurityGroupEgress = "security-group-egress";
@@ -156,7 +159,8 @@ drop_reasons! {
     GatewayPrivateAddress = "gateway-private-address";
     /// No interface has the public address that the packet came for (IGW-17).
     UnknownPublicAddress = "unknown-public-address";
-    /// A NAT gateway carries TCP, UDP and ICMP queries only (NAT-7).
+    /// A NAT gateway carries TCP, UDP and ICMP queries only (NAT-7), of IPv4 or to 64:ff9b::/96
+    /// (NAT-24).
     NatGatewayProtocol = "nat-gateway-protocol";
     /// Fragments of TCP and ICMP do not pass a NAT gateway (NAT-13).
     NatGatewayFragment = "nat-gateway-fragment";
@@ -164,6 +168,9 @@ drop_reasons! {
     NatGatewaySource = "nat-gateway-source";
     /// Nothing that the NAT gateway translates is answered by the packet (NAT-10).
     NatGatewayUnsolicited = "nat-gateway-unsolicited";
+    /// The packet has no counterpart in the other family (RFC 7915): a source route, a kind of ICMP
+    /// error, a fragment without a checksum.
+    NatGatewayUntranslatable = "nat-gateway-untranslatable";
     /// All ports of the NAT gateway to the destination are in use (NAT-9).
     NatGatewayPortsExhausted = "nat-gateway-ports-exhausted";
     /// The packet comes back to a NAT gateway that it passed (NAT-15).
@@ -174,6 +181,16 @@ drop_reasons! {
     EgressOnlyUnsolicited = "egress-only-unsolicited";
     /// A peering connection leads to interfaces of the other VPC only.
     PeeringNoSuchAddress = "peering-no-such-address";
+    /// The account lets nothing of the kind through internet gateways (IGW-15).
+    BlockPublicAccess = "block-public-access";
+    /// The route leads to a virtual private gateway, none of whose tunnels is up.
+    VpnTunnelDown(ComponentIndex) = "vpn-tunnel-down";
+    /// The route leads to a transit gateway, which carries nothing here.
+    TransitGatewayNotCarried(ComponentIndex) = "transit-gateway-not-carried";
+    /// A gateway endpoint carries TCP and pings only (VPCE-20).
+    EndpointProtocol = "endpoint-protocol";
+    /// An endpoint begins nothing: this answers no caller of its service (VPCE-6).
+    EndpointUnsolicited = "endpoint-unsolicited";
     /// Port 25 to the internet is closed (SG-37).
     SmtpBlocked = "smtp-blocked";
     /// Larger than what the way carries, and no ICMP error may be sent for it (MTU-1).

@@ -6,13 +6,13 @@ use gureum_types::{IpProtocol, PortIndex};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Component, Direction, Discard, DropReason, FABRIC_ROUTER_MAC, Offload, Outcome, Output, Packet,
-    Policy, Stage, State, Step, Verdict,
+    Component, Direction, DropReason, FABRIC_ROUTER_MAC, Offload, Outcome, Output, Packet, Policy,
+    Stage, State, Step, Verdict,
     address::{Address, Family},
     policy::{Interface, Subnet, slots::Slot},
     process,
     wire::{
-        self, ETHERNET_LEN, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6,
+        self, ETHERNET_LEN, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, be16,
         checksum::{fill_ipv4, fold, pseudo_header, sum},
         icmp::{fill_icmpv6, fill_ipv6},
         icmpv6,
@@ -188,7 +188,11 @@ impl<'a> Asking<'a> {
 
     /// The answer of whoever got the packet, to where it seems to come from.
     fn reply(&mut self, query: &WhyQuery, arrived: &Arrived) -> WhyLeg {
-        let family = Address::from(query.destination).family();
+        // NAT64 may have made it one of the other family.
+        let family = match be16(&arrived.frame, 12) {
+            Some(ETHERTYPE_IPV6) => Family::V6,
+            _ => Family::V4,
+        };
         let Ok(headers) = Headers::parse(family, &arrived.frame, &Offload::NONE) else {
             return never_sent(DropReason::Malformed);
         };
@@ -279,11 +283,13 @@ impl<'a> Asking<'a> {
         let mut steps = Vec::new();
         let mut packet = Packet { frame: &mut frame, offload: Offload::NONE };
         let (policy, now) = (self.policy, self.now);
-        let verdict = process(policy, self.state, port, &mut packet, now, &mut Discard, &mut steps);
+        let mut sent = Sent::default();
+        let verdict = process(policy, self.state, port, &mut packet, now, &mut sent, &mut steps);
         let steps = steps.into_iter().map(|step| self.named(step)).collect();
         match verdict {
-            Verdict::Forward(to) => {
+            Verdict::Forward(to) | Verdict::Translated(to) => {
                 let arrived = Some(self.policy.port_name(to));
+                let frame = if verdict == Verdict::Forward(to) { frame } else { sent.last };
                 (WhyLeg { steps, arrived, drop: None }, Some(Arrived { port: to, frame }))
             }
             Verdict::Drop(reason) => (WhyLeg { steps, arrived: None, drop: Some(reason) }, None),
@@ -317,6 +323,22 @@ impl Output for Answer {
     fn emit(&mut self, _: PortIndex, frame: &[u8], _: Offload) {
         // Whoever answers sends from the address that was asked for.
         self.mac = wire::source_mac(frame);
+    }
+
+    fn journal(&mut self, _: crate::StateChange<'_>) {}
+
+    fn dhcp_lease(&mut self, _: PortIndex) {}
+}
+
+/// Keeps the last frame that the engine sent itself.
+#[derive(Default)]
+struct Sent {
+    last: Vec<u8>,
+}
+
+impl Output for Sent {
+    fn emit(&mut self, _: PortIndex, frame: &[u8], _: Offload) {
+        self.last = frame.to_vec();
     }
 
     fn journal(&mut self, _: crate::StateChange<'_>) {}
@@ -461,4 +483,38 @@ fn frame(
         }
     }
     frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::verify::{self, Seen};
+
+    /// What is asked about is what a guest would send: right sums, not to be fragmented.
+    #[test]
+    fn what_is_asked_about_is_a_right_packet() {
+        let all = [
+            WhyTraffic::Tcp { source_port: 40_000, destination_port: 22 },
+            WhyTraffic::Udp { source_port: 40_000, destination_port: 53 },
+            WhyTraffic::IcmpEcho { identifier: 7 },
+            WhyTraffic::Protocol(50),
+        ];
+        let v4 = (Address::v4(0x0a00_0001), Address::v4(0x0a00_0002));
+        let v6 = (Address::v6(0x2001 << 112 | 1), Address::v6(0x2001 << 112 | 2));
+        for (addresses, df) in [(v4, 0x4000), (v6, 0)] {
+            let family = addresses.0.family();
+            for traffic in all {
+                let asked = frame(([2; 6], [4; 6]), addresses, transport(traffic, family));
+                assert_eq!(verify::check(&asked, &Offload::NONE), Ok(()));
+                let seen = Seen::ip(&asked);
+                assert_eq!((seen.ttl, seen.fragment), (64, df));
+                let has_sum = seen.protocol != 17 || verify::word(&seen.payload, 6) != 0;
+                assert!(has_sum, "none at all would be right in UDP too");
+                let tuple = Headers::parse(family, &asked, &Offload::NONE).unwrap().tuple;
+                let back = (addresses.1, addresses.0);
+                let answer = frame(([4; 6], [2; 6]), back, answer(traffic, &tuple));
+                assert_eq!(verify::check(&answer, &Offload::NONE), Ok(()));
+            }
+        }
+    }
 }

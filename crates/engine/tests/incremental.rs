@@ -19,7 +19,10 @@ use gureum_engine::{
 };
 use gureum_types::{
     PortIndex, VpcCidrAssociationId,
-    record::{Network, PeeringStatus, VpcCidrAssociation},
+    record::{
+        Network, NetworkInterface, PeeringStatus, Route, RouteDestination, RouteTarget,
+        VpcCidrAssociation,
+    },
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -205,7 +208,7 @@ fn ports(lab: &Lab) -> Vec<PortInfo> {
 
 fn resolved(lab: &Lab, verdict: Verdict) -> Verdict2 {
     match verdict {
-        Verdict::Forward(port) => (Some(port), None),
+        Verdict::Forward(port) | Verdict::Translated(port) => (Some(port), None),
         Verdict::Reply => (None, None),
         Verdict::Drop(reason) => {
             let component = reason
@@ -272,8 +275,8 @@ fn change(network: &mut Network, serial: u64, bytes: &[u8; 14]) {
                 }};
             }
             disturb_one!(vpcs subnets route_tables internet_gateways
-                egress_only_internet_gateways nat_gateways vpc_peering_connections prefix_lists
-                security_groups security_group_rules network_acls dhcp_options interfaces
+                egress_only_internet_gateways nat_gateways vpc_endpoints vpc_peering_connections
+                prefix_lists security_groups security_group_rules network_acls dhcp_options interfaces
                 addresses);
         }
     }
@@ -392,6 +395,84 @@ fn edit(network: &mut Network, which: u8, [from, to, value]: [u8; 3]) {
                     association.main = !association.main;
                 }
             }
+        }
+    }
+}
+
+/// Whatever is missing is compiled as missing, whatever comes back is found by what speaks of it:
+/// each list of records, and each record, by itself, and in another order.
+#[test]
+fn what_goes_and_comes_back_alone_leaves_no_trace() {
+    let mut initial = initial_network();
+    // Each table leads to an interface of its VPC too.
+    for table in &mut initial.route_tables {
+        let of_vpc = |of: &&Arc<NetworkInterface>| {
+            let subnet = initial.subnets.iter().find(|subnet| subnet.id == of.subnet_id);
+            subnet.is_some_and(|subnet| subnet.vpc_id == table.vpc_id)
+        };
+        let Some(interface) = initial.interfaces.iter().find(of_vpc) else { continue };
+        let destination = RouteDestination::Ipv4("10.77.0.0/16".parse().unwrap());
+        let target = RouteTarget::NetworkInterface(interface.id.clone());
+        Arc::make_mut(table).routes.push(Route { destination, target });
+    }
+    // Subnets have their VPC's main table and default list.
+    for table in &mut initial.route_tables {
+        Arc::make_mut(table).associations.retain(|of| of.subnet_id.is_none());
+    }
+    for acl in &mut initial.network_acls {
+        Arc::make_mut(acl).associations.clear();
+    }
+    let mut pair = Pair::new();
+    pair.change(|network| network.clone_from(&initial));
+    macro_rules! without_each {
+        ($($list:ident)*) => {$(
+            pair.change(|network| network.$list.clear());
+            pair.change(|network| network.$list = initial.$list.clone());
+            pair.change(|network| network.$list.reverse());
+            pair.change(|network| network.$list.reverse());
+            for at in 0..initial.$list.len() {
+                pair.change(|network| drop(network.$list.remove(at)));
+                pair.change(|network| network.$list = initial.$list.clone());
+            }
+        )*};
+    }
+    without_each!(vpcs subnets route_tables internet_gateways egress_only_internet_gateways
+        nat_gateways vpc_peering_connections prefix_lists security_groups security_group_rules
+        network_acls dhcp_options interfaces addresses);
+}
+
+/// Of two interfaces with the same address the first has it, also when it comes after the other,
+/// and what is left has it when one goes.
+#[test]
+fn the_first_of_two_has_an_address() {
+    let initial = initial_network();
+    let takes: [fn(&mut NetworkInterface, &NetworkInterface); 4] = [
+        |one, other| one.mac = other.mac,
+        |one, other| one.private_addresses.clone_from(&other.private_addresses),
+        |one, other| one.ipv6_addresses.clone_from(&other.ipv6_addresses),
+        |one, other| one.auto_public_ip = other.auto_public_ip,
+    ];
+    let count = initial.interfaces.len();
+    let mut pair = Pair::new();
+    for take in takes {
+        for (one, other) in
+            (0..count).flat_map(|one| [(one, (one + 1) % count), (one, (one + 2) % count)])
+        {
+            let both = |network: &mut Network| {
+                let mut interfaces = initial.interfaces.clone();
+                // Neighbours, so that they may share a link.
+                let taken = interfaces[other].clone();
+                let of = Arc::make_mut(&mut interfaces[one]);
+                of.subnet_id = taken.subnet_id.clone();
+                take(of, &taken);
+                network.interfaces = interfaces;
+            };
+            for gone in [one, other] {
+                pair.change(both);
+                pair.change(|network| drop(network.interfaces.remove(gone)));
+            }
+            pair.change(both);
+            pair.change(|network| network.interfaces.clone_from(&initial.interfaces));
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) enum Request {
     /// Packets as they pass and what they meet, from now on. Answered with a socket beside the
     /// answer that carries [`StreamItem`]s; whoever shuts down their half of it ends the stream.
     Trace(TraceArgs),
+    /// Who talks, and what was rejected.
+    Flows(FlowsArgs),
     /// An interface's port: counters, drops, flows.
     Port {
         /// A Name tag, id or address.
@@ -76,16 +78,50 @@ pub(crate) enum Request {
 pub(crate) struct WhyArgs {
     /// Where from: a Name tag, id, address, `internet`.
     pub source: String,
-    /// Where to: the same, or any address.
+    /// Where to: the same, any address, a service of AWS or another host name.
     pub destination: String,
     /// `tcp`, `udp`, `icmp` or a number.
     pub protocol: String,
-    /// The destination port.
+    /// The destination port; that of HTTPS where absent and a service is meant.
     pub port: Option<u16>,
     /// The source port; an ephemeral one where absent.
     pub source_port: Option<u16>,
     /// Whether IPv6 is meant where no address says so.
     pub ipv6: bool,
+}
+
+/// The answer to `gureum why`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WhyAnswer {
+    /// The name that was asked about, where a host name was meant.
+    pub name: Option<NameReport>,
+    /// What becomes of packets, printable by `gureum_engine::print`; nothing where the name means no
+    /// address.
+    pub report: Option<gureum_engine::WhyReport>,
+    /// What else there is to say.
+    pub findings: Vec<WhyFinding>,
+}
+
+/// What a name means to who sends the packet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct NameReport {
+    /// The name.
+    pub name: String,
+    /// Its addresses. The report is about the first of the family that was asked about.
+    pub addresses: Vec<std::net::IpAddr>,
+    /// Who says so, or why nobody does, in a few words.
+    pub by: String,
+}
+
+/// Something that a report of packets does not show.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WhyFinding {
+    /// A short name: `no-instance-profile`, `private-dns`.
+    pub name: String,
+    /// A sentence.
+    pub text: String,
+    /// Whether it is in the way.
+    pub blocks: bool,
 }
 
 /// Which packets are to be told of; all conditions that are there must hold.
@@ -155,6 +191,107 @@ pub(crate) struct FrameHead {
     pub dropped: Option<String>,
 }
 
+/// Which flows and dropped packets are to be told of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct FlowsArgs {
+    /// An interface: a Name tag, id or address; all where absent.
+    pub interface: Option<String>,
+    /// Whether flows are asked for beside rejects; what they carry is measured for a second then.
+    pub flows: bool,
+    /// How far back rejects are asked for, in milliseconds.
+    pub since: u64,
+    /// So many of each at most.
+    pub limit: usize,
+}
+
+/// Who talks, and what was rejected. Times are nanoseconds since the beginning of 1970.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct FlowsReport {
+    /// When it was made.
+    pub at: u64,
+    /// The flows that carry most, those first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flows: Option<Vec<TalkingFlow>>,
+    /// How many flows there are, shown or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow_count: Option<u64>,
+    /// What was rejected, the latest first.
+    pub rejects: Vec<Rejected>,
+    /// How many kinds of rejected packets there were, shown or not.
+    pub reject_count: u64,
+    /// From when on rejects were asked for.
+    pub since: u64,
+    /// From when on all of them are remembered.
+    pub complete_since: u64,
+}
+
+/// A flow of an interface, with what it carries now and carried in all.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TalkingFlow {
+    /// The interface's id.
+    pub interface: String,
+    /// What people call it: its instance's Name tag or id, or what else it belongs to.
+    pub name: String,
+    /// The protocol; for ICMP with the kind of query.
+    pub protocol: String,
+    /// The interface's end.
+    pub local: String,
+    /// The other end.
+    pub remote: String,
+    /// Who began it: `egress` where the interface did.
+    pub origin: gureum_engine::Direction,
+    /// Whether it is tracked, and how far it is.
+    pub state: String,
+    /// On which side of a NAT gateway it is seen, where it is one's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nat_gateway: Option<String>,
+    /// Packets a second, both ways.
+    pub packets_per_second: f64,
+    /// Bytes a second, both ways.
+    pub bytes_per_second: f64,
+    /// Packets out of the interface and into it that were accepted.
+    pub packets: [u64; 2],
+    /// Their bytes.
+    pub bytes: [u64; 2],
+    /// When it began.
+    pub created: u64,
+    /// When its last packet passed.
+    pub last: u64,
+}
+
+/// Packets that were dropped for the same reason and are alike but for their source ports or
+/// identifiers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Rejected {
+    /// Where: an interface's id, `internet` or `services`.
+    pub interface: String,
+    /// What people call it.
+    pub name: String,
+    /// Out of the interface or into it.
+    pub direction: gureum_engine::Direction,
+    /// The protocol; for ICMP with the kind of message.
+    pub protocol: String,
+    /// Where they came from, with the port if it is only one.
+    pub source: String,
+    /// Where they went.
+    pub destination: String,
+    /// How many source ports or identifiers they had.
+    pub sources: u64,
+    /// The name of the reason.
+    pub reason: String,
+    /// The rule, entry or route that decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub component: Option<gureum_engine::Component>,
+    /// Packets since the first.
+    pub packets: u64,
+    /// Their bytes from the IP header on.
+    pub bytes: u64,
+    /// When the first of them came.
+    pub first: u64,
+    /// When the last came.
+    pub last: u64,
+}
+
 /// An interface's port.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PortReport {
@@ -210,10 +347,12 @@ pub(crate) enum Reply {
     Status(Status),
     /// To `Instances` and (with one) `Resolve`.
     Instances(Vec<InstanceRow>),
-    /// To `Why`: the report, printable by `gureum_engine::print`.
-    Why(Box<gureum_engine::WhyReport>),
+    /// To `Why`.
+    Why(Box<WhyAnswer>),
     /// To `Trace`: the socket comes beside it.
     Stream,
+    /// To `Flows`.
+    Flows(Box<FlowsReport>),
     /// To `Port`.
     Port(Box<PortReport>),
     /// To `Console`: the bytes (lossily as text) and the offset after them.
@@ -225,10 +364,12 @@ pub(crate) enum Reply {
     },
     /// To `Exec`: the exit status (128 + signal for a signal).
     Exited(i32),
-    /// To `Internet`: where the CA bundle is; the descriptors come beside it.
+    /// To `Internet`; the descriptors come beside it.
     Internet {
-        /// System roots and our CA.
+        /// Where system roots and our CA are.
         ca_bundle: PathBuf,
+        /// Where public addresses come from.
+        public_pool: ipnet::Ipv4Net,
     },
     /// To `Reset` and `Down`.
     Done,
@@ -285,6 +426,8 @@ pub(crate) struct InstanceRow {
     pub region: String,
     /// Its primary private address.
     pub private_ip: String,
+    /// Its private DNS name.
+    pub private_dns_name: Option<String>,
     /// Its public address.
     pub public_ip: Option<String>,
     /// Its public DNS name.

@@ -8,16 +8,23 @@ mod daemon;
 mod failure;
 mod messages;
 mod paths;
+mod root_key;
 
 use std::{
     io::{self, IsTerminal, Write},
+    path::Path,
     process::ExitCode,
 };
 
 fn main() -> ExitCode {
     // Before anything else: the processes that hold namespaces and instances must stay small and
     // have one thread.
-    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let mut arguments = std::env::args_os();
+    let called = arguments.next().unwrap_or_default();
+    let arguments: Vec<_> = arguments.collect();
+    if Path::new(&called).file_name().is_some_and(|name| name == cli::PLUGIN) {
+        return cli::plugin(&arguments);
+    }
     let outcome = match arguments.split_first() {
         Some((command, rest)) if command == "anchor" => {
             gureum_host::anchor::run(rest.iter().cloned()).map(|()| 0)

@@ -9,7 +9,7 @@ use std::{
     fs, io,
     os::{
         fd::{AsRawFd, OwnedFd},
-        unix::fs::{DirBuilderExt, chown},
+        unix::fs::{DirBuilderExt, lchown},
     },
     path::{Path, PathBuf},
 };
@@ -25,7 +25,8 @@ type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 pub(crate) const MARKER: &str = ".gureum";
 
 /// What a data directory holds besides its marker: all that `purge` deletes.
-pub(crate) const CONTENTS: [&str; 12] = [
+pub(crate) const CONTENTS: [&str; 18] = [
+    "bin",
     "ca",
     ".gureum.probe",
     "gureum.log",
@@ -36,8 +37,13 @@ pub(crate) const CONTENTS: [&str; 12] = [
     "known_hosts",
     "layers",
     "lock",
+    "logs",
+    "root-key.json",
+    "s3",
+    "ssh_config",
     "state",
     "store",
+    "workstation",
 ];
 
 /// Who files belong to: the person who called sudo, else whoever we are.
@@ -93,10 +99,10 @@ impl Person {
             .unwrap_or_else(|| self.home.join(default))
     }
 
-    /// Makes a file or folder theirs.
+    /// Makes a file, a folder or a link itself theirs.
     pub(crate) fn give(&self, path: &Path) -> io::Result<()> {
         if rustix::process::geteuid().is_root() && self.uid != 0 {
-            chown(path, Some(self.uid), Some(self.gid))?;
+            lchown(path, Some(self.uid), Some(self.gid))?;
         }
         Ok(())
     }
@@ -165,6 +171,16 @@ pub(crate) fn ca_bundle(data_dir: &Path) -> PathBuf {
     data_dir.join("ca/bundle.pem")
 }
 
+/// The access key of the root user, where callers must have one.
+pub(crate) fn root_key(data_dir: &Path) -> PathBuf {
+    data_dir.join("root-key.json")
+}
+
+/// The home of the person at the workstation in the simulated internet.
+pub(crate) fn workstation(data_dir: &Path) -> PathBuf {
+    data_dir.join("workstation")
+}
+
 /// Private keys that a person put here for `gureum ssh` to find.
 pub(crate) fn keys_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("keys")
@@ -173,6 +189,21 @@ pub(crate) fn keys_dir(data_dir: &Path) -> PathBuf {
 /// Host keys of instances, apart from the person's own `known_hosts`.
 pub(crate) fn known_hosts(data_dir: &Path) -> PathBuf {
     data_dir.join("known_hosts")
+}
+
+/// The instances as hosts of OpenSSH's configuration, for the person's own to include.
+pub(crate) fn ssh_config(data_dir: &Path) -> PathBuf {
+    data_dir.join("ssh_config")
+}
+
+/// The person's own configuration of OpenSSH.
+pub(crate) fn person_ssh_config(person: &Person) -> PathBuf {
+    person.home.join(".ssh/config")
+}
+
+/// What clients look for on the PATH: the client of Session Manager.
+pub(crate) fn plugin_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("bin")
 }
 
 /// The address of the daemon's socket. A socket's path is at most 107 bytes long: a longer one is

@@ -14,6 +14,7 @@ use nix::unistd::Uid;
 use crate::{
     anchor::{Namespaces, Owner},
     cgroup::Cgroups,
+    connect,
     datapath::{self, DataPath},
     error::{Context, HostError, Result},
     fabric::{self, InternetSettings},
@@ -23,10 +24,13 @@ use crate::{
     supervisor::Program,
     tag::Tag,
     uplink::{self, Uplink},
+    windows::Windows,
 };
 
 /// The file below the data directory that keeps tracked flows over the death of a daemon.
 const JOURNAL: &str = "state/flows";
+/// The directory below it with what was counted for flow logs.
+const WINDOWS: &str = "flow-logs";
 
 /// What a cloud is opened with.
 #[derive(Debug)]
@@ -60,6 +64,7 @@ pub struct Cloud {
     cgroups: Cgroups,
     namespaces: Namespaces,
     datapath: Arc<DataPath>,
+    windows: Arc<Windows>,
     instances: Arc<Instances>,
     uplink: Option<Uplink>,
 }
@@ -98,10 +103,12 @@ impl Cloud {
             uplink::close(&cgroups, &namespaces)?;
         }
         fabric::configure(&namespaces, &config.internet)?;
+        connect::clean_up(&namespaces.internet)?;
         let uplink =
             config.uplink.then(|| Uplink::open(&cgroups, &namespaces, state.join("uplink.log")));
         let uplink = uplink.transpose()?;
 
+        let windows = Arc::new(Windows::open(&data_dir.join(WINDOWS))?);
         let inbox = Inbox::new()?;
         let waker = inbox.waker();
         let datapath = Arc::new(DataPath::start_watched(
@@ -109,6 +116,7 @@ impl Cloud {
             config.policy,
             datapath::Settings {
                 journal: Some(data_dir.join(JOURNAL)),
+                windows: Some(windows.clone()),
                 limits: config.limits,
                 // Nothing is connected to a fabric that was just made.
                 takes_over: !are_new,
@@ -125,7 +133,7 @@ impl Cloud {
             datapath: datapath.clone(),
         };
         let instances = Instances::new(settings, inbox)?;
-        Ok(Self { tag, data_dir, cgroups, namespaces, datapath, instances, uplink })
+        Ok(Self { tag, data_dir, cgroups, namespaces, datapath, windows, instances, uplink })
     }
 
     /// The cloud's mark on the machine.
@@ -136,6 +144,11 @@ impl Cloud {
     /// The data path.
     pub fn datapath(&self) -> &Arc<DataPath> {
         &self.datapath
+    }
+
+    /// What the data path counted for flow logs.
+    pub fn windows(&self) -> &Arc<Windows> {
+        &self.windows
     }
 
     /// The instances.

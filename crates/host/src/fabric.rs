@@ -399,6 +399,8 @@ mod tests {
         for port in [PortIndex::FIRST_INTERFACE, PortIndex(PortIndex::END.0 - 1)] {
             let (v4, v6) = (caller_address(port, 63), ipv6_caller_address(port, 63));
             assert!(constant(CALLERS).contains(&IpAddr::V4(v4.expect("in range"))));
+            let endpoint = gureum_types::callee_address(port, 31).expect("in range");
+            assert!(constant(DOORS).contains(&IpAddr::V4(endpoint)));
             assert!(constant(IPV6_CALLERS).contains(&IpAddr::V6(v6.expect("in range"))));
         }
     }

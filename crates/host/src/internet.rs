@@ -15,7 +15,7 @@ use std::{
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, setns, unshare},
-    unistd::Uid,
+    unistd::{Uid, sethostname},
 };
 
 use crate::error::{Context, HostError, Result};
@@ -36,6 +36,10 @@ pub struct InternetView {
     pub resolv_conf: String,
     /// The contents of the file of trusted certificates, instead of the machine's.
     pub ca_bundle: Option<Vec<u8>>,
+    /// The name of the host, instead of the machine's.
+    pub host_name: Option<String>,
+    /// The person's home as `/etc/passwd` says, which some programs believe and not `HOME`.
+    pub home: Option<PathBuf>,
 }
 
 /// Where distributions keep their trusted certificates.
@@ -73,6 +77,10 @@ pub fn enter_internet(namespaces: &InternetNamespaces, view: &InternetView) -> R
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none)
         .context(|| "keep mounts to ourselves")?;
     change_files(view)?;
+    if let Some(name) = &view.host_name {
+        unshare(CloneFlags::CLONE_NEWUTS).context(|| "make a namespace for a host's name")?;
+        sethostname(name).context(|| format!("be called {name}"))?;
+    }
     // The old working directory is still the same one, unless it lies below what was hidden.
     if let Some(cwd) = cwd {
         let _ = std::env::set_current_dir(cwd);
@@ -91,6 +99,11 @@ fn change_files(view: &InternetView) -> Result<()> {
     workshop.replace(Path::new("/etc/resolv.conf"), view.resolv_conf.as_bytes())?;
     if let Some(nsswitch) = nsswitch {
         workshop.replace(Path::new("/etc/nsswitch.conf"), nsswitch.as_bytes())?;
+    }
+    if let Some(home) = &view.home {
+        let users = fs::read_to_string("/etc/passwd").context(|| "read /etc/passwd")?;
+        let users = with_home(&users, Uid::current().as_raw(), home);
+        workshop.replace(Path::new("/etc/passwd"), users.as_bytes())?;
     }
     if let Some(bundle) = &view.ca_bundle {
         // One file may have several names; binding it twice does no harm.
@@ -114,6 +127,23 @@ fn plain_hosts(text: &str) -> String {
         lines.push("hosts: files dns");
     }
     lines.join("\n") + "\n"
+}
+
+/// The list of users where one of them lives elsewhere.
+fn with_home(users: &str, uid: u32, home: &Path) -> String {
+    let mut text = String::with_capacity(users.len());
+    for line in users.lines() {
+        let mut fields: Vec<_> = line.split(':').collect();
+        let home = home.to_string_lossy();
+        if fields.get(2).is_some_and(|it| it.parse() == Ok(uid))
+            && let Some(place) = fields.get_mut(5)
+        {
+            *place = &home;
+        }
+        text += &fields.join(":");
+        text.push('\n');
+    }
+    text
 }
 
 /// Covers a folder of a resolver daemon. `/etc/resolv.conf` is often a link into it.
@@ -181,5 +211,15 @@ mod tests {
         let text = "passwd: files sss\nhosts: files resolve [!UNAVAIL=return] dns\n";
         assert_eq!(plain_hosts(text), "passwd: files sss\nhosts: files dns\n");
         assert_eq!(plain_hosts("passwd: files"), "passwd: files\nhosts: files dns\n");
+    }
+
+    #[test]
+    fn one_user_alone_lives_elsewhere() {
+        let users =
+            "root:x:0:0:root:/root:/bin/bash\nmina:x:1000:1000:,,,:/home/mina:/bin/zsh\n+\n";
+        let moved =
+            "root:x:0:0:root:/root:/bin/bash\nmina:x:1000:1000:,,,:/data/desk:/bin/zsh\n+\n";
+        assert_eq!(with_home(users, 1000, Path::new("/data/desk")), moved);
+        assert_eq!(with_home(users, 1001, Path::new("/data/desk")), users);
     }
 }

@@ -5,7 +5,9 @@
 //! - [`instance::Instances`] are real Linux hosts, each under a [`shim`] that outlives the daemon;
 //!   the [`anchor`] holds the namespaces that outlive it.
 //! - [`internet`] takes a person's own program into the simulated internet, without root.
+//! - [`windows::Windows`] is what it counted for flow logs, until that is delivered.
 //! - [`uplink::Uplink`] is the way out of the simulated internet, where a person asked for one.
+//! - [`connect::Connection`] makes the machine a host of the simulated internet, as long as it lives.
 //! - [`probe::probe`] tells what this machine lacks.
 //!
 //! Calls block until the machine has done what was asked; they belong on threads made for that.
@@ -19,6 +21,7 @@ pub mod anchor;
 mod boot_id;
 pub mod cgroup;
 pub mod cloud;
+pub mod connect;
 pub mod datapath;
 pub mod error;
 mod ethtool;
@@ -27,6 +30,7 @@ pub mod fabric;
 pub mod instance;
 pub mod internet;
 pub mod limits;
+pub mod memory;
 pub mod namespace;
 pub mod netlink;
 pub mod probe;
@@ -34,6 +38,7 @@ pub mod shim;
 pub mod supervisor;
 pub mod tag;
 pub mod uplink;
+pub mod windows;
 
 pub use cloud::{Cloud, CloudConfig, down, leftovers};
 pub use error::{HostError, Result};

@@ -6,14 +6,14 @@
 use std::{
     fs::File,
     io,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     path::Path,
     thread,
 };
 
 use nix::sched::{CloneFlags, setns};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// A network namespace.
 #[derive(Debug)]
@@ -63,6 +63,25 @@ impl Namespace {
         socket.bind(&address.into())?;
         socket.listen(1024)?;
         Ok(socket.into())
+    }
+
+    /// A listener as [`Self::tcp_listener`], beside which others may listen at the same port: at all
+    /// addresses, or at one of them, which then has its callers to itself.
+    pub fn shared_tcp_listener(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let socket = self.socket(address, Type::STREAM, Protocol::TCP)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(1024)?;
+        Ok(socket.into())
+    }
+
+    /// A shared listener at all IPv4 addresses, whose connections carry `mss` bytes a segment at
+    /// most, both ways.
+    pub fn endpoint_listener(&self, port: u16, mss: u32) -> io::Result<TcpListener> {
+        let listener = self.shared_tcp_listener((Ipv4Addr::UNSPECIFIED, port).into())?;
+        SockRef::from(&listener).set_tcp_mss(mss)?;
+        Ok(listener)
     }
 
     /// A bound UDP socket of the namespace, non-blocking.

@@ -239,8 +239,17 @@ impl Netlink {
         Ok(found)
     }
 
+    /// Makes a route; `EEXIST` where there is one to the same destination.
+    pub fn add_route(&mut self, route: &Route) -> io::Result<()> {
+        self.route(route, CREATE | libc::NLM_F_EXCL)
+    }
+
     /// Makes a route or replaces the one to the same destination.
     pub fn replace_route(&mut self, route: &Route) -> io::Result<()> {
+        self.route(route, CREATE | libc::NLM_F_REPLACE)
+    }
+
+    fn route(&mut self, route: &Route, flags: i32) -> io::Result<()> {
         let (table, kind, scope) = match (route.local, route.gateway) {
             (true, _) => (libc::RT_TABLE_LOCAL, libc::RTN_LOCAL, libc::RT_SCOPE_HOST),
             (false, None) => (libc::RT_TABLE_MAIN, libc::RTN_UNICAST, libc::RT_SCOPE_LINK),
@@ -251,7 +260,7 @@ impl Netlink {
             Some(IpAddr::V4(_)) => RTNH_F_ONLINK,
             Some(IpAddr::V6(_)) | None => 0,
         };
-        let mut request = Request::new(libc::RTM_NEWROUTE, (CREATE | libc::NLM_F_REPLACE) as u16);
+        let mut request = Request::new(libc::RTM_NEWROUTE, flags as u16);
         let length = route.destination.prefix_len();
         request.bytes(&[family(route.destination.addr()), length, 0, 0, table]);
         request.bytes(&[libc::RTPROT_STATIC, scope, kind]);

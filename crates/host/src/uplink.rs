@@ -33,6 +33,7 @@ use nix::{
 use crate::{
     anchor::Namespaces,
     cgroup::{Cgroups, Group},
+    connect::INSIDE as CONNECTED,
     error::{Context, HostError, Result},
     fabric::INTERNET_LINK,
     namespace::Namespace,
@@ -290,6 +291,8 @@ table ip gureum {{
         type filter hook forward priority 0; policy drop;
         iifname "{INTERNET_LINK}" oifname "{LINK}" accept
         iifname "{LINK}" oifname "{INTERNET_LINK}" ct state established,related accept
+        iifname "{CONNECTED}" oifname "{INTERNET_LINK}" accept
+        iifname "{INTERNET_LINK}" oifname "{CONNECTED}" accept
     }}
     chain into {{
         type filter hook input priority 0; policy accept;

@@ -4,7 +4,7 @@ mod common;
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{TcpStream, UdpSocket},
     thread,
     time::{Duration, Instant},
 };
@@ -13,8 +13,9 @@ use common::{
     A, ANYTHING, B, C, Data, Guest, INTERNET_HOST, PORT_A, PORT_B, PORT_C, Pinger, dial, policy,
     root, wait_for,
 };
+use gureum_engine::DropReason;
 use gureum_host::{
-    datapath::{Ends, TapFilter, TapSettings},
+    datapath::{Ends, TapFilter, TapSettings, monotonic_now},
     fabric::port_link,
     netlink::Netlink,
 };
@@ -251,6 +252,70 @@ fn a_watcher_sees_drops_within_its_rate() {
         slow.left_out() > 0
     });
     drop(elsewhere);
+}
+
+/// What flows carry between two looks is told to the byte, and what is rejected to the packet.
+#[test]
+fn talkers_and_rejects_are_known_afterwards() {
+    if !root() {
+        return;
+    }
+    let data = Data::new();
+    let udp = |port| Traffic::Ports { protocol: IpProtocol::UDP, from: port, to: port };
+    let rules = [(true, Traffic::All, "0.0.0.0/0"), (false, udp(5001), "10.1.0.0/16")];
+    let cloud = data.open(policy(&rules, 1));
+    let (a, b) = (Guest::connect(&cloud, PORT_A, A), Guest::connect(&cloud, PORT_B, B));
+    let socket = |guest: &Guest, port| {
+        let address = (guest.address, port);
+        let socket = guest.namespace.run(|| UdpSocket::bind(address)).expect("entered");
+        let socket = socket.expect("a socket");
+        socket.set_read_timeout(Some(10 * SECOND)).expect("set");
+        socket
+    };
+    let (from, to) = (socket(&a, 5000), socket(&b, 5001));
+    let send = |count| {
+        for _ in 0..count {
+            from.send_to(&[0; 100], (B, 5001)).expect("sent");
+            to.recv(&mut [0; 200]).expect("received");
+        }
+    };
+    send(3);
+    let before = cloud.datapath().look().expect("a look");
+    send(10);
+    let began = monotonic_now();
+    for limit in [0, 10] {
+        let before = cloud.datapath().look().expect("a look");
+        let none = cloud.datapath().talkers(before, Some(PORT_C), limit).expect("a look");
+        assert_eq!((none.first.len(), none.flows), (0, 0), "nobody is there");
+    }
+    let seen = cloud.datapath().talkers(before, Some(PORT_B), 10).expect("a look");
+    let talker = seen.first.first().expect("a flow");
+    assert_eq!((talker.packets, talker.bytes, seen.flows), (10, 10 * 128, 1));
+    assert_eq!(talker.flow.ingress.packets, 13, "it goes on");
+    assert_eq!((talker.flow.local, talker.flow.remote), ((B.into(), 5001), (A.into(), 5000)));
+    let id = |n: u32| Some(format!("eni-0{n:016x}").parse().expect("an id"));
+    assert_eq!(talker.interface, id(2));
+    assert!(talker.elapsed > 0);
+
+    for _ in 0..5 {
+        from.send_to(&[0; 100], (B, 5002)).expect("sent");
+    }
+    let mut sums = Vec::new();
+    wait_for("the rejects", 10 * SECOND, || {
+        let (all, complete_since) = cloud.datapath().drops(began).expect("an answer");
+        assert!(complete_since < began);
+        // There may be others: a kernel speaks to routers and groups by itself.
+        sums = all.into_iter().filter(|sum| sum.key.destination_port == 5002).collect();
+        sums.iter().map(|sum| sum.packets).sum::<u64>() == 5
+    });
+    let sum = sums.first().expect("a reject");
+    assert_eq!(sums.len(), 1, "they are alike: {sums:?}");
+    assert_eq!((sum.key.port, sum.key.at), (PORT_A, PORT_B));
+    assert_eq!((sum.key.reason, sum.bytes), (DropReason::SecurityGroupIngress, 5 * 128));
+    assert_eq!((&sum.from, &sum.at), (&id(1), &id(2)));
+    assert!(began <= sum.first && sum.first <= sum.last);
+    let later = cloud.datapath().drops(monotonic_now()).expect("an answer").0;
+    assert!(later.iter().all(|sum| sum.key.destination_port != 5002), "{later:?}");
 }
 
 /// A mistake in the engine costs a packet, not the daemon or anybody's connection.

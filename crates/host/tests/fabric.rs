@@ -198,6 +198,8 @@ fn only_its_owner_enters_the_internet_without_root() {
     let view = InternetView {
         resolv_conf: "nameserver 8.8.8.8\n".into(),
         ca_bundle: Some(b"our roots\n".to_vec()),
+        host_name: None,
+        home: None,
     };
     let enter = |uid: u32| -> std::process::Output {
         use std::os::unix::process::CommandExt;

@@ -301,3 +301,33 @@ async fn dig_asks_a_resolver_of_the_internet_for_the_way_from_the_root() {
     let nodata = dig(port, &["AAAA", &name]).await;
     assert!(nodata.contains("status: NOERROR") && nodata.contains("ANSWER: 0"), "{nodata}");
 }
+
+/// DNS-18, VPCE-9, VPCE-10: in the endpoint's VPC the service's own name means its interfaces.
+#[test]
+fn private_dns_takes_the_names_of_a_service_over() {
+    let both = ["10.1.11.30 10.1.12.30", "10.1.12.30 10.1.11.30"];
+    // VPCE-8: each answer begins with another one.
+    let answers = [0, 1].map(|_| found(PUBLIC_01, TAKEN_OVER));
+    assert!(answers.iter().all(|it| both.contains(&it.as_str())), "{answers:?}");
+    assert_eq!(found_ipv6(PUBLIC_01, TAKEN_OVER), "", "IPv4 only");
+    assert_eq!(found(PUBLIC_01, &format!("x.{TAKEN_OVER}")), "missing", "DNS-15");
+    let public = "203.0.113.50";
+    assert_eq!(found(OVERLAPPING, TAKEN_OVER), public, "another VPC");
+    assert_eq!(found(NO_HOSTNAMES, TAKEN_OVER), public, "DNS-4: the attribute is off");
+    assert_eq!(found(PUBLIC_01, "ssm.ap-northeast-2.amazonaws.com"), public, "another service");
+    assert_eq!(found_outside(TAKEN_OVER), public);
+}
+
+/// VPCE-8: the endpoint's own names mean private addresses, whoever asks.
+#[test]
+fn names_of_endpoints_are_known_everywhere() {
+    for found in [|name: &str| found(OVERLAPPING, name), found_outside] {
+        let regional = found(REGIONAL);
+        assert!(regional.contains("10.1.11.30") && regional.contains("10.1.12.30"), "{regional}");
+        assert_eq!(found(ZONAL), "10.1.12.30");
+        assert_eq!(found(&format!("bucket.{BELOW}")), "10.1.11.31");
+        for nobody in [BELOW, "vpce-1.ssm.ap-northeast-2.vpce.amazonaws.com"] {
+            assert_eq!(found(nobody), "missing", "{nobody}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::{net::SocketAddr, process::Stdio, sync::Arc};
+use std::{net::SocketAddr, process::Stdio, sync::Arc, time::UNIX_EPOCH};
 
 use common::*;
 use gureum_services::{
@@ -10,7 +10,11 @@ use gureum_services::{
     caller::{Allowance, Identify, View},
     imds::{self, Imds},
 };
-use gureum_types::{InstanceId, PortIndex, view::ServiceView};
+use gureum_types::{
+    InstanceId, PortIndex, Tags, Timestamp,
+    record::{ConnectKey, SessionCredential, SessionPrincipal},
+    view::{InstanceProfileView, ProfileGives, ServiceView},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
@@ -316,6 +320,34 @@ async fn imds_22_a_key_is_there_when_the_instance_was_launched_with_one() {
     assert_eq!(service.get(OVERLAPPING, "/latest/meta-data/public-keys/").await.status, 404);
 }
 
+/// As the SSH server of an instance asks for the keys of EC2 Instance Connect.
+#[tokio::test]
+async fn keys_for_a_minute_are_shown_until_it_is_over() {
+    let now = i64::try_from(UNIX_EPOCH.elapsed().expect("after 1970").as_millis()).expect("soon");
+    let key = |user: &str, key: &str, until: i64| ConnectKey {
+        user: user.to_owned(),
+        key: key.to_owned(),
+        until: Timestamp(until),
+    };
+    let mut lab = lab();
+    change(&mut lab, 1, |instance| {
+        instance.connect_keys = vec![
+            key("ec2-user", "ssh-ed25519 one", now + 60_000),
+            key("ec2-user", "ssh-ed25519 over", now - 60_000),
+            key("ec2-user", "ssh-ed25519 two", now + 60_000),
+            key("admin", "ssh-ed25519 over", now - 60_000),
+        ];
+    });
+    let service = start(lab).await;
+    let keys = "meta-data/managed-ssh-keys/active-keys/";
+    assert_eq!(service.value(PUBLIC_01, keys).await, "ec2-user");
+    let shown = service.value(PUBLIC_01, &format!("{keys}ec2-user")).await;
+    assert_eq!(shown, "ssh-ed25519 one\nssh-ed25519 two");
+    assert_eq!(service.get(PUBLIC_01, &format!("/latest/{keys}admin")).await.status, 404);
+    let none = "/latest/meta-data/managed-ssh-keys/";
+    assert_eq!(service.get(OVERLAPPING, none).await.status, 404);
+}
+
 #[tokio::test]
 async fn imds_29_tags_are_shown_only_where_the_options_say_so() {
     let mut lab = lab();
@@ -483,4 +515,114 @@ async fn curl_reads_the_lab_line_and_a_script_of_version_2() {
         .await
         .expect("sh runs");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "10.1.1.5\n10.1.11.7", "IMDS-10");
+}
+
+/// A profile of the first instance that gives something.
+fn with_profile(gives: ProfileGives) -> ServiceView {
+    let mut lab = lab();
+    change(&mut lab, 1, |instance| {
+        instance.instance_profile = Some(InstanceProfileView {
+            arn: "arn:aws:iam::123456789012:instance-profile/lab/profile".to_owned(),
+            id: "AIPAABCDEFGHIJKLMNOPQ".to_owned(),
+            associated: Timestamp(1_630_630_923_045),
+            gives,
+        });
+    });
+    lab
+}
+
+fn session() -> Arc<SessionCredential> {
+    Arc::new(SessionCredential {
+        access_key_id: "ASIAABCDEFGHIJKLMNOP".to_owned(),
+        secret: "a/secret+of=".to_owned(),
+        token: "a/token+of=".to_owned(),
+        principal: SessionPrincipal::Root,
+        policies: Vec::new(),
+        tags: Tags::new(),
+        issued: Timestamp(1_630_630_924_000),
+        expires: Timestamp(1_630_652_524_000),
+    })
+}
+
+#[tokio::test]
+async fn imds_26_a_profile_is_shown_with_its_role() {
+    let service = start(with_profile(ProfileGives::Role("ssm".into(), session()))).await;
+    assert!(service.value(PUBLIC_01, "meta-data/").await.lines().any(|line| line == "iam/"));
+    assert_eq!(service.value(PUBLIC_01, "meta-data/iam/").await, "info\nsecurity-credentials/");
+    let info = "{\n  \"Code\" : \"Success\",\n  \"LastUpdated\" : \"2021-09-03T01:02:04Z\",\n  \
+                \"InstanceProfileArn\" : \
+                \"arn:aws:iam::123456789012:instance-profile/lab/profile\",\n  \
+                \"InstanceProfileId\" : \"AIPAABCDEFGHIJKLMNOPQ\"\n}";
+    assert_eq!(service.value(PUBLIC_01, "meta-data/iam/info").await, info);
+    let path = "meta-data/iam/security-credentials";
+    assert_eq!(service.value(PUBLIC_01, path).await, "ssm", "the role, not the profile");
+    assert_eq!(service.value(PUBLIC_01, &format!("{path}/")).await, "ssm");
+    for without in ["iam/", "iam/info", "iam/security-credentials/"] {
+        let said = service.get(OVERLAPPING, &format!("/latest/meta-data/{without}")).await;
+        assert_eq!(said.status, 404, "{without}");
+    }
+    let other = service.get(PUBLIC_01, &format!("/latest/{path}/other")).await;
+    assert_eq!(other.status, 404);
+}
+
+#[tokio::test]
+async fn imds_30_an_instance_has_credentials_of_its_own() {
+    let mut lab = lab();
+    change(&mut lab, 1, |instance| instance.identity = Some(session()));
+    let service = start(lab).await;
+    let path = "meta-data/identity-credentials";
+    let listed = service.value(PUBLIC_01, "meta-data/").await;
+    assert!(listed.lines().any(|line| line == "identity-credentials/"), "{listed}");
+    assert_eq!(service.value(PUBLIC_01, path).await, "ec2/");
+    let ec2 = format!("{path}/ec2");
+    assert_eq!(service.value(PUBLIC_01, &ec2).await, "info\nsecurity-credentials/");
+    let info = "{\n  \"Code\" : \"Success\",\n  \"LastUpdated\" : \"2021-09-03T01:02:04Z\",\n  \
+                \"AccountId\" : \"123456789012\"\n}";
+    assert_eq!(service.value(PUBLIC_01, &format!("{ec2}/info")).await, info);
+    let of_role = format!("{ec2}/security-credentials");
+    assert_eq!(service.value(PUBLIC_01, &of_role).await, "ec2-instance");
+    let said = service.value(PUBLIC_01, &format!("{of_role}/ec2-instance")).await;
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((&said["Code"], &said["Token"]), (&"Success".into(), &"a/token+of=".into()));
+    assert_eq!(said["Expiration"], "2021-09-03T07:02:04Z");
+    let other = service.get(OVERLAPPING, &format!("/latest/{ec2}/info")).await;
+    assert_eq!(other.status, 404, "which has none yet");
+}
+
+#[tokio::test]
+async fn imds_27_credentials_are_those_that_were_issued() {
+    let service = start(with_profile(ProfileGives::Role("ssm".into(), session()))).await;
+    let path = "meta-data/iam/security-credentials/ssm";
+    let document = "{\n  \"Code\" : \"Success\",\n  \
+                    \"LastUpdated\" : \"2021-09-03T01:02:04Z\",\n  \
+                    \"Type\" : \"AWS-HMAC\",\n  \
+                    \"AccessKeyId\" : \"ASIAABCDEFGHIJKLMNOP\",\n  \
+                    \"SecretAccessKey\" : \"a/secret+of=\",\n  \
+                    \"Token\" : \"a/token+of=\",\n  \
+                    \"Expiration\" : \"2021-09-03T07:02:04Z\"\n}";
+    assert_eq!(service.value(PUBLIC_01, path).await, document);
+    // Another view, other credentials, without a restart (EC2-18).
+    service.view.store(Arc::new(with_profile(ProfileGives::Pending)));
+    assert_eq!(service.get(PUBLIC_01, &format!("/latest/{path}")).await.status, 404);
+}
+
+#[tokio::test]
+async fn imds_28_what_keeps_credentials_away_is_said() {
+    let service = start(with_profile(ProfileGives::Unauthorized("ssm".into()))).await;
+    let path = "meta-data/iam/security-credentials";
+    assert_eq!(service.value(PUBLIC_01, path).await, "ssm");
+    for path in ["meta-data/iam/info", &format!("{path}/ssm")] {
+        let said = service.value(PUBLIC_01, path).await;
+        assert!(said.contains("\"Code\" : \"AssumeRoleUnauthorizedAccess\""), "{said}");
+        assert!(said.contains("\"Message\" : \"EC2 cannot assume the role ssm. "), "{said}");
+    }
+    service.view.store(Arc::new(with_profile(ProfileGives::Deleted)));
+    let said = service.value(PUBLIC_01, "meta-data/iam/info").await;
+    assert!(said.contains("\"Code\" : \"InstanceProfileNotFound\""), "{said}");
+    assert!(said.contains("AIPAABCDEFGHIJKLMNOPQ cannot be found."), "{said}");
+    assert_eq!(service.get(PUBLIC_01, &format!("/latest/{path}/")).await.status, 404);
+    service.view.store(Arc::new(with_profile(ProfileGives::NoRole)));
+    let said = service.value(PUBLIC_01, "meta-data/iam/info").await;
+    assert!(said.contains("\"Code\" : \"Success\""), "{said}");
+    assert_eq!(service.get(PUBLIC_01, &format!("/latest/{path}/")).await.status, 404);
 }

@@ -2,14 +2,15 @@
 
 mod common;
 
-use std::{collections::HashMap, net::SocketAddr, path::Path, process::Output, sync::Arc};
+use std::{collections::HashMap, path::Path, process::Output, sync::Arc};
 
-use axum::{Router, extract::ConnectInfo, routing::any};
+use axum::{Extension, Router, routing::any};
 use common::*;
 use gureum_services::{
     ca::Ca,
     internet::{Door, DoorService, Hosts, Internet},
 };
+use gureum_types::Origin;
 use tokio::{net::TcpListener, process::Command};
 
 struct Running {
@@ -21,8 +22,9 @@ async fn start() -> Running {
     let directory = tempfile::tempdir().expect("a directory");
     let ca = Arc::new(Ca::open(directory.path()).expect("an authority"));
     let hosts = Arc::new(Hosts::embedded().expect("the embedded hosts"));
-    let api = |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: String| async move {
-        format!("the API heard \"{request}\" from {}", peer.ip())
+    let api = |Extension(origin): Extension<Origin>, request: String| async move {
+        let tls = if origin.is_secure { " over TLS" } else { "" };
+        format!("the API heard \"{request}\" from {}{tls}", origin.address)
     };
     let api = Router::new().fallback(any(api));
     let resolver = internet_resolver(&view(lab()));
@@ -111,12 +113,12 @@ async fn a_package_repository_has_mirror_lists_for_its_names() {
     ] {
         let suffix = if host == "al2023-repos" { "-de612dc2" } else { "" };
         let name = format!("{host}-{region}{suffix}.s3.dualstack.{region}.amazonaws.com");
-        let mirror = internet.body("203.0.113.30", &[&format!("https://{name}{path}")]).await;
+        let mirror = internet.body("203.0.113.130", &[&format!("https://{name}{path}")]).await;
         let base = format!("https://{name}{}", path.trim_end_matches("mirror.list"));
         assert_eq!(mirror, format!("{base}\n"));
         let index = format!("{base}repodata/repomd.xml");
-        assert!(internet.body("203.0.113.30", &[&index]).await.contains("<repomd"));
-        let package = internet.curl("203.0.113.30", &["-f", &format!("{base}httpd.rpm")]).await;
+        assert!(internet.body("203.0.113.130", &[&index]).await.contains("<repomd"));
+        let package = internet.curl("203.0.113.130", &["-f", &format!("{base}httpd.rpm")]).await;
         assert_eq!(package.status.code(), Some(22), "404");
     }
 }
@@ -124,10 +126,11 @@ async fn a_package_repository_has_mirror_lists_for_its_names() {
 #[tokio::test]
 async fn the_api_of_the_cloud_is_at_its_names() {
     let internet = start().await;
-    for scheme in ["http", "https"] {
+    for (scheme, tls) in [("http", ""), ("https", " over TLS")] {
         let url = format!("{scheme}://ec2.ap-northeast-2.amazonaws.com/");
         let heard = internet.body("203.0.113.50", &["-d", "Action=DescribeVpcs", &url]).await;
-        assert_eq!(heard, "the API heard \"Action=DescribeVpcs\" from 127.0.0.1");
+        let from = format!("from 127.0.0.1{tls}");
+        assert_eq!(heard, format!("the API heard \"Action=DescribeVpcs\" {from}"));
     }
 }
 

@@ -210,8 +210,8 @@ fn hosts_of_the_internet_have_ipv6_addresses_and_names_for_them() {
         ("ipv4.icanhazip.com", "203.0.113.22"),
         ("ipv6.icanhazip.com", "2001:db8:8000:2::23"),
         ("github.com", "203.0.113.40"),
-        ("amazonlinux-2-repos-x.s3.x.amazonaws.com", "203.0.113.31"),
-        ("amazonlinux-2-repos-x.s3.dualstack.x.amazonaws.com", "203.0.113.30 2001:db8:8000:2::30"),
+        ("amazonlinux-2-repos-x.s3.x.amazonaws.com", "203.0.113.131"),
+        ("amazonlinux-2-repos-x.s3.dualstack.x.amazonaws.com", "203.0.113.130 2001:db8:8000:2::30"),
         (
             "0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.0.8.8.b.d.0.1.0.0.2.ip6.arpa",
             "Pointer(\"google.com\")",

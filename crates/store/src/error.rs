@@ -17,6 +17,9 @@ pub enum StoreError {
     /// What is on disk is not what this program writes.
     #[error("the records on disk are damaged: {0}")]
     Damaged(String),
+    /// A version before the first release wrote what is on disk.
+    #[error("{} is of a version before the first release", .0.display())]
+    Older(PathBuf),
     /// A later version of this program wrote what is on disk.
     #[error("the records on disk have format {found}, this program knows up to {known}")]
     Newer {

@@ -2,21 +2,28 @@
 
 use std::{
     fmt,
+    hash::{BuildHasher as _, RandomState},
     net::{IpAddr, Ipv4Addr},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use gureum_types::{
-    AccountId, PortIndex, Region, VpcId,
-    record::{Address, KeyPair, NetworkInterface, Scope},
+    AccountId, PortIndex, Region, SubnetId, VpcId,
+    record::{
+        AccessKey, Address, Bucket, InstanceProfile, KeyPair, NetworkInterface, PlacementGroup,
+        Scope, SessionCredential, User, VpcEndpoint,
+    },
 };
-use imbl::{OrdMap, OrdSet};
+use imbl::{OrdMap, OrdSet, ordmap::DiffItem};
+use smol_str::SmolStr;
 
 use crate::{
     StoreError,
     backend::Row,
     kind::{
-        Place, Stored, key_name_reference, port_reference, private_reference, public_reference,
+        Place, Stored, bucket_reference, iam_name_reference, key_name_reference,
+        log_group_reference, placement_group_reference, port_reference, private_reference,
+        public_reference,
     },
 };
 
@@ -25,8 +32,28 @@ pub(crate) use crate::kind::Tables;
 /// The records of one kind.
 pub(crate) type Table<T> = OrdMap<Key, Arc<T>>;
 
-/// Who refers to what: the thing referred to, the kind of the record, its key.
-pub(crate) type References = OrdSet<(Arc<str>, &'static str, Key)>;
+/// Who refers to what.
+pub(crate) type References = OrdSet<Reference>;
+
+/// That a record is found by something. There are more of these than of anything else.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Reference {
+    target: Target,
+    key: Key,
+}
+
+/// What records of a kind are found by, as 128 bits that nobody outside can foresee: two things
+/// are as good as never the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Target([u64; 2]);
+
+impl Target {
+    fn new(to: &str, kind: &'static str) -> Self {
+        static HASHERS: LazyLock<[RandomState; 2]> =
+            LazyLock::new(|| [RandomState::new(), RandomState::new()]);
+        Self(HASHERS.each_ref().map(|hasher| hasher.hash_one((to, kind))))
+    }
+}
 
 /// Where a record is and which it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,7 +61,7 @@ pub struct Key {
     /// The account and region; `None` for what belongs to the machine.
     pub scope: Option<Scope>,
     /// The id.
-    pub id: Arc<str>,
+    pub id: SmolStr,
 }
 
 impl Key {
@@ -76,6 +103,9 @@ pub struct Snapshot {
     pub(crate) revision: u64,
     pub(crate) tables: Tables,
     pub(crate) references: References,
+    /// How many private IPv4 addresses interfaces hold in a subnet, by its id: whoever counted
+    /// them would look at all interfaces.
+    held: OrdMap<SmolStr, u32>,
 }
 
 impl Snapshot {
@@ -96,7 +126,7 @@ impl Snapshot {
 
     /// All records of a kind of an account in a region, by id.
     pub fn all<'a, T: Stored>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a Arc<T>> {
-        let first = Key { scope: Some(scope.clone()), id: "".into() };
+        let first = Key { scope: Some(scope.clone()), id: SmolStr::default() };
         T::table(&self.tables)
             .range(first..)
             .take_while(move |(key, _)| key.scope.as_ref() == Some(scope))
@@ -113,6 +143,19 @@ impl Snapshot {
         T::table(&self.tables).ptr_eq(T::table(&other.tables))
     }
 
+    /// The records of a kind that are there now and not, or not the same, in an earlier snapshot;
+    /// and the keys of those that are gone. What both share is skipped.
+    pub fn changed<'a, T: Stored>(
+        &'a self,
+        before: &'a Self,
+    ) -> impl Iterator<Item = (&'a Key, Option<&'a Arc<T>>)> {
+        T::table(&before.tables).diff(T::table(&self.tables)).map(|item| match item {
+            DiffItem::Add(key, record) => (key, Some(record)),
+            DiffItem::Update { new: (key, record), .. } => (key, Some(record)),
+            DiffItem::Remove(key, _) => (key, None),
+        })
+    }
+
     /// The records of a kind that refer to something, wherever they are.
     pub fn referrers<'a, T: Stored>(&'a self, to: &str) -> impl Iterator<Item = &'a Arc<T>> {
         self.referrer_keys(to, T::KIND).filter_map(|key| T::table(&self.tables).get(key))
@@ -122,18 +165,31 @@ impl Snapshot {
     pub fn referrers_with_keys<'a, T: Stored>(
         &'a self,
         to: &str,
-    ) -> impl Iterator<Item = (&'a Key, &'a Arc<T>)> {
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<T>)> + use<'a, T> {
         let table = T::table(&self.tables);
         self.referrer_keys(to, T::KIND).filter_map(|key| table.get(key).map(|found| (key, found)))
     }
 
-    fn referrer_keys<'a>(&'a self, to: &str, kind: &'static str) -> impl Iterator<Item = &'a Key> {
-        let to: Arc<str> = to.into();
-        let first = (to.clone(), kind, Key { scope: None, id: "".into() });
+    fn referrer_keys<'a>(
+        &'a self,
+        to: &str,
+        kind: &'static str,
+    ) -> impl Iterator<Item = &'a Key> + use<'a> {
+        let target = Target::new(to, kind);
+        let first = Reference { target, key: Key { scope: None, id: SmolStr::default() } };
         self.references
             .range(first..)
-            .take_while(move |(target, found, _)| *target == to && *found == kind)
-            .map(|(_, _, key)| key)
+            .take_while(move |found| found.target == target)
+            .map(|found| &found.key)
+    }
+
+    /// How many private IPv4 addresses interfaces hold in a subnet.
+    pub fn addresses_held(&self, subnet: &SubnetId) -> u32 {
+        self.held_in(subnet.as_str())
+    }
+
+    fn held_in(&self, subnet: &str) -> u32 {
+        self.held.get(subnet).copied().unwrap_or_default()
     }
 
     /// The interface that has a private address of a VPC.
@@ -150,6 +206,12 @@ impl Snapshot {
         self.referrers(&port_reference(port)).next()
     }
 
+    /// Whether a number is the port of an interface or the number of a gateway endpoint.
+    pub fn is_port_taken(&self, port: PortIndex) -> bool {
+        let endpoint = || self.referrers::<VpcEndpoint>(&port_reference(port)).next();
+        self.interface_behind(port).is_some() || endpoint().is_some()
+    }
+
     /// The Elastic IP address that is this public address.
     pub fn elastic_ip(&self, address: Ipv4Addr) -> Option<(&Key, &Arc<Address>)> {
         self.referrers_with_keys(&public_reference(address)).next()
@@ -162,44 +224,128 @@ impl Snapshot {
             .map(|(_, pair)| pair)
     }
 
-    pub(crate) fn refer<T: Stored>(&mut self, key: &Key, record: &T) {
-        record.references(&mut |to| {
-            self.references.insert((to.into(), T::KIND, key.clone()));
-        });
+    /// The users of a group.
+    pub fn users_in<'a>(&'a self, scope: &Scope, group: &str) -> Vec<&'a Arc<User>> {
+        self.named_by_iam(scope, "group", group)
     }
 
-    pub(crate) fn unrefer<T: Stored>(&mut self, key: &Key, record: &T) {
-        record.references(&mut |to| {
-            self.references.remove(&(to.into(), T::KIND, key.clone()));
-        });
+    /// The access keys of a user.
+    pub fn access_keys_of<'a>(&'a self, scope: &Scope, user: &str) -> Vec<&'a Arc<AccessKey>> {
+        self.named_by_iam(scope, "user", user)
+    }
+
+    /// The sessions of a role, those included that are over or of a former role of the same name.
+    pub fn sessions_of<'a>(&'a self, scope: &Scope, role: &str) -> Vec<&'a Arc<SessionCredential>> {
+        self.named_by_iam(scope, "role", role)
+    }
+
+    /// The instance profiles that hold a role.
+    pub fn profiles_with<'a>(&'a self, scope: &Scope, role: &str) -> Vec<&'a Arc<InstanceProfile>> {
+        self.named_by_iam(scope, "role", role)
+    }
+
+    fn named_by_iam<'a, T: Stored>(
+        &'a self,
+        scope: &Scope,
+        kind: &str,
+        name: &str,
+    ) -> Vec<&'a Arc<T>> {
+        self.referrers_with_keys::<T>(&iam_name_reference(kind, name))
+            .filter(|(key, _)| key.scope.as_ref() == Some(scope))
+            .map(|(_, record)| record)
+            .collect()
+    }
+
+    /// The placement group with a name.
+    pub fn placement_group_named(&self, scope: &Scope, name: &str) -> Option<&Arc<PlacementGroup>> {
+        self.referrers_with_keys::<PlacementGroup>(&placement_group_reference(name))
+            .find(|(key, _)| key.scope.as_ref() == Some(scope))
+            .map(|(_, group)| group)
+    }
+
+    /// The bucket with a name, whosever it is.
+    pub fn bucket(&self, name: &str) -> Option<(&Key, &Arc<Bucket>)> {
+        self.referrers_with_keys(&bucket_reference(name)).next()
+    }
+
+    /// What of a kind belongs to the log group with a name: its streams, its metric filters.
+    pub fn of_log_group<'a, T: Stored>(
+        &'a self,
+        scope: &'a Scope,
+        group: &str,
+    ) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {
+        self.referrers_with_keys::<T>(&log_group_reference(group))
+            .filter(move |(key, _)| key.scope.as_ref() == Some(scope))
+            .map(|(_, record)| record)
+    }
+
+    /// Lets a record be found by what it refers to, and no more by what it referred to before. What
+    /// stays the same is not touched: most changes of records change nothing here.
+    pub(crate) fn refer<T: Stored>(&mut self, key: &Key, before: Option<&T>, after: Option<&T>) {
+        let (old, new) = (targets(before), targets(after));
+        for target in old.iter().filter(|target| !new.contains(target)) {
+            self.references.remove(&Reference { target: *target, key: key.clone() });
+        }
+        for target in new.iter().filter(|target| !old.contains(target)) {
+            self.references.insert(Reference { target: *target, key: key.clone() });
+        }
+        let (old, new) = (before.and_then(T::addresses_held), after.and_then(T::addresses_held));
+        if old == new {
+            return;
+        }
+        if let Some((subnet, count)) = old {
+            match self.held_in(subnet).saturating_sub(count) {
+                0 => self.held.remove(subnet),
+                left => self.held.insert(subnet.into(), left),
+            };
+        }
+        if let Some((subnet, count)) = new {
+            *self.held.entry(subnet.into()).or_default() += count;
+        }
+    }
+
+    /// Takes in a record that a backend holds.
+    pub(crate) fn load_one<T: Stored>(
+        &mut self,
+        key: &str,
+        value: &[u8],
+    ) -> Result<(), StoreError> {
+        let damaged = |what: &dyn fmt::Display| {
+            StoreError::Damaged(format!("record {} {key}: {what}", T::KIND))
+        };
+        let place = Key::parse(key).ok_or_else(|| damaged(&"its key cannot be read"))?;
+        let record: T = serde_json::from_slice(value).map_err(|error| damaged(&error))?;
+        self.refer(&place, None, Some(&record));
+        T::table_mut(&mut self.tables).insert(place, Arc::new(record));
+        Ok(())
+    }
+
+    /// Gives out all records as a backend keeps them.
+    pub fn each_row(
+        &self,
+        take: &mut dyn FnMut(Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.tables.each_row(take)
     }
 }
 
-pub(crate) fn load<T: Stored>(
-    tables: &mut Tables,
-    row: &Row,
-    index: &mut References,
+/// What a record is found by.
+fn targets<T: Stored>(record: Option<&T>) -> Vec<Target> {
+    let mut targets = Vec::new();
+    if let Some(record) = record {
+        record.references(&mut |to| targets.push(Target::new(to, T::KIND)));
+    }
+    targets
+}
+
+pub(crate) fn dump<T: Stored>(
+    tables: &Tables,
+    take: &mut dyn FnMut(Row) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let damaged = |what: &dyn fmt::Display| {
-        StoreError::Damaged(format!("record {} {}: {what}", row.kind, row.key))
-    };
-    let key = Key::parse(&row.key).ok_or_else(|| damaged(&"its key cannot be read"))?;
-    let record: T = serde_json::from_slice(&row.value).map_err(|error| damaged(&error))?;
-    record.references(&mut |to| {
-        index.insert((to.into(), T::KIND, key.clone()));
-    });
-    T::table_mut(tables).insert(key, Arc::new(record));
-    Ok(())
-}
-
-pub(crate) fn dump<T: Stored>(tables: &Tables, rows: &mut Vec<Row>) -> Result<(), StoreError> {
-    for (key, record) in T::table(tables) {
-        rows.push(row(key, record.as_ref())?);
-    }
-    Ok(())
+    T::table(tables).iter().try_for_each(|(key, record)| take(row(key, record.as_ref())?))
 }
 
 pub(crate) fn row<T: Stored>(key: &Key, record: &T) -> Result<Row, StoreError> {
     let value = serde_json::to_vec(record).map_err(|error| StoreError::Io(error.to_string()))?;
-    Ok(Row { kind: T::KIND.to_owned(), key: key.to_string(), value })
+    Ok(Row { kind: T::KIND, key: key.to_string(), value })
 }

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use crate::{
     StoreError,
-    backend::{Backend, Change, Loaded, Memory, Row},
-    embedded::Embedded,
+    backend::{Backend, Change, Durability, Memory, Row},
+    journal::Journal,
     kind::Stored,
     snapshot::{Key, Snapshot, row},
 };
@@ -30,6 +30,8 @@ struct Writer {
     backend: Box<dyn Backend>,
     /// Whether the last commit failed, so that the backend's content is uncertain.
     uncertain: bool,
+    /// Whether the last commit need not be on disk yet.
+    owing: bool,
 }
 
 impl fmt::Debug for Store {
@@ -41,7 +43,7 @@ impl fmt::Debug for Store {
 impl Store {
     /// Opens the store in a directory, which is made if it is not there.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        Self::with_backend(Box::new(Embedded::open(directory)?))
+        Self::with_backend(Box::new(Journal::open(directory)?))
     }
 
     /// A store that ends with the process.
@@ -51,18 +53,16 @@ impl Store {
 
     /// A store on a backend, with what that holds.
     pub fn with_backend(mut backend: Box<dyn Backend>) -> Result<Self, StoreError> {
-        let loaded = backend.load()?;
-        let mut snapshot = Snapshot { revision: loaded.revision, ..Snapshot::default() };
-        for row in &loaded.rows {
-            snapshot.tables.load(row, &mut snapshot.references)?;
-        }
+        let mut snapshot = Snapshot::default();
+        snapshot.revision =
+            backend.load(&mut |kind, key, value| snapshot.load(kind, key, value))?;
         Ok(Self::of(backend, snapshot))
     }
 
     fn of(backend: Box<dyn Backend>, snapshot: Snapshot) -> Self {
         let (revision, _) = watch::channel(snapshot.revision);
         Self {
-            writer: Mutex::new(Writer { backend, uncertain: false }),
+            writer: Mutex::new(Writer { backend, uncertain: false, owing: false }),
             current: RwLock::new(Arc::new(snapshot)),
             revision,
         }
@@ -88,6 +88,33 @@ impl Store {
         &self,
         change: impl Fn(&mut Transaction) -> Result<R, E>,
     ) -> Result<R, E> {
+        self.write(Durability::Now, change)
+    }
+
+    /// As [`Self::transact`], but the changes are on disk with the next transaction only, or with
+    /// [`Self::flush`]: for what would come about again by itself.
+    pub fn transact_lightly<R, E: From<StoreError>>(
+        &self,
+        change: impl Fn(&mut Transaction) -> Result<R, E>,
+    ) -> Result<R, E> {
+        self.write(Durability::WithNext, change)
+    }
+
+    /// Brings to disk what is not there yet.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.owing && !writer.uncertain {
+            writer.backend.sync()?;
+            writer.owing = false;
+        }
+        Ok(())
+    }
+
+    fn write<R, E: From<StoreError>>(
+        &self,
+        durability: Durability,
+        change: impl Fn(&mut Transaction) -> Result<R, E>,
+    ) -> Result<R, E> {
         // A panic in a closure leaves nothing half done: the snapshot is swapped at the very end.
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.snapshot();
@@ -98,7 +125,7 @@ impl Store {
             .into_iter()
             .map(|((kind, key), row)| match row {
                 Some(row) => row().map(Change::Put),
-                None => Ok(Change::Delete { kind: kind.to_owned(), key: key.to_string() }),
+                None => Ok(Change::Delete { kind, key: key.to_string() }),
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
         if changes.is_empty() {
@@ -106,17 +133,19 @@ impl Store {
         }
         after.revision = before.revision + 1;
         if writer.uncertain {
-            let content = Loaded { revision: before.revision, rows: before.tables.rows()? };
-            writer.backend.restore(&content)?;
+            writer.backend.restore(&before)?;
             writer.uncertain = false;
         }
-        if let Err(error) = writer.backend.commit(after.revision, &changes) {
+        if let Err(error) = writer.backend.commit(after.revision, &changes, durability) {
             tracing::error!(%error, "a transaction could not be written");
             writer.uncertain = true;
             return Err(error.into());
         }
+        writer.owing = durability == Durability::WithNext;
         let revision = after.revision;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
+        let after = Arc::new(after);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = after.clone();
+        writer.backend.tidy(&after);
         self.revision.send_replace(revision);
         Ok(result)
     }
@@ -155,13 +184,10 @@ impl Transaction {
     fn put_key<T: Stored>(&mut self, key: Key, record: T) -> Arc<T> {
         let record = Arc::new(record);
         let former = T::table_mut(&mut self.after.tables).insert(key.clone(), record.clone());
-        if let Some(former) = former {
-            if former == record {
-                return record;
-            }
-            self.after.unrefer(&key, former.as_ref());
+        if former.as_ref() == Some(&record) {
+            return record;
         }
-        self.after.refer(&key, record.as_ref());
+        self.after.refer(&key, former.as_deref(), Some(record.as_ref()));
         let (kept, at) = (record.clone(), key.clone());
         self.changes.insert((T::KIND, key), Some(Box::new(move || row(&at, kept.as_ref()))));
         record
@@ -206,7 +232,7 @@ impl Transaction {
 
     fn take<T: Stored>(&mut self, key: &Key) -> Option<Arc<T>> {
         let former = T::table_mut(&mut self.after.tables).remove(key)?;
-        self.after.unrefer(key, former.as_ref());
+        self.after.refer(key, Some(former.as_ref()), None);
         self.changes.insert((T::KIND, key.clone()), None);
         Some(former)
     }

@@ -1,15 +1,11 @@
 //! What holds for a store whatever keeps its records: one suite, run on every backend.
 
-use std::{
-    io,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+mod common;
 
-use gureum_store::{Embedded, Store, StoreError};
+use std::{fs, path::Path, sync::Arc};
+
+use common::Disk;
+use gureum_store::{Store, StoreError};
 use gureum_types::{
     AccountId, InternetGatewayId, PortIndex, Region, SubnetId, Tags, Timestamp, VpcId,
     record::{Cursors, InternetGateway, NetworkInterface, Scope, Subnet},
@@ -232,7 +228,7 @@ fn memory_conforms() {
 }
 
 #[test]
-fn the_embedded_database_conforms() {
+fn the_journal_conforms() {
     let directory = tempfile::tempdir().expect("a directory");
     let count = std::cell::Cell::new(0);
     conforms(|| {
@@ -243,6 +239,34 @@ fn the_embedded_database_conforms() {
 
 fn open(directory: &Path) -> Store {
     Store::open(directory).expect("a store")
+}
+
+/// What was changed lightly is on disk with the next transaction, or when it is asked for.
+#[test]
+fn light_changes_come_to_disk_with_the_next_or_a_flush() {
+    let lightly = |store: &Store, record: InternetGateway| {
+        let put = |tx: &mut gureum_store::Transaction| -> Result<(), StoreError> {
+            tx.put(&seoul(), record.clone());
+            Ok(())
+        };
+        store.transact_lightly(put).expect("a commit");
+    };
+    let holds = |store: &Store, number| {
+        let id = InternetGatewayId::new(number);
+        store.snapshot().find::<InternetGateway>(&seoul(), id.as_str()).is_some()
+    };
+    let folder = tempfile::tempdir().expect("a scratch directory");
+    let store = Store::open(folder.path()).expect("a store");
+    lightly(&store, gateway(1, None));
+    assert!(holds(&store, 1), "it is seen at once");
+    put(&store, gateway(2, None));
+    lightly(&store, gateway(3, None));
+    store.flush().expect("a disk");
+    let revision = store.snapshot().revision();
+    drop(store);
+    let store = Store::open(folder.path()).expect("a store");
+    assert!((1..=3).all(|number| holds(&store, number)));
+    assert_eq!(store.snapshot().revision(), revision);
 }
 
 #[test]
@@ -274,73 +298,12 @@ fn a_second_daemon_on_the_same_directory_is_refused() {
     assert!(matches!(Store::open(directory.path()), Err(StoreError::InUse(_))));
 }
 
-/// Storage that is full whenever the flag says so.
-#[derive(Debug)]
-struct Disk {
-    file: redb::backends::FileBackend,
-    full: Arc<AtomicBool>,
-}
-
-impl Disk {
-    fn check(&self) -> io::Result<()> {
-        match self.full.load(Ordering::SeqCst) {
-            true => Err(io::ErrorKind::StorageFull.into()),
-            false => Ok(()),
-        }
-    }
-}
-
-impl redb::StorageBackend for Disk {
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.check()?;
-        self.file.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.check()?;
-        self.file.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.check()?;
-        self.file.write(offset, data)
-    }
-
-    fn close(&self) -> io::Result<()> {
-        self.file.close()
-    }
-}
-
 #[test]
 fn a_full_disk_is_told_and_nothing_is_lost() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("records.redb");
-    let full = Arc::new(AtomicBool::new(false));
-    let switch = full.clone();
-    let file = path.clone();
-    let open_disk = move || {
-        let options = std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&file)
-            .map_err(redb::StorageError::from)?;
-        let file = redb::backends::FileBackend::new(options)?;
-        redb::Builder::new().create_with_backend(Disk { file, full: switch.clone() })
-    };
-    let backend = Embedded::with(path, Box::new(open_disk)).expect("a database");
-    let store = Store::with_backend(Box::new(backend)).expect("a store");
+    let disk = Disk::default();
+    let store = disk.store().expect("a store");
     put(&store, gateway(1, None));
-    full.store(true, Ordering::SeqCst);
+    disk.set_full(true);
     for _ in 0..3 {
         let failed: Result<(), StoreError> = store.transact(|tx| {
             tx.put(&seoul(), gateway(2, None));
@@ -349,10 +312,73 @@ fn a_full_disk_is_told_and_nothing_is_lost() {
         assert!(matches!(failed, Err(StoreError::Full(_))), "{failed:?}");
         assert_eq!(store.snapshot().everywhere::<InternetGateway>().count(), 1);
     }
-    full.store(false, Ordering::SeqCst);
+    disk.set_full(false);
     put(&store, gateway(3, None));
     drop(store);
-    let after = open(directory.path()).snapshot();
+    let after = disk.store().expect("a store").snapshot();
     let ids: Vec<_> = after.all::<InternetGateway>(&seoul()).map(|it| it.id.clone()).collect();
     assert_eq!(ids, [InternetGatewayId::new(1), InternetGatewayId::new(3)]);
+}
+
+/// The journal and what is in it.
+fn journal(directory: &Path) -> (std::path::PathBuf, Vec<u8>) {
+    let path = directory.join("records.log");
+    let bytes = fs::read(&path).expect("a journal");
+    (path, bytes)
+}
+
+#[test]
+fn what_was_on_disk_and_cannot_be_read_any_more_is_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    for number in 1..4 {
+        put(&store, gateway(number, None));
+    }
+    drop(store);
+    let (path, whole) = journal(directory.path());
+    let second = InternetGatewayId::new(2).to_string();
+    let place = whole.windows(second.len()).position(|it| it == second.as_bytes());
+    let mut damaged = whole.clone();
+    damaged[place.expect("the second is there")] ^= 1;
+    fs::write(&path, &damaged).expect("a disk");
+    let found = Store::open(directory.path());
+    assert!(matches!(found, Err(StoreError::Damaged(_))), "{found:?}");
+    // A head of a later version, and one of nobody's.
+    let mut newer = whole.clone();
+    newer[12] += 1;
+    fs::write(&path, &newer).expect("a disk");
+    assert!(matches!(Store::open(directory.path()), Err(StoreError::Newer { .. })));
+    fs::write(&path, "something else, long enough for a head").expect("a disk");
+    assert!(matches!(Store::open(directory.path()), Err(StoreError::Damaged(_))));
+    fs::write(&path, &whole).expect("a disk");
+    assert_eq!(open(directory.path()).snapshot().revision(), 3);
+}
+
+#[test]
+fn records_of_before_the_first_release_are_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("records.redb"), "redb").expect("a disk");
+    assert!(matches!(Store::open(directory.path()), Err(StoreError::Older(_))));
+}
+
+/// The journal does not grow with what was, only with what is.
+#[test]
+fn the_journal_is_written_anew_when_most_of_it_is_of_no_use() {
+    let disk = Disk::default();
+    let store = disk.store().expect("a store");
+    for number in 0..300 {
+        put(&store, gateway(number % 5, Some(number)));
+    }
+    let before = store.snapshot();
+    drop(store);
+    let length = gureum_store::Folder::read(&disk, "records.log").expect("a disk");
+    let length = length.expect("a journal").iter().rposition(|byte| *byte != 0).unwrap_or(0);
+    assert!(length < 50_000, "300 commits of 200 bytes are {length}");
+    let after = disk.store().expect("a store").snapshot();
+    assert_eq!(after.revision(), before.revision());
+    let all = |it: &gureum_store::Snapshot| -> Vec<Arc<InternetGateway>> {
+        it.all::<InternetGateway>(&seoul()).cloned().collect()
+    };
+    assert_eq!(all(&after), all(&before));
+    assert_eq!(after.referrers::<InternetGateway>(VpcId::new(299).as_str()).count(), 1);
 }

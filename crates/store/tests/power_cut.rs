@@ -1,135 +1,94 @@
 //! What a power cut leaves: everything that was synced, and of the rest whatever the disk liked.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
+mod common;
 
-use gureum_store::{Embedded, Store, StoreError};
+use common::Disk;
+use gureum_store::{Store, StoreError};
 use gureum_types::record::Cursors;
 
-/// A disk that forgets: writes since the last sync are each kept or lost at a power cut.
-#[derive(Debug, Default)]
-struct Platter {
-    synced: Vec<u8>,
-    seen: Vec<u8>,
-    unsynced: Vec<(usize, Vec<u8>)>,
-    /// Operations until the power goes.
-    left: Option<usize>,
-}
-
-impl Platter {
-    fn step(&mut self) -> io::Result<()> {
-        match &mut self.left {
-            None => Ok(()),
-            Some(0) => Err(io::Error::other("the power is gone")),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-        }
-    }
-
-    /// What is there when the power comes back; `keep` decides for every write that was not synced.
-    fn after_power_cut(&self, mut keep: impl FnMut() -> bool) -> Self {
-        let mut bytes = self.synced.clone();
-        // The length is kept: file systems log it. Blocks that were not written read as zeros.
-        bytes.resize(self.seen.len(), 0);
-        for (offset, data) in &self.unsynced {
-            let end = offset + data.len();
-            if keep() && end <= bytes.len() {
-                bytes[*offset..end].copy_from_slice(data);
-            }
-        }
-        Self { synced: bytes.clone(), seen: bytes, ..Self::default() }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Disk(Arc<Mutex<Platter>>);
-
-impl redb::StorageBackend for Disk {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.0.lock().expect("a platter").seen.len() as u64)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let platter = self.0.lock().expect("a platter");
-        let at = offset as usize;
-        let end = at + out.len();
-        out.copy_from_slice(platter.seen.get(at..end).ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut platter = self.0.lock().expect("a platter");
-        platter.step()?;
-        platter.seen.resize(len as usize, 0);
-        Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let mut platter = self.0.lock().expect("a platter");
-        platter.step()?;
-        platter.synced = platter.seen.clone();
-        platter.unsynced.clear();
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut platter = self.0.lock().expect("a platter");
-        platter.step()?;
-        let at = offset as usize;
-        platter.seen[at..at + data.len()].copy_from_slice(data);
-        platter.unsynced.push((at, data.to_vec()));
-        Ok(())
-    }
-}
-
-fn store(platter: &Arc<Mutex<Platter>>) -> Store {
-    let disk = Disk(platter.clone());
-    let open = move || redb::Builder::new().create_with_backend(disk.clone());
-    let embedded = Embedded::with("platter".into(), Box::new(open));
-    Store::with_backend(Box::new(embedded.expect("a database"))).expect("a store")
-}
-
-fn count(store: &Store) -> Result<(), StoreError> {
-    store.transact(|tx| {
+fn count(store: &Store, lightly: bool) -> Result<(), StoreError> {
+    let count = |tx: &mut gureum_store::Transaction| {
         let port = tx.machine::<Cursors>("cursors").map_or(0, |it| it.port) + 1;
         tx.put_machine(Cursors { port, public_address: port, ..Default::default() });
         Ok(())
-    })
+    };
+    match lightly {
+        true => store.transact_lightly(count),
+        false => store.transact(count),
+    }
 }
 
-#[test]
-fn whatever_was_answered_is_there_after_a_power_cut() {
+/// A coin.
+fn coin() -> impl FnMut() -> bool {
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut toss = move || {
+    move || {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
         random & 1 == 0
-    };
-    let mut landed = [0, 0];
-    for cut in 0..60 {
-        let platter = Arc::new(Mutex::new(Platter::default()));
-        let running = store(&platter);
-        for _ in 0..3 {
-            count(&running).expect("a commit");
-        }
-        platter.lock().expect("a platter").left = Some(cut);
-        let mut answered = 3;
-        while count(&running).is_ok() {
-            answered += 1;
-            assert!(answered < 1000, "the power never went");
-        }
-        let after = platter.lock().expect("a platter").after_power_cut(&mut toss);
-        let found = store(&Arc::new(Mutex::new(after))).snapshot();
-        let port = found.machine::<Cursors>("cursors").map_or(0, |it| it.port);
-        // The one that was not answered may have landed or not; nothing in between.
-        assert!(port == answered || port == answered + 1, "{port} of {answered} at {cut}");
-        assert_eq!(found.revision(), u64::from(port));
-        landed[(port - answered) as usize] += 1;
     }
-    assert!(landed[0] > 0, "power went before the last sync in some trials: {landed:?}");
+}
+
+#[test]
+fn whatever_was_answered_is_there_after_a_power_cut() {
+    let (mut keep, mut lightly) = (coin(), coin());
+    let mut landed = [0, 0];
+    // At every operation of the first commits, and now and then while the journal is written anew.
+    for cut in (0..40).chain((40..300).step_by(13)) {
+        let disk = Disk::default();
+        let running = disk.store().expect("a store");
+        for _ in 0..3 {
+            count(&running, false).expect("a commit");
+        }
+        disk.cut_after(cut);
+        let (mut durable, mut done) = (3, 3);
+        loop {
+            let is_light = lightly();
+            if count(&running, is_light).is_err() {
+                break;
+            }
+            done += 1;
+            if !is_light {
+                durable = done;
+            }
+            assert!(done < 2000, "the power never went");
+        }
+        drop(running);
+        let after = disk.after_power_cut(&mut keep);
+        let store = after.store().unwrap_or_else(|error| panic!("{error} at {cut}"));
+        let found = store.snapshot();
+        let port = found.machine::<Cursors>("cursors").map_or(0, |it| it.port);
+        // Those that were not promised may have landed or not, each after the one before.
+        assert!((durable..=done + 1).contains(&port), "{port} of {durable} at {cut}");
+        assert_eq!(found.revision(), u64::from(port));
+        landed[usize::from(port > durable)] += 1;
+        // It goes on from there.
+        count(&store, false).expect("a commit");
+        drop(store);
+        let again = after.store().expect("a store").snapshot();
+        assert_eq!(again.revision(), u64::from(port) + 1);
+    }
+    assert!(landed.iter().all(|count| *count > 0), "the coin fell on both sides: {landed:?}");
+}
+
+#[test]
+fn a_commit_that_failed_is_not_there_later() {
+    let mut keep = coin();
+    for cut in 0..40 {
+        let disk = Disk::default();
+        let store = disk.store().expect("a store");
+        count(&store, false).expect("a commit");
+        disk.cut_after(cut);
+        let mut done = 1;
+        while count(&store, false).is_ok() {
+            done += 1;
+        }
+        // The disk is there again.
+        disk.cut_after(usize::MAX);
+        count(&store, false).expect("a commit");
+        drop(store);
+        let found = disk.after_power_cut(&mut keep).store().expect("a store").snapshot();
+        let port = found.machine::<Cursors>("cursors").map(|it| it.port);
+        assert_eq!((port, found.revision()), (Some(done + 1), u64::from(done) + 1), "at {cut}");
+    }
 }

@@ -3,9 +3,10 @@
 //! Parsing checks the prefix and the hexadecimal tail (8 digits in old ids, 17 in new ones).
 //! Making an id takes its random bits as a parameter, so callers stay deterministic in tests.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// Why a text is not an id of the expected kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,8 +31,8 @@ macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<str>);
+        #[serde(try_from = "SmolStr", into = "SmolStr")]
+        pub struct $name(SmolStr);
 
         impl $name {
             /// The prefix without its dash.
@@ -40,6 +41,13 @@ macro_rules! ids {
             /// A new id: the prefix, a `0` and 16 hexadecimal digits of `random` (API-6).
             pub fn new(random: u64) -> Self {
                 Self(format!("{}-0{random:016x}", $prefix).into())
+            }
+
+            /// The random bits of an id that [`Self::new`] made; `None` for one of another shape.
+            pub fn number(&self) -> Option<u64> {
+                let tail = self.0.strip_prefix($prefix)?.strip_prefix("-0")?;
+                let is_whole = tail.len() == 16;
+                u64::from_str_radix(tail, 16).ok().filter(|_| is_whole)
             }
 
             /// The id as text.
@@ -57,17 +65,24 @@ macro_rules! ids {
             }
         }
 
-        impl TryFrom<String> for $name {
+        impl TryFrom<SmolStr> for $name {
             type Error = IdError;
 
-            fn try_from(text: String) -> Result<Self, IdError> {
-                text.parse()
+            fn try_from(text: SmolStr) -> Result<Self, IdError> {
+                check(&text, $prefix)?;
+                Ok(Self(text))
+            }
+        }
+
+        impl From<$name> for SmolStr {
+            fn from(id: $name) -> Self {
+                id.0
             }
         }
 
         impl From<$name> for String {
             fn from(id: $name) -> Self {
-                id.0.as_ref().to_owned()
+                id.0.into()
             }
         }
 
@@ -98,10 +113,16 @@ ids! {
     AddressAssociationId = "eipassoc";
     /// The tie of a network interface to an instance.
     AttachmentId = "eni-attach";
+    /// A customer gateway.
+    CustomerGatewayId = "cgw";
     /// A set of DHCP options.
     DhcpOptionsId = "dopt";
     /// An egress-only internet gateway.
     EgressOnlyInternetGatewayId = "eigw";
+    /// A flow log.
+    FlowLogId = "fl";
+    /// The tie of an instance profile to an instance.
+    IamInstanceProfileAssociationId = "iip-assoc";
     /// A machine image.
     ImageId = "ami";
     /// An instance.
@@ -110,6 +131,8 @@ ids! {
     InternetGatewayId = "igw";
     /// A key pair.
     KeyPairId = "key";
+    /// A launch template.
+    LaunchTemplateId = "lt";
     /// A NAT gateway.
     NatGatewayId = "nat";
     /// The tie of a network ACL to a subnet.
@@ -118,8 +141,14 @@ ids! {
     NetworkAclId = "acl";
     /// A network interface.
     NetworkInterfaceId = "eni";
+    /// Leave for another account to use a network interface.
+    NetworkInterfacePermissionId = "eni-perm";
+    /// A placement group.
+    PlacementGroupId = "pg";
     /// A (managed) prefix list.
     PrefixListId = "pl";
+    /// An exclusion from what VPC Block Public Access blocks.
+    PublicAccessExclusionId = "vpcbpa-exclude";
     /// The instances of one RunInstances call.
     ReservationId = "r";
     /// The tie of a route table to a subnet or gateway.
@@ -134,16 +163,34 @@ ids! {
     SnapshotId = "snap";
     /// The tie of an IPv6 block to a subnet.
     SubnetCidrAssociationId = "subnet-cidr-assoc";
+    /// A reserved range of a subnet.
+    SubnetCidrReservationId = "scr";
     /// A subnet.
     SubnetId = "subnet";
+    /// The tie of a transit gateway to something.
+    TransitGatewayAttachmentId = "tgw-attach";
+    /// A transit gateway.
+    TransitGatewayId = "tgw";
+    /// A route table of a transit gateway.
+    TransitGatewayRouteTableId = "tgw-rtb";
     /// A volume.
     VolumeId = "vol";
     /// The tie of an address block to a VPC.
     VpcCidrAssociationId = "vpc-cidr-assoc";
+    /// A VPC endpoint.
+    VpcEndpointId = "vpce";
+    /// A service that an account offers to endpoints of others.
+    VpcEndpointServiceId = "vpce-svc";
+    /// Leave to connect to such a service.
+    VpcEndpointServicePermissionId = "vpce-svc-perm";
     /// A peering connection between two VPCs.
     VpcPeeringConnectionId = "pcx";
     /// A VPC.
     VpcId = "vpc";
+    /// A connection of a virtual private network.
+    VpnConnectionId = "vpn";
+    /// A virtual private gateway.
+    VpnGatewayId = "vgw";
 }
 
 #[cfg(test)]
@@ -154,7 +201,11 @@ mod tests {
     fn an_id_has_its_prefix_and_seventeen_digits() {
         let id = VpcId::new(0xabc);
         assert_eq!(id.as_str(), "vpc-00000000000000abc");
+        assert_eq!(id.number(), Some(0xabc));
         assert_eq!(id.as_str().parse::<VpcId>(), Ok(id));
+        for other in ["vpc-1a2b3c4d", "vpc-10000000000000abc"] {
+            assert_eq!(other.parse::<VpcId>().expect("an id").number(), None, "{other}");
+        }
     }
 
     #[test]

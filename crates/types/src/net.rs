@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ADDRESSES_PER_BLOCK;
+
 /// The number of a port of the fabric: an interface, the internet, the services.
 ///
 /// It is given to a network interface when that is created and stays with it, across restarts of
@@ -35,6 +37,22 @@ impl fmt::Display for PortIndex {
 pub const IPV6_POOL: ipnet::Ipv6Net =
     ipnet::Ipv6Net::new_assert(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 33);
 
+/// IPv4 addresses as IPv6 ones: the well-known prefix, before the address itself (RFC 6052). NAT
+/// gateways translate what goes there (NAT-24).
+pub const NAT64_PREFIX: ipnet::Ipv6Net =
+    ipnet::Ipv6Net::new_assert(std::net::Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
+
+/// An IPv4 address behind the [`NAT64_PREFIX`].
+pub fn nat64_address(address: std::net::Ipv4Addr) -> std::net::Ipv6Addr {
+    (u128::from(NAT64_PREFIX.network()) | u128::from(u32::from(address))).into()
+}
+
+/// The IPv4 address that a [`nat64_address`] holds; `None` of any other.
+pub fn nat64_address_of(address: std::net::Ipv6Addr) -> Option<std::net::Ipv4Addr> {
+    let [.., a, b, c, d] = address.octets();
+    NAT64_PREFIX.contains(&address).then(|| [a, b, c, d].into())
+}
+
 /// How many private addresses of one interface services can tell apart.
 pub const ADDRESSES_PER_PORT: u32 = 64;
 
@@ -52,6 +70,24 @@ pub fn caller_of(address: std::net::Ipv4Addr) -> Option<(PortIndex, u32)> {
     (bits & 0xff80_0000 == 0x0a00_0000)
         .then_some((PortIndex((bits & 0x007f_ffff) >> 6), bits & (ADDRESSES_PER_PORT - 1)))
 }
+
+/// What endpoints of VPCs look like in the services namespace: 10.192.0.0/10 plus the port of the
+/// interface endpoint's interface, or of the gateway endpoint, and the place of the address that
+/// was called in the service's block (0 for interfaces). `None` where either is out of range.
+pub fn callee_address(port: PortIndex, place: u32) -> Option<std::net::Ipv4Addr> {
+    (port < PortIndex::END && place < ADDRESSES_PER_BLOCK)
+        .then(|| (CALLEES | (port.0 << 5) | place).into())
+}
+
+/// The port and the place behind a [`callee_address`].
+pub fn callee_of(address: std::net::Ipv4Addr) -> Option<(PortIndex, u32)> {
+    let bits = u32::from(address);
+    (bits & 0xffc0_0000 == CALLEES)
+        .then_some((PortIndex((bits & 0x003f_ffff) >> 5), bits & (ADDRESSES_PER_BLOCK - 1)))
+}
+
+/// Where endpoints are, apart from the doors of [`ServiceDoor`].
+const CALLEES: u32 = 0x0ac0_0000;
 
 /// Where callers over IPv6 are: the last 32 bits are the port's and the address's index.
 const IPV6_CALLERS: u128 = 0xfd67_7572_6575_6d00_0000_000a_0000_0000;
@@ -159,6 +195,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_ipv4_address_is_found_again_behind_the_prefix() {
+        let host = std::net::Ipv4Addr::new(198, 18, 200, 7);
+        let behind = nat64_address(host);
+        assert_eq!(behind.to_string(), "64:ff9b::c612:c807", "RFC 6052, 2.2");
+        assert_eq!(nat64_address_of(behind), Some(host));
+        for other in ["64:ff9b::1:c612:c807", "64:ff9c::c612:c807", "::ffff:198.18.200.7"] {
+            assert_eq!(nat64_address_of(other.parse().expect("an address")), None, "{other}");
+        }
+    }
+
+    #[test]
     fn a_caller_is_found_again_from_its_address() {
         for (port, index) in [(2, 0), (3, 63), ((1 << 17) - 1, 63)] {
             let address = caller_address(PortIndex(port), index).expect("in range");
@@ -167,5 +214,19 @@ mod tests {
         }
         assert_eq!(caller_address(PortIndex::END, 0), None);
         assert_eq!(caller_of(ServiceDoor::Metadata.address()), None);
+    }
+
+    #[test]
+    fn an_endpoint_is_found_again_from_its_address() {
+        for (port, place) in [(2, 0), (3, 31), ((1 << 17) - 1, 31)] {
+            let address = callee_address(PortIndex(port), place).expect("in range");
+            assert!(address.octets()[0] == 10 && address.octets()[1] >= 192);
+            assert_eq!(callee_of(address), Some((PortIndex(port), place)));
+            assert_eq!(caller_of(address), None);
+        }
+        assert_eq!(callee_address(PortIndex(2), 32), None);
+        for door in ServiceDoor::ALL {
+            assert_eq!(callee_of(door.address()), None);
+        }
     }
 }

@@ -2,7 +2,24 @@
 //!
 //! A record holds facts that somebody asked for or that happened, never what can be derived (the
 //! state of a route, free addresses in a subnet). Enums are closed; what comes later
-//! (endpoints, flow logs) becomes new variants and optional fields.
+//! (flow logs) becomes new variants and optional fields.
+
+mod bucket;
+mod endpoint;
+mod endpoint_service;
+mod flow_log;
+mod iam;
+mod image;
+mod launch_template;
+mod logs;
+mod network_interface_permission;
+mod placement_group;
+mod public_access;
+mod settings;
+mod ssm;
+mod subnet_cidr_reservation;
+mod transit_gateway;
+mod vpn;
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -14,11 +31,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AccountId, AddressAssociationId, AllocationId, AttachmentId, DhcpOptionsId,
-    EgressOnlyInternetGatewayId, ImageId, InstanceId, InternetGatewayId, IpProtocol, KeyPairId,
-    NatGatewayId, NetworkAclAssociationId, NetworkAclId, NetworkInterfaceId, PortIndex,
-    PrefixListId, Region, ReservationId, RouteTableAssociationId, RouteTableId, SecurityGroupId,
-    SecurityGroupRuleId, SnapshotId, SubnetCidrAssociationId, SubnetId, Tags, Timestamp, VolumeId,
-    VpcCidrAssociationId, VpcId, VpcPeeringConnectionId,
+    EgressOnlyInternetGatewayId, IamInstanceProfileAssociationId, ImageId, InstanceId,
+    InternetGatewayId, IpProtocol, KeyPairId, NatGatewayId, NetworkAclAssociationId, NetworkAclId,
+    NetworkInterfaceId, PortIndex, PrefixListId, Region, ReservationId, RouteTableAssociationId,
+    RouteTableId, SecurityGroupId, SecurityGroupRuleId, SnapshotId, SubnetCidrAssociationId,
+    SubnetId, Tags, Timestamp, TransitGatewayId, VolumeId, VpcCidrAssociationId, VpcEndpointId,
+    VpcId, VpcPeeringConnectionId, VpnGatewayId,
+};
+
+pub use bucket::Bucket;
+pub use endpoint::{InterfaceEndpoint, VpcEndpoint, VpcEndpointKind, VpcEndpointState};
+pub use endpoint_service::{ServicePermission, VpcEndpointService};
+pub use flow_log::{DepartedInterface, FlowLog, FlowLogDelivery, FlowLogDestination, TrafficType};
+pub use iam::{
+    AccessKey, AccountAlias, Group, InstanceProfile, ManagedPolicy, Permissions, PolicyVersion,
+    Role, SessionCredential, SessionPrincipal, User,
+};
+pub use image::{ImageVolume, OwnImage, VolumeSnapshot};
+pub use launch_template::{LaunchTemplate, LaunchTemplateVersion};
+pub use logs::{LogGroup, LogResourcePolicy, LogStream, MetricFilter, MetricTransformation};
+pub use network_interface_permission::NetworkInterfacePermission;
+pub use placement_group::{Placed, PlacementGroup};
+pub use public_access::{
+    BlockMode, BlockPublicAccess, Excluded, ExclusionMode, PublicAccessExclusion, RestrictedSubnet,
+};
+pub use settings::{MetadataDefaults, RegionSettings};
+pub use ssm::{
+    AgentFacts, Command, Document, DocumentVersion, Invocation, InvocationStatus, ManagedInstance,
+    Parameter, ParameterVersion, Session, SessionStatus,
+};
+pub use subnet_cidr_reservation::SubnetCidrReservation;
+pub use transit_gateway::{
+    TransitGateway, TransitGatewayOptions, TransitGatewayRoute, TransitGatewayRouteTable,
+    TransitGatewayVpcAttachment,
+};
+pub use vpn::{
+    CustomerGateway, VpnConnection, VpnGateway, VpnTarget, VpnTunnel, VpnTunnelLog,
+    VpnTunnelOptions,
 };
 
 /// Where a record belongs: every key of the store begins with it.
@@ -203,6 +252,9 @@ pub struct RouteTable {
     pub routes: Vec<Route>,
     /// What it is associated with.
     pub associations: Vec<RouteTableAssociation>,
+    /// The virtual private gateways whose routes shall be in it.
+    #[serde(default)]
+    pub propagating_gateways: Vec<VpnGatewayId>,
     /// When it was made.
     pub created: Timestamp,
     /// Tags.
@@ -244,6 +296,12 @@ pub enum RouteTarget {
     EgressOnlyInternetGateway(EgressOnlyInternetGatewayId),
     /// A peering connection (RT-21).
     VpcPeeringConnection(VpcPeeringConnectionId),
+    /// A virtual private gateway, whose tunnels are always down.
+    VpnGateway(VpnGatewayId),
+    /// A transit gateway, which carries nothing here.
+    TransitGateway(TransitGatewayId),
+    /// A gateway endpoint, to the prefix list of its service (VPCE-18).
+    VpcEndpoint(VpcEndpointId),
 }
 
 /// The tie of a route table to a subnet, to a gateway, or to the VPC as its main table.
@@ -284,6 +342,17 @@ pub struct EgressOnlyInternetGateway {
     pub created: Timestamp,
     /// Tags.
     pub tags: Tags,
+}
+
+/// A key of EC2 Instance Connect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectKey {
+    /// The account of the operating system that it opens.
+    pub user: String,
+    /// The line of `authorized_keys`.
+    pub key: String,
+    /// When its minute is over.
+    pub until: Timestamp,
 }
 
 /// The state of a NAT gateway (NAT-3).
@@ -661,6 +730,20 @@ impl InstanceState {
     }
 }
 
+/// An instance profile on an instance. The profile is meant by its unique id: one of the same name
+/// that is made later is another one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IamInstanceProfileAssociation {
+    /// Its id.
+    pub id: IamInstanceProfileAssociationId,
+    /// The profile's ARN, which outlives the profile.
+    pub arn: String,
+    /// The profile's unique id, `AIPA…`.
+    pub profile_id: String,
+    /// When it was made.
+    pub associated: Timestamp,
+}
+
 /// An instance. Its interfaces and volumes are records that name it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
@@ -710,6 +793,9 @@ pub struct Instance {
     pub user_data: Option<Vec<u8>>,
     /// Options of the metadata service (IMDS-8).
     pub metadata_options: MetadataOptions,
+    /// The instance profile that gives it a role.
+    #[serde(default)]
+    pub iam_instance_profile: Option<IamInstanceProfileAssociation>,
     /// Recorded: `default`, `dedicated` or `host`.
     pub tenancy: String,
     /// Recorded.
@@ -726,6 +812,18 @@ pub struct Instance {
     pub cpu_credits: Option<String>,
     /// Recorded.
     pub hibernation: bool,
+    /// Recorded: whether it is not to be recovered by itself.
+    #[serde(default)]
+    pub auto_recovery_disabled: bool,
+    /// Recorded: whether it is not to be moved by a reboot.
+    #[serde(default)]
+    pub reboot_migration_disabled: bool,
+    /// Recorded: its placement group.
+    #[serde(default)]
+    pub placed: Option<Placed>,
+    /// Keys that open it for a minute. Those whose minute is over go with the next one.
+    #[serde(default)]
+    pub connect_keys: Vec<ConnectKey>,
     /// The device of the root volume, as `/dev/xvda`.
     pub root_device_name: String,
     /// `ip-name` or `resource-name`, from the subnet at launch.
@@ -878,6 +976,9 @@ pub struct Address {
     pub public_ip: Ipv4Addr,
     /// What it is associated with.
     pub association: Option<AddressAssociation>,
+    /// Recorded: the name that a reverse lookup shall give.
+    #[serde(default)]
+    pub domain_name: Option<String>,
     /// When it was allocated.
     pub created: Timestamp,
     /// Tags.
@@ -916,10 +1017,34 @@ pub struct Volume {
     pub snapshot_id: Option<SnapshotId>,
     /// Where it is attached.
     pub attachment: Option<VolumeAttachment>,
+    /// Recorded: whether it goes on after a doubt about its data.
+    #[serde(default)]
+    pub auto_enable_io: bool,
+    /// Recorded: the key, where it is encrypted.
+    #[serde(default)]
+    pub kms_key_id: Option<String>,
+    /// Its last change.
+    #[serde(default)]
+    pub modification: Option<VolumeModification>,
     /// When it was made.
     pub created: Timestamp,
     /// Tags.
     pub tags: Tags,
+}
+
+/// A change of a volume: what it was before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeModification {
+    /// GiB.
+    pub size: u32,
+    /// `gp2`, `gp3` …
+    pub volume_type: String,
+    /// Operations a second.
+    pub iops: Option<u32>,
+    /// MiB a second.
+    pub throughput: Option<u32>,
+    /// When it was changed.
+    pub at: Timestamp,
 }
 
 /// The tie of a volume to an instance.
@@ -952,6 +1077,8 @@ pub struct Network {
     pub egress_only_internet_gateways: Vec<Arc<EgressOnlyInternetGateway>>,
     /// NAT gateways.
     pub nat_gateways: Vec<Arc<NatGateway>>,
+    /// VPC endpoints.
+    pub vpc_endpoints: Vec<Arc<VpcEndpoint>>,
     /// Peering connections.
     pub vpc_peering_connections: Vec<Arc<VpcPeeringConnection>>,
     /// Prefix lists.
@@ -968,4 +1095,12 @@ pub struct Network {
     pub interfaces: Vec<Arc<NetworkInterface>>,
     /// Elastic IP addresses.
     pub addresses: Vec<Arc<Address>>,
+    /// Virtual private gateways.
+    pub vpn_gateways: Vec<Arc<VpnGateway>>,
+    /// Attachments of transit gateways.
+    pub transit_gateway_vpc_attachments: Vec<Arc<TransitGatewayVpcAttachment>>,
+    /// Subnets that not everything reaches through internet gateways (IGW-15).
+    pub restricted_subnets: Vec<Arc<RestrictedSubnet>>,
+    /// Flow logs.
+    pub flow_logs: Vec<Arc<FlowLog>>,
 }

@@ -11,7 +11,10 @@ use std::{
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use crate::{AccountId, InstanceId, PortIndex, Region, Timestamp, VpcId, record::MetadataOptions};
+use crate::{
+    AccountId, EndpointService, InstanceId, PortIndex, Region, Timestamp, VpcEndpointId, VpcId,
+    record::{ConnectKey, MetadataOptions, SessionCredential},
+};
 
 /// All that services know, at one epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +30,26 @@ pub struct ServiceView {
     pub vpcs: HashMap<VpcId, Arc<VpcView>>,
     /// Who has a public address now.
     pub public_addresses: HashMap<Ipv4Addr, PublicAddressView>,
+    /// The endpoint behind each port that one has: of its interfaces, or of a gateway.
+    pub endpoints: HashMap<PortIndex, Arc<EndpointView>>,
+    /// The names that endpoints have themselves, for everybody (VPCE-8), with the addresses of
+    /// their interfaces. A name that begins with `*.` speaks for all below it.
+    pub endpoint_names: HashMap<String, Vec<Ipv4Addr>>,
+}
+
+/// A VPC endpoint that packets pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointView {
+    /// Its id.
+    pub id: VpcEndpointId,
+    /// Its VPC.
+    pub vpc_id: VpcId,
+    /// Its region.
+    pub region: Region,
+    /// What it leads to.
+    pub service: &'static EndpointService,
+    /// Whether routes lead to it, not interfaces.
+    pub is_gateway: bool,
 }
 
 /// A VPC as its resolver knows it.
@@ -51,6 +74,9 @@ pub struct VpcView {
     pub dns_peers: Vec<VpcId>,
     /// The IPv6 addresses in use, likewise.
     pub ipv6_addresses: HashMap<Ipv6Addr, Option<InstanceId>>,
+    /// The names of services that mean interfaces of endpoints here (VPCE-9), as
+    /// [`ServiceView::endpoint_names`].
+    pub service_names: HashMap<String, Vec<Ipv4Addr>>,
 }
 
 /// Who has a public address.
@@ -130,14 +156,48 @@ pub struct InstanceView {
     pub user_data: Option<Arc<[u8]>>,
     /// How the metadata service answers it.
     pub metadata_options: MetadataOptions,
+    /// Keys of EC2 Instance Connect, with those whose minute is over.
+    pub connect_keys: Vec<ConnectKey>,
     /// When it was last started.
     pub pending_time: Timestamp,
     /// Device mapping: `ami`, `root`, `ebs1` …
     pub block_devices: Vec<(String, String)>,
     /// Detailed monitoring.
     pub monitoring: bool,
+    /// The credentials of its own, once there are any (IMDS-30).
+    pub identity: Option<Arc<SessionCredential>>,
+    /// Its instance profile.
+    pub instance_profile: Option<InstanceProfileView>,
     /// Tags, shown only where the options say so (IMDS-29).
     pub tags: BTreeMap<String, String>,
     /// Its interfaces' ports, the primary one first.
     pub ports: Vec<PortIndex>,
+}
+
+/// An instance's profile as the metadata service shows it (IMDS-26 to IMDS-28).
+#[derive(Clone, Debug, PartialEq)]
+pub struct InstanceProfileView {
+    /// `arn:aws:iam::…:instance-profile/…`
+    pub arn: String,
+    /// `AIPA…`
+    pub id: String,
+    /// Since when the instance has it.
+    pub associated: Timestamp,
+    /// What it gives.
+    pub gives: ProfileGives,
+}
+
+/// What an instance has got of its profile.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProfileGives {
+    /// Nothing: it was deleted.
+    Deleted,
+    /// Nothing: no role is in it.
+    NoRole,
+    /// Nothing: its role does not trust EC2. The role's name.
+    Unauthorized(String),
+    /// Nothing yet.
+    Pending,
+    /// Credentials of a role, with its name.
+    Role(String, Arc<SessionCredential>),
 }

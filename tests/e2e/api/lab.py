@@ -1,8 +1,9 @@
-"""The lab's Tasks 1 and 2 as API calls, with every answer checked (LAB-1 to LAB-4, CIDR-5,
+"""The lab's Tasks 1 to 7 as API calls, with every answer checked (LAB-1 to LAB-4, CIDR-5,
 CIDR-6, CIDR-14, SUB-1 to SUB-10, RT-1 to RT-22, IGW-13, SG-3, EC2-12, EC2-19 to EC2-26)."""
 
 import base64
 import functools
+import json
 import re
 import subprocess
 import tempfile
@@ -608,6 +609,374 @@ def described():
         {"10.1.1.0/24": 250, "10.1.2.0/24": 249, "10.1.11.0/24": 250, "10.1.12.0/24": 250},
         "SUB-2",
     )
+
+
+def soon(lab, waiter, **wanted):
+    """Waits with boto3's own waiter, asking often."""
+    lab.ec2.get_waiter(waiter).wait(**wanted, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300})
+
+
+@case("lab 19-20: the NAT gateway and the private route to it (NAT-1)")
+def nat_gateway():
+    lab = the()
+    address = lab.ec2.allocate_address(
+        Domain="vpc", TagSpecifications=named("elastic-ip", "IMD-NATGW")
+    )
+    shows(address, {"AllocationId": ident("eipalloc"), "Domain": "vpc", "PublicIp": str})
+    lab.allocation = address["AllocationId"]
+    gateway = lab.ec2.create_nat_gateway(
+        SubnetId=lab.subnets["IMD-PUBLIC-A"],
+        AllocationId=lab.allocation,
+        TagSpecifications=named("natgateway", "IMD-NATGW"),
+    )["NatGateway"]
+    lab.nat = gateway["NatGatewayId"]
+    shows(
+        gateway,
+        {
+            "NatGatewayId": ident("nat"),
+            "State": "pending",
+            "SubnetId": lab.subnets["IMD-PUBLIC-A"],
+            "VpcId": lab.vpc,
+            "ConnectivityType": "public",
+            "Tags": [{"Key": "Name", "Value": "IMD-NATGW"}],
+        },
+        "NAT gateway",
+    )
+    soon(lab, "nat_gateway_available", NatGatewayIds=[lab.nat])
+    [found] = lab.ec2.describe_nat_gateways(NatGatewayIds=[lab.nat])["NatGateways"]
+    shows(
+        found,
+        {
+            "State": "available",
+            "NatGatewayAddresses": [
+                {
+                    "AllocationId": lab.allocation,
+                    "PublicIp": address["PublicIp"],
+                    "PrivateIp": re.compile(r"10\.1\.1\.\d+"),
+                    "NetworkInterfaceId": ident("eni"),
+                    "IsPrimary": True,
+                    "Status": "succeeded",
+                }
+            ],
+        },
+        "NAT gateway",
+    )
+    lab.ec2.create_route(
+        RouteTableId=lab.tables["PRIVATE-RT"],
+        DestinationCidrBlock="0.0.0.0/0",
+        NatGatewayId=lab.nat,
+    )
+    [table] = lab.ec2.describe_route_tables(RouteTableIds=[lab.tables["PRIVATE-RT"]])["RouteTables"]
+    [route] = [one for one in table["Routes"] if one["DestinationCidrBlock"] == "0.0.0.0/0"]
+    shows(route, {"NatGatewayId": lab.nat, "State": "active", "Origin": "CreateRoute"}, "route")
+
+
+def trust(service):
+    """What lets a service take a role."""
+    principal = {"Service": f"{service}.amazonaws.com"}
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+SSM_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEC2RoleforSSM"
+
+
+@case("lab 22: a role for Session Manager, on two instances that run (LAB-9)")
+def session_manager_role():
+    lab = the()
+    iam = lab.iam = client("iam", ACCOUNT)
+    role = iam.create_role(RoleName="IMD-SSM", AssumeRolePolicyDocument=trust("ec2"))["Role"]
+    shows(role, {"Arn": f"arn:aws:iam::{ACCOUNT}:role/IMD-SSM", "RoleId": re.compile("AROA.*")})
+    iam.attach_role_policy(RoleName="IMD-SSM", PolicyArn=SSM_POLICY)
+    [attached] = iam.list_attached_role_policies(RoleName="IMD-SSM")["AttachedPolicies"]
+    same(attached, {"PolicyName": "AmazonEC2RoleforSSM", "PolicyArn": SSM_POLICY}, "policy")
+    profile = iam.create_instance_profile(InstanceProfileName="IMD-SSM")["InstanceProfile"]
+    iam.get_waiter("instance_profile_exists").wait(InstanceProfileName="IMD-SSM")
+    iam.add_role_to_instance_profile(InstanceProfileName="IMD-SSM", RoleName="IMD-SSM")
+    lab.profiles = []
+    for name in ("PRIVATE-01", "PRIVATE-02"):
+        made = lab.ec2.associate_iam_instance_profile(
+            IamInstanceProfile={"Name": "IMD-SSM"}, InstanceId=lab.instances[name]
+        )["IamInstanceProfileAssociation"]
+        shows(
+            made,
+            {
+                "AssociationId": ident("iip-assoc"),
+                "InstanceId": lab.instances[name],
+                "State": "associating",
+                "IamInstanceProfile": {"Arn": profile["Arn"], "Id": profile["InstanceProfileId"]},
+            },
+            name,
+        )
+        lab.profiles.append(made["AssociationId"])
+        [instance] = instances(lab.ec2, [lab.instances[name]])
+        same(instance["IamInstanceProfile"]["Arn"], profile["Arn"], "at once")
+    found = lab.ec2.describe_iam_instance_profile_associations(AssociationIds=lab.profiles)
+    states = [one["State"] for one in found["IamInstanceProfileAssociations"]]
+    same(states, ["associated", "associated"], "associations")
+    refused(
+        lambda: lab.ec2.associate_iam_instance_profile(
+            IamInstanceProfile={"Name": "IMD-SSM"}, InstanceId=lab.instances["PRIVATE-01"]
+        ),
+        "IncorrectState",
+    )
+
+
+@case("lab 23: the ssmmessages endpoint, pending, then available (VPCE-1)")
+def endpoint():
+    lab = the()
+    group = lab.ec2.create_security_group(
+        GroupName="IMD-SSM-SG", Description="Security Group for IMD-SSM", VpcId=lab.vpc
+    )["GroupId"]
+    lab.groups["IMD-SSM-SG"] = group
+    lab.ec2.authorize_security_group_ingress(
+        GroupId=group, IpPermissions=[port(443, IpRanges=ANYWHERE)]
+    )
+    service = f"com.amazonaws.{REGION}.ssmmessages"
+    [detail] = lab.ec2.describe_vpc_endpoint_services(ServiceNames=[service])["ServiceDetails"]
+    shows(
+        detail,
+        {
+            "ServiceName": service,
+            "ServiceType": [{"ServiceType": "Interface"}],
+            "PrivateDnsName": f"ssmmessages.{REGION}.amazonaws.com",
+        },
+        "service",
+    )
+    private = [lab.subnets["IMD-PRIVATE-A"], lab.subnets["IMD-PRIVATE-B"]]
+    made = lab.ec2.create_vpc_endpoint(
+        VpcEndpointType="Interface",
+        VpcId=lab.vpc,
+        ServiceName=service,
+        SubnetIds=private,
+        SecurityGroupIds=[group],
+        PrivateDnsEnabled=True,
+        TagSpecifications=named("vpc-endpoint", "IMD-SSM"),
+    )["VpcEndpoint"]
+    lab.endpoint = made["VpcEndpointId"]
+    shows(
+        made,
+        {
+            "VpcEndpointId": ident("vpce"),
+            "VpcEndpointType": "Interface",
+            "State": "pending",
+            "Groups": [{"GroupId": group, "GroupName": "IMD-SSM-SG"}],
+            "PrivateDnsEnabled": True,
+            "Tags": [{"Key": "Name", "Value": "IMD-SSM"}],
+        },
+        "endpoint",
+    )
+    # boto3 has no waiter for endpoints.
+    for _ in range(300):
+        [found] = lab.ec2.describe_vpc_endpoints(VpcEndpointIds=[lab.endpoint])["VpcEndpoints"]
+        if found["State"] != "pending":
+            break
+    same(found["State"], "available", "endpoint")
+    same(sorted(found["SubnetIds"]), sorted(private), "subnets")
+    same(len(found["NetworkInterfaceIds"]), 2, "an interface in each subnet")
+    names = [one["DnsName"] for one in found["DnsEntries"]]
+    same(names[0].startswith(lab.endpoint), True, "regional name first")
+    same(f"ssmmessages.{REGION}.amazonaws.com" in names, True, "private name")
+    interfaces = lab.ec2.describe_network_interfaces(
+        NetworkInterfaceIds=found["NetworkInterfaceIds"]
+    )["NetworkInterfaces"]
+    for one in interfaces:
+        shows(one, {"InterfaceType": "vpc_endpoint", "RequesterManaged": True}, "interface")
+    same(sorted(one["SubnetId"] for one in interfaces), sorted(private), "in each subnet")
+
+
+@case("lab 24: a network ACL for the private subnets, and the way back (LAB-13, NACL-4, NACL-8)")
+def network_acl():
+    lab = the()
+    of_vpc = [{"Name": "vpc-id", "Values": [lab.vpc]}]
+    [default] = lab.ec2.describe_network_acls(Filters=of_vpc)["NetworkAcls"]
+    acl = lab.ec2.create_network_acl(
+        VpcId=lab.vpc, TagSpecifications=named("network-acl", "IMD-NACL")
+    )["NetworkAcl"]
+    shows(acl, {"NetworkAclId": ident("acl"), "IsDefault": False, "Associations": []}, "ACL")
+    lab.acl = acl["NetworkAclId"]
+    for egress, block in ((False, "10.1.1.0/24"), (True, "0.0.0.0/0")):
+        entry = {
+            "NetworkAclId": lab.acl,
+            "RuleNumber": 10,
+            "Protocol": "-1",
+            "RuleAction": "allow",
+            "Egress": egress,
+            "CidrBlock": block,
+        }
+        lab.ec2.create_network_acl_entry(**entry)
+        refused(
+            lambda entry=entry: lab.ec2.create_network_acl_entry(**entry),
+            "NetworkAclEntryAlreadyExists",
+        )
+    private = [lab.subnets["IMD-PRIVATE-A"], lab.subnets["IMD-PRIVATE-B"]]
+
+    def move(target):
+        """Associates the private subnets with another ACL."""
+        for one in lab.ec2.describe_network_acls(Filters=of_vpc)["NetworkAcls"]:
+            for association in one["Associations"]:
+                if association["SubnetId"] in private:
+                    answer = lab.ec2.replace_network_acl_association(
+                        AssociationId=association["NetworkAclAssociationId"], NetworkAclId=target
+                    )
+                    same(
+                        answer["NewAssociationId"] != association["NetworkAclAssociationId"],
+                        True,
+                        "a new association",
+                    )
+
+    move(lab.acl)
+    [found] = lab.ec2.describe_network_acls(NetworkAclIds=[lab.acl])["NetworkAcls"]
+    same(sorted(one["SubnetId"] for one in found["Associations"]), sorted(private), "swapped")
+    entries = sorted(
+        (one["Egress"], one["RuleNumber"], one["RuleAction"], one["CidrBlock"])
+        for one in found["Entries"]
+    )
+    same(
+        entries,
+        [
+            (False, 10, "allow", "10.1.1.0/24"),
+            (False, 32767, "deny", "0.0.0.0/0"),
+            (True, 10, "allow", "0.0.0.0/0"),
+            (True, 32767, "deny", "0.0.0.0/0"),
+        ],
+        "NACL-4",
+    )
+    lab.ec2.replace_network_acl_entry(
+        NetworkAclId=lab.acl,
+        RuleNumber=10,
+        Protocol="-1",
+        RuleAction="allow",
+        Egress=False,
+        CidrBlock="0.0.0.0/0",
+    )
+    refused(lambda: lab.ec2.delete_network_acl(NetworkAclId=lab.acl), "DependencyViolation")
+    move(default["NetworkAclId"])
+    lab.ec2.delete_network_acl(NetworkAclId=lab.acl)
+    [back] = lab.ec2.describe_network_acls(Filters=of_vpc)["NetworkAcls"]
+    same(
+        sorted(one["SubnetId"] for one in back["Associations"]),
+        sorted(lab.subnets.values()),
+        "all with the default ACL again",
+    )
+
+
+@case("lab 25: ICMP taken from the public group")
+def icmp_revoked():
+    lab = the()
+    group = lab.groups["IMD-PUB-SG"]
+    icmp = {"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1, "IpRanges": ANYWHERE}
+    lab.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[icmp])
+    [found] = lab.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]
+    same({one["IpProtocol"] for one in found["IpPermissions"]}, {"tcp"}, "no ICMP any more")
+    refused(
+        lambda: lab.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[icmp]),
+        "InvalidPermission.NotFound",
+    )
+
+
+@case("lab 26: a flow log of the VPC into the group IMD-VPCFlow (FL-2, FL-6)")
+def flow_log():
+    lab = the()
+    logs = lab.logs = client("logs", ACCOUNT)
+    logs.create_log_group(logGroupName="IMD-VPCFlow")
+    [group] = logs.describe_log_groups(logGroupNamePrefix="IMD-VPCFlow")["logGroups"]
+    arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:IMD-VPCFlow"
+    same(group["arn"], f"{arn}:*", "log group")
+    role = lab.iam.create_role(
+        RoleName="flowlogsRole", AssumeRolePolicyDocument=trust("vpc-flow-logs")
+    )["Role"]
+    statement = {"Effect": "Allow", "Action": "logs:*", "Resource": "*"}
+    lab.iam.put_role_policy(
+        RoleName="flowlogsRole",
+        PolicyName="flowlogs",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    )
+    made = lab.ec2.create_flow_logs(
+        ResourceIds=[lab.vpc],
+        ResourceType="VPC",
+        TrafficType="ALL",
+        LogGroupName="IMD-VPCFlow",
+        DeliverLogsPermissionArn=role["Arn"],
+        MaxAggregationInterval=60,
+    )
+    same(made["Unsuccessful"], [], "flow log")
+    [lab.flow_log] = made["FlowLogIds"]
+    [found] = lab.ec2.describe_flow_logs(FlowLogIds=[lab.flow_log])["FlowLogs"]
+    shows(
+        found,
+        {
+            "FlowLogStatus": "ACTIVE",
+            "ResourceId": lab.vpc,
+            "TrafficType": "ALL",
+            "LogGroupName": "IMD-VPCFlow",
+            "DeliverLogsPermissionArn": role["Arn"],
+            "MaxAggregationInterval": 60,
+        },
+        "flow log",
+    )
+
+
+@case("lab: what is in use is not deleted (LAB-18)")
+def in_use():
+    lab = the()
+    for call in (
+        lambda: lab.ec2.delete_subnet(SubnetId=lab.subnets["IMD-PRIVATE-A"]),
+        lambda: lab.ec2.delete_security_group(GroupId=lab.groups["IMD-BASTION-SG"]),
+        lambda: lab.ec2.delete_security_group(GroupId=lab.groups["IMD-SSM-SG"]),
+        lambda: lab.ec2.delete_route_table(RouteTableId=lab.tables["PRIVATE-RT"]),
+        lambda: lab.ec2.detach_internet_gateway(InternetGatewayId=lab.gateway, VpcId=lab.vpc),
+        lambda: lab.ec2.delete_internet_gateway(InternetGatewayId=lab.gateway),
+        lambda: lab.ec2.delete_vpc(VpcId=lab.vpc),
+    ):
+        refused(call, "DependencyViolation")
+    refused(
+        lambda: lab.ec2.release_address(AllocationId=lab.allocation),
+        "InvalidIPAddress.InUse|AuthFailure",
+    )
+    for call in (
+        lambda: lab.iam.delete_role(RoleName="IMD-SSM"),
+        lambda: lab.iam.delete_instance_profile(InstanceProfileName="IMD-SSM"),
+    ):
+        refused(call, "DeleteConflict", status=409)
+
+
+@case("lab: flow log, endpoint, role and NAT gateway go in AWS's order (LAB-18, RT-12)")
+def clean_up_services():
+    lab = the()
+    same(lab.ec2.delete_flow_logs(FlowLogIds=[lab.flow_log])["Unsuccessful"], [], "flow log")
+    same(lab.ec2.describe_flow_logs()["FlowLogs"], [], "flow logs")
+    lab.logs.delete_log_group(logGroupName="IMD-VPCFlow")
+    same(lab.logs.describe_log_groups()["logGroups"], [], "log groups")
+    gone = lab.ec2.delete_vpc_endpoints(VpcEndpointIds=[lab.endpoint])
+    same(gone["Unsuccessful"], [], "endpoint")
+    of_vpc = [{"Name": "vpc-id", "Values": [lab.vpc]}]
+    for _ in range(300):
+        found = lab.ec2.describe_vpc_endpoints(Filters=of_vpc)["VpcEndpoints"]
+        if all(one["State"] == "deleted" for one in found):
+            break
+    same({one["State"] for one in found} <= {"deleted"}, True, "no endpoint any more")
+    lab.ec2.delete_security_group(GroupId=lab.groups.pop("IMD-SSM-SG"))
+    for association in lab.profiles:
+        answer = lab.ec2.disassociate_iam_instance_profile(AssociationId=association)
+        state = answer["IamInstanceProfileAssociation"]["State"]
+        same(state, "disassociating", "instance profile")
+    iam = lab.iam
+    iam.remove_role_from_instance_profile(InstanceProfileName="IMD-SSM", RoleName="IMD-SSM")
+    iam.delete_instance_profile(InstanceProfileName="IMD-SSM")
+    iam.detach_role_policy(RoleName="IMD-SSM", PolicyArn=SSM_POLICY)
+    iam.delete_role(RoleName="IMD-SSM")
+    iam.delete_role_policy(RoleName="flowlogsRole", PolicyName="flowlogs")
+    iam.delete_role(RoleName="flowlogsRole")
+    same(iam.list_roles()["Roles"], [], "roles")
+    same(iam.list_instance_profiles()["InstanceProfiles"], [], "instance profiles")
+    lab.ec2.delete_nat_gateway(NatGatewayId=lab.nat)
+    soon(lab, "nat_gateway_deleted", NatGatewayIds=[lab.nat])
+    [table] = lab.ec2.describe_route_tables(RouteTableIds=[lab.tables["PRIVATE-RT"]])["RouteTables"]
+    [route] = [one for one in table["Routes"] if one.get("NatGatewayId")]
+    same(route["State"], "blackhole", "RT-12")
+    lab.ec2.release_address(AllocationId=lab.allocation)
+    same(lab.ec2.describe_addresses()["Addresses"], [], "addresses")
 
 
 @case("lab: clean-up in the working order leaves nothing (LAB-18)")

@@ -43,9 +43,9 @@ def unknown_action():
 def unserved_action():
     world = ground.the()
     refused(
-        lambda: world.ec2.create_transit_gateway(),
+        lambda: world.ec2.create_carrier_gateway(VpcId=world.vpc),
         "InvalidAction|UnsupportedOperation",
-        re.compile(".*CreateTransitGateway.*"),
+        re.compile(".*CreateCarrierGateway.*"),
     )
 
 

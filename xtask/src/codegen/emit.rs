@@ -83,7 +83,7 @@ impl<'a> Writer<'a> {
             "/// The service on the wire.\npub const INFO: ServiceInfo = ServiceInfo {{\n    \
              service: Service::{},\n    version: {:?},\n    protocol: Protocol::{protocol},\n    \
              signing_name: {:?},\n    target_prefix: {:?},\n    xml_namespace: {:?},\n}};\n",
-            names::structure(self.name),
+            names::service(self.name),
             self.wanted.version,
             metadata.signing_name.as_ref().unwrap_or(&metadata.endpoint_prefix),
             metadata.target_prefix,
@@ -119,7 +119,7 @@ impl<'a> Writer<'a> {
             "/// Hands the names of all operations of this service to the macro `$then`.\n\
              #[macro_export]\nmacro_rules! for_each_{}_operation {{\n    ($then:ident) => {{\n        \
              $then! {{ {} }}\n    }};\n}}\n",
-            self.name,
+            names::module(self.name),
             list.join(" ")
         );
         Ok(())

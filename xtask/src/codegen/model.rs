@@ -104,6 +104,38 @@ impl Library {
     }
 }
 
+impl Model {
+    /// Adds the operations and shapes of `models/<service>.json`, if there is such a file: what a
+    /// service has and botocore's model leaves out. Nothing that botocore has may be in it.
+    pub(crate) fn extend(&mut self, path: &Path) -> Result<(), String> {
+        if !path.is_file() {
+            return Ok(());
+        }
+        let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let more: Addition =
+            serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        let twice = |name: &str| format!("{}: botocore has {name}, too", path.display());
+        for (name, operation) in more.operations {
+            if self.operations.insert(name.clone(), operation).is_some() {
+                return Err(twice(&name));
+            }
+        }
+        for (name, shape) in more.shapes {
+            if self.shapes.insert(name.clone(), shape).is_some() {
+                return Err(twice(&name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `models/<service>.json`.
+#[derive(Deserialize)]
+struct Addition {
+    operations: BTreeMap<String, OperationModel>,
+    shapes: BTreeMap<String, Shape>,
+}
+
 fn python_package() -> Result<String, String> {
     let program = "import botocore, os; print(os.path.dirname(botocore.__file__))";
     let output = Command::new("python3")

@@ -42,6 +42,16 @@ pub(crate) fn capitalised(name: &str) -> String {
     chars.next().map_or_else(String::new, |c| c.to_ascii_uppercase().to_string() + chars.as_str())
 }
 
+/// The module of a service.
+pub(crate) fn module(service: &str) -> String {
+    service.replace('-', "_")
+}
+
+/// A service as a variant of `Service`.
+pub(crate) fn service(name: &str) -> String {
+    name.split('-').map(structure).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -394,6 +394,18 @@ impl ApiError {
         Self::invalid_parameter_value(message)
     }
 
+    /// Flow logs that are not there.
+    pub fn flow_logs_not_found(ids: &[&str]) -> Self {
+        Self::new(
+            "InvalidFlowLogId.NotFound",
+            format!(
+                "These flow log ids in the input list are not found: [TotalCount: {}] {}",
+                ids.len(),
+                ids.join(", ")
+            ),
+        )
+    }
+
     /// A public address for several interfaces at once (PUB-2).
     pub fn public_address_for_several() -> Self {
         Self::invalid_parameter_combination(

@@ -18,6 +18,8 @@ pub const INFO: ServiceInfo = ServiceInfo {
 };
 
 operations! {
+    AcceptTransitGatewayVpcAttachment(AcceptTransitGatewayVpcAttachmentRequest) -> AcceptTransitGatewayVpcAttachmentResult;
+    AcceptVpcEndpointConnections(AcceptVpcEndpointConnectionsRequest) -> AcceptVpcEndpointConnectionsResult;
     AcceptVpcPeeringConnection(AcceptVpcPeeringConnectionRequest) -> AcceptVpcPeeringConnectionResult;
     AllocateAddress(AllocateAddressRequest) -> AllocateAddressResult;
     AssignIpv6Addresses(AssignIpv6AddressesRequest) -> AssignIpv6AddressesResult;
@@ -25,54 +27,105 @@ operations! {
     AssignPrivateNatGatewayAddress(AssignPrivateNatGatewayAddressRequest) -> AssignPrivateNatGatewayAddressResult;
     AssociateAddress(AssociateAddressRequest) -> AssociateAddressResult;
     AssociateDhcpOptions(AssociateDhcpOptionsRequest) -> ();
+    AssociateIamInstanceProfile(AssociateIamInstanceProfileRequest) -> AssociateIamInstanceProfileResult;
     AssociateNatGatewayAddress(AssociateNatGatewayAddressRequest) -> AssociateNatGatewayAddressResult;
     AssociateRouteTable(AssociateRouteTableRequest) -> AssociateRouteTableResult;
     AssociateSubnetCidrBlock(AssociateSubnetCidrBlockRequest) -> AssociateSubnetCidrBlockResult;
+    AssociateTransitGatewayRouteTable(AssociateTransitGatewayRouteTableRequest) -> AssociateTransitGatewayRouteTableResult;
     AssociateVpcCidrBlock(AssociateVpcCidrBlockRequest) -> AssociateVpcCidrBlockResult;
     AttachInternetGateway(AttachInternetGatewayRequest) -> ();
     AttachNetworkInterface(AttachNetworkInterfaceRequest) -> AttachNetworkInterfaceResult;
+    AttachVolume(AttachVolumeRequest) -> VolumeAttachment;
+    AttachVpnGateway(AttachVpnGatewayRequest) -> AttachVpnGatewayResult;
     AuthorizeSecurityGroupEgress(AuthorizeSecurityGroupEgressRequest) -> AuthorizeSecurityGroupEgressResult;
     AuthorizeSecurityGroupIngress(AuthorizeSecurityGroupIngressRequest) -> AuthorizeSecurityGroupIngressResult;
+    CopyImage(CopyImageRequest) -> CopyImageResult;
+    CopySnapshot(CopySnapshotRequest) -> CopySnapshotResult;
+    CreateCustomerGateway(CreateCustomerGatewayRequest) -> CreateCustomerGatewayResult;
     CreateDefaultSubnet(CreateDefaultSubnetRequest) -> CreateDefaultSubnetResult;
     CreateDefaultVpc(CreateDefaultVpcRequest) -> CreateDefaultVpcResult;
     CreateDhcpOptions(CreateDhcpOptionsRequest) -> CreateDhcpOptionsResult;
     CreateEgressOnlyInternetGateway(CreateEgressOnlyInternetGatewayRequest) -> CreateEgressOnlyInternetGatewayResult;
+    CreateFlowLogs(CreateFlowLogsRequest) -> CreateFlowLogsResult;
+    CreateImage(CreateImageRequest) -> CreateImageResult;
     CreateInternetGateway(CreateInternetGatewayRequest) -> CreateInternetGatewayResult;
     CreateKeyPair(CreateKeyPairRequest) -> KeyPair;
+    CreateLaunchTemplate(CreateLaunchTemplateRequest) -> CreateLaunchTemplateResult;
+    CreateLaunchTemplateVersion(CreateLaunchTemplateVersionRequest) -> CreateLaunchTemplateVersionResult;
     CreateManagedPrefixList(CreateManagedPrefixListRequest) -> CreateManagedPrefixListResult;
     CreateNatGateway(CreateNatGatewayRequest) -> CreateNatGatewayResult;
     CreateNetworkAcl(CreateNetworkAclRequest) -> CreateNetworkAclResult;
     CreateNetworkAclEntry(CreateNetworkAclEntryRequest) -> ();
     CreateNetworkInterface(CreateNetworkInterfaceRequest) -> CreateNetworkInterfaceResult;
+    CreateNetworkInterfacePermission(CreateNetworkInterfacePermissionRequest) -> CreateNetworkInterfacePermissionResult;
+    CreatePlacementGroup(CreatePlacementGroupRequest) -> CreatePlacementGroupResult;
     CreateRoute(CreateRouteRequest) -> CreateRouteResult;
     CreateRouteTable(CreateRouteTableRequest) -> CreateRouteTableResult;
     CreateSecurityGroup(CreateSecurityGroupRequest) -> CreateSecurityGroupResult;
+    CreateSnapshot(CreateSnapshotRequest) -> Snapshot;
     CreateSubnet(CreateSubnetRequest) -> CreateSubnetResult;
+    CreateSubnetCidrReservation(CreateSubnetCidrReservationRequest) -> CreateSubnetCidrReservationResult;
     CreateTags(CreateTagsRequest) -> ();
+    CreateTransitGateway(CreateTransitGatewayRequest) -> CreateTransitGatewayResult;
+    CreateTransitGatewayRoute(CreateTransitGatewayRouteRequest) -> CreateTransitGatewayRouteResult;
+    CreateTransitGatewayRouteTable(CreateTransitGatewayRouteTableRequest) -> CreateTransitGatewayRouteTableResult;
+    CreateTransitGatewayVpcAttachment(CreateTransitGatewayVpcAttachmentRequest) -> CreateTransitGatewayVpcAttachmentResult;
+    CreateVolume(CreateVolumeRequest) -> Volume;
     CreateVpc(CreateVpcRequest) -> CreateVpcResult;
+    CreateVpcBlockPublicAccessExclusion(CreateVpcBlockPublicAccessExclusionRequest) -> CreateVpcBlockPublicAccessExclusionResult;
+    CreateVpcEndpoint(CreateVpcEndpointRequest) -> CreateVpcEndpointResult;
+    CreateVpcEndpointServiceConfiguration(CreateVpcEndpointServiceConfigurationRequest) -> CreateVpcEndpointServiceConfigurationResult;
     CreateVpcPeeringConnection(CreateVpcPeeringConnectionRequest) -> CreateVpcPeeringConnectionResult;
+    CreateVpnConnection(CreateVpnConnectionRequest) -> CreateVpnConnectionResult;
+    CreateVpnConnectionRoute(CreateVpnConnectionRouteRequest) -> ();
+    CreateVpnGateway(CreateVpnGatewayRequest) -> CreateVpnGatewayResult;
+    DeleteCustomerGateway(DeleteCustomerGatewayRequest) -> ();
     DeleteDhcpOptions(DeleteDhcpOptionsRequest) -> ();
     DeleteEgressOnlyInternetGateway(DeleteEgressOnlyInternetGatewayRequest) -> DeleteEgressOnlyInternetGatewayResult;
+    DeleteFlowLogs(DeleteFlowLogsRequest) -> DeleteFlowLogsResult;
     DeleteInternetGateway(DeleteInternetGatewayRequest) -> ();
     DeleteKeyPair(DeleteKeyPairRequest) -> DeleteKeyPairResult;
+    DeleteLaunchTemplate(DeleteLaunchTemplateRequest) -> DeleteLaunchTemplateResult;
+    DeleteLaunchTemplateVersions(DeleteLaunchTemplateVersionsRequest) -> DeleteLaunchTemplateVersionsResult;
     DeleteManagedPrefixList(DeleteManagedPrefixListRequest) -> DeleteManagedPrefixListResult;
     DeleteNatGateway(DeleteNatGatewayRequest) -> DeleteNatGatewayResult;
     DeleteNetworkAcl(DeleteNetworkAclRequest) -> ();
     DeleteNetworkAclEntry(DeleteNetworkAclEntryRequest) -> ();
     DeleteNetworkInterface(DeleteNetworkInterfaceRequest) -> ();
+    DeleteNetworkInterfacePermission(DeleteNetworkInterfacePermissionRequest) -> DeleteNetworkInterfacePermissionResult;
+    DeletePlacementGroup(DeletePlacementGroupRequest) -> ();
     DeleteRoute(DeleteRouteRequest) -> ();
     DeleteRouteTable(DeleteRouteTableRequest) -> ();
     DeleteSecurityGroup(DeleteSecurityGroupRequest) -> DeleteSecurityGroupResult;
+    DeleteSnapshot(DeleteSnapshotRequest) -> ();
     DeleteSubnet(DeleteSubnetRequest) -> ();
+    DeleteSubnetCidrReservation(DeleteSubnetCidrReservationRequest) -> DeleteSubnetCidrReservationResult;
     DeleteTags(DeleteTagsRequest) -> ();
+    DeleteTransitGateway(DeleteTransitGatewayRequest) -> DeleteTransitGatewayResult;
+    DeleteTransitGatewayRoute(DeleteTransitGatewayRouteRequest) -> DeleteTransitGatewayRouteResult;
+    DeleteTransitGatewayRouteTable(DeleteTransitGatewayRouteTableRequest) -> DeleteTransitGatewayRouteTableResult;
+    DeleteTransitGatewayVpcAttachment(DeleteTransitGatewayVpcAttachmentRequest) -> DeleteTransitGatewayVpcAttachmentResult;
+    DeleteVolume(DeleteVolumeRequest) -> ();
     DeleteVpc(DeleteVpcRequest) -> ();
+    DeleteVpcBlockPublicAccessExclusion(DeleteVpcBlockPublicAccessExclusionRequest) -> DeleteVpcBlockPublicAccessExclusionResult;
+    DeleteVpcEndpointServiceConfigurations(DeleteVpcEndpointServiceConfigurationsRequest) -> DeleteVpcEndpointServiceConfigurationsResult;
+    DeleteVpcEndpoints(DeleteVpcEndpointsRequest) -> DeleteVpcEndpointsResult;
     DeleteVpcPeeringConnection(DeleteVpcPeeringConnectionRequest) -> DeleteVpcPeeringConnectionResult;
+    DeleteVpnConnection(DeleteVpnConnectionRequest) -> ();
+    DeleteVpnConnectionRoute(DeleteVpnConnectionRouteRequest) -> ();
+    DeleteVpnGateway(DeleteVpnGatewayRequest) -> ();
+    DeregisterImage(DeregisterImageRequest) -> DeregisterImageResult;
     DescribeAccountAttributes(DescribeAccountAttributesRequest) -> DescribeAccountAttributesResult;
+    DescribeAddressTransfers(DescribeAddressTransfersRequest) -> DescribeAddressTransfersResult;
     DescribeAddresses(DescribeAddressesRequest) -> DescribeAddressesResult;
     DescribeAddressesAttribute(DescribeAddressesAttributeRequest) -> DescribeAddressesAttributeResult;
     DescribeAvailabilityZones(DescribeAvailabilityZonesRequest) -> DescribeAvailabilityZonesResult;
+    DescribeCustomerGateways(DescribeCustomerGatewaysRequest) -> DescribeCustomerGatewaysResult;
     DescribeDhcpOptions(DescribeDhcpOptionsRequest) -> DescribeDhcpOptionsResult;
     DescribeEgressOnlyInternetGateways(DescribeEgressOnlyInternetGatewaysRequest) -> DescribeEgressOnlyInternetGatewaysResult;
+    DescribeFlowLogs(DescribeFlowLogsRequest) -> DescribeFlowLogsResult;
+    DescribeIamInstanceProfileAssociations(DescribeIamInstanceProfileAssociationsRequest) -> DescribeIamInstanceProfileAssociationsResult;
+    DescribeImageAttribute(DescribeImageAttributeRequest) -> ImageAttribute;
     DescribeImages(DescribeImagesRequest) -> DescribeImagesResult;
     DescribeInstanceAttribute(DescribeInstanceAttributeRequest) -> InstanceAttribute;
     DescribeInstanceCreditSpecifications(DescribeInstanceCreditSpecificationsRequest) -> DescribeInstanceCreditSpecificationsResult;
@@ -82,63 +135,142 @@ operations! {
     DescribeInstances(DescribeInstancesRequest) -> DescribeInstancesResult;
     DescribeInternetGateways(DescribeInternetGatewaysRequest) -> DescribeInternetGatewaysResult;
     DescribeKeyPairs(DescribeKeyPairsRequest) -> DescribeKeyPairsResult;
+    DescribeLaunchTemplateVersions(DescribeLaunchTemplateVersionsRequest) -> DescribeLaunchTemplateVersionsResult;
+    DescribeLaunchTemplates(DescribeLaunchTemplatesRequest) -> DescribeLaunchTemplatesResult;
     DescribeManagedPrefixLists(DescribeManagedPrefixListsRequest) -> DescribeManagedPrefixListsResult;
     DescribeNatGateways(DescribeNatGatewaysRequest) -> DescribeNatGatewaysResult;
     DescribeNetworkAcls(DescribeNetworkAclsRequest) -> DescribeNetworkAclsResult;
     DescribeNetworkInterfaceAttribute(DescribeNetworkInterfaceAttributeRequest) -> DescribeNetworkInterfaceAttributeResult;
+    DescribeNetworkInterfacePermissions(DescribeNetworkInterfacePermissionsRequest) -> DescribeNetworkInterfacePermissionsResult;
     DescribeNetworkInterfaces(DescribeNetworkInterfacesRequest) -> DescribeNetworkInterfacesResult;
+    DescribePlacementGroups(DescribePlacementGroupsRequest) -> DescribePlacementGroupsResult;
     DescribePrefixLists(DescribePrefixListsRequest) -> DescribePrefixListsResult;
     DescribeRegions(DescribeRegionsRequest) -> DescribeRegionsResult;
     DescribeRouteTables(DescribeRouteTablesRequest) -> DescribeRouteTablesResult;
     DescribeSecurityGroupReferences(DescribeSecurityGroupReferencesRequest) -> DescribeSecurityGroupReferencesResult;
     DescribeSecurityGroupRules(DescribeSecurityGroupRulesRequest) -> DescribeSecurityGroupRulesResult;
     DescribeSecurityGroups(DescribeSecurityGroupsRequest) -> DescribeSecurityGroupsResult;
+    DescribeSnapshotAttribute(DescribeSnapshotAttributeRequest) -> DescribeSnapshotAttributeResult;
+    DescribeSnapshots(DescribeSnapshotsRequest) -> DescribeSnapshotsResult;
     DescribeStaleSecurityGroups(DescribeStaleSecurityGroupsRequest) -> DescribeStaleSecurityGroupsResult;
     DescribeSubnets(DescribeSubnetsRequest) -> DescribeSubnetsResult;
     DescribeTags(DescribeTagsRequest) -> DescribeTagsResult;
+    DescribeTransitGatewayAttachments(DescribeTransitGatewayAttachmentsRequest) -> DescribeTransitGatewayAttachmentsResult;
+    DescribeTransitGatewayRouteTables(DescribeTransitGatewayRouteTablesRequest) -> DescribeTransitGatewayRouteTablesResult;
+    DescribeTransitGatewayVpcAttachments(DescribeTransitGatewayVpcAttachmentsRequest) -> DescribeTransitGatewayVpcAttachmentsResult;
+    DescribeTransitGateways(DescribeTransitGatewaysRequest) -> DescribeTransitGatewaysResult;
+    DescribeVolumeAttribute(DescribeVolumeAttributeRequest) -> DescribeVolumeAttributeResult;
+    DescribeVolumeStatus(DescribeVolumeStatusRequest) -> DescribeVolumeStatusResult;
     DescribeVolumes(DescribeVolumesRequest) -> DescribeVolumesResult;
+    DescribeVolumesModifications(DescribeVolumesModificationsRequest) -> DescribeVolumesModificationsResult;
     DescribeVpcAttribute(DescribeVpcAttributeRequest) -> DescribeVpcAttributeResult;
+    DescribeVpcBlockPublicAccessExclusions(DescribeVpcBlockPublicAccessExclusionsRequest) -> DescribeVpcBlockPublicAccessExclusionsResult;
+    DescribeVpcBlockPublicAccessOptions(DescribeVpcBlockPublicAccessOptionsRequest) -> DescribeVpcBlockPublicAccessOptionsResult;
+    DescribeVpcClassicLink(DescribeVpcClassicLinkRequest) -> DescribeVpcClassicLinkResult;
+    DescribeVpcClassicLinkDnsSupport(DescribeVpcClassicLinkDnsSupportRequest) -> DescribeVpcClassicLinkDnsSupportResult;
+    DescribeVpcEndpointAssociations(DescribeVpcEndpointAssociationsRequest) -> DescribeVpcEndpointAssociationsResult;
+    DescribeVpcEndpointConnections(DescribeVpcEndpointConnectionsRequest) -> DescribeVpcEndpointConnectionsResult;
+    DescribeVpcEndpointServiceConfigurations(DescribeVpcEndpointServiceConfigurationsRequest) -> DescribeVpcEndpointServiceConfigurationsResult;
+    DescribeVpcEndpointServicePermissions(DescribeVpcEndpointServicePermissionsRequest) -> DescribeVpcEndpointServicePermissionsResult;
+    DescribeVpcEndpointServices(DescribeVpcEndpointServicesRequest) -> DescribeVpcEndpointServicesResult;
+    DescribeVpcEndpoints(DescribeVpcEndpointsRequest) -> DescribeVpcEndpointsResult;
     DescribeVpcPeeringConnections(DescribeVpcPeeringConnectionsRequest) -> DescribeVpcPeeringConnectionsResult;
     DescribeVpcs(DescribeVpcsRequest) -> DescribeVpcsResult;
+    DescribeVpnConnections(DescribeVpnConnectionsRequest) -> DescribeVpnConnectionsResult;
+    DescribeVpnGateways(DescribeVpnGatewaysRequest) -> DescribeVpnGatewaysResult;
     DetachInternetGateway(DetachInternetGatewayRequest) -> ();
     DetachNetworkInterface(DetachNetworkInterfaceRequest) -> ();
+    DetachVolume(DetachVolumeRequest) -> VolumeAttachment;
+    DetachVpnGateway(DetachVpnGatewayRequest) -> ();
+    DisableEbsEncryptionByDefault(DisableEbsEncryptionByDefaultRequest) -> DisableEbsEncryptionByDefaultResult;
+    DisableTransitGatewayRouteTablePropagation(DisableTransitGatewayRouteTablePropagationRequest) -> DisableTransitGatewayRouteTablePropagationResult;
+    DisableVgwRoutePropagation(DisableVgwRoutePropagationRequest) -> ();
     DisassociateAddress(DisassociateAddressRequest) -> ();
+    DisassociateIamInstanceProfile(DisassociateIamInstanceProfileRequest) -> DisassociateIamInstanceProfileResult;
     DisassociateNatGatewayAddress(DisassociateNatGatewayAddressRequest) -> DisassociateNatGatewayAddressResult;
     DisassociateRouteTable(DisassociateRouteTableRequest) -> ();
     DisassociateSubnetCidrBlock(DisassociateSubnetCidrBlockRequest) -> DisassociateSubnetCidrBlockResult;
+    DisassociateTransitGatewayRouteTable(DisassociateTransitGatewayRouteTableRequest) -> DisassociateTransitGatewayRouteTableResult;
     DisassociateVpcCidrBlock(DisassociateVpcCidrBlockRequest) -> DisassociateVpcCidrBlockResult;
+    EnableEbsEncryptionByDefault(EnableEbsEncryptionByDefaultRequest) -> EnableEbsEncryptionByDefaultResult;
+    EnableTransitGatewayRouteTablePropagation(EnableTransitGatewayRouteTablePropagationRequest) -> EnableTransitGatewayRouteTablePropagationResult;
+    EnableVgwRoutePropagation(EnableVgwRoutePropagationRequest) -> ();
     GetConsoleOutput(GetConsoleOutputRequest) -> GetConsoleOutputResult;
+    GetConsoleScreenshot(GetConsoleScreenshotRequest) -> GetConsoleScreenshotResult;
+    GetEbsDefaultKmsKeyId(GetEbsDefaultKmsKeyIdRequest) -> GetEbsDefaultKmsKeyIdResult;
+    GetEbsEncryptionByDefault(GetEbsEncryptionByDefaultRequest) -> GetEbsEncryptionByDefaultResult;
+    GetInstanceMetadataDefaults(GetInstanceMetadataDefaultsRequest) -> GetInstanceMetadataDefaultsResult;
     GetInstanceUefiData(GetInstanceUefiDataRequest) -> GetInstanceUefiDataResult;
+    GetLaunchTemplateData(GetLaunchTemplateDataRequest) -> GetLaunchTemplateDataResult;
     GetManagedPrefixListAssociations(GetManagedPrefixListAssociationsRequest) -> GetManagedPrefixListAssociationsResult;
     GetManagedPrefixListEntries(GetManagedPrefixListEntriesRequest) -> GetManagedPrefixListEntriesResult;
+    GetPasswordData(GetPasswordDataRequest) -> GetPasswordDataResult;
+    GetSecurityGroupsForVpc(GetSecurityGroupsForVpcRequest) -> GetSecurityGroupsForVpcResult;
+    GetSubnetCidrReservations(GetSubnetCidrReservationsRequest) -> GetSubnetCidrReservationsResult;
+    GetTransitGatewayAttachmentPropagations(GetTransitGatewayAttachmentPropagationsRequest) -> GetTransitGatewayAttachmentPropagationsResult;
+    GetTransitGatewayRouteTableAssociations(GetTransitGatewayRouteTableAssociationsRequest) -> GetTransitGatewayRouteTableAssociationsResult;
+    GetTransitGatewayRouteTablePropagations(GetTransitGatewayRouteTablePropagationsRequest) -> GetTransitGatewayRouteTablePropagationsResult;
     ImportKeyPair(ImportKeyPairRequest) -> ImportKeyPairResult;
+    ModifyAddressAttribute(ModifyAddressAttributeRequest) -> ModifyAddressAttributeResult;
+    ModifyEbsDefaultKmsKeyId(ModifyEbsDefaultKmsKeyIdRequest) -> ModifyEbsDefaultKmsKeyIdResult;
+    ModifyImageAttribute(ModifyImageAttributeRequest) -> ();
     ModifyInstanceAttribute(ModifyInstanceAttributeRequest) -> ();
     ModifyInstanceCreditSpecification(ModifyInstanceCreditSpecificationRequest) -> ModifyInstanceCreditSpecificationResult;
+    ModifyInstanceMaintenanceOptions(ModifyInstanceMaintenanceOptionsRequest) -> ModifyInstanceMaintenanceOptionsResult;
+    ModifyInstanceMetadataDefaults(ModifyInstanceMetadataDefaultsRequest) -> ModifyInstanceMetadataDefaultsResult;
     ModifyInstanceMetadataOptions(ModifyInstanceMetadataOptionsRequest) -> ModifyInstanceMetadataOptionsResult;
+    ModifyInstancePlacement(ModifyInstancePlacementRequest) -> ModifyInstancePlacementResult;
+    ModifyLaunchTemplate(ModifyLaunchTemplateRequest) -> ModifyLaunchTemplateResult;
     ModifyManagedPrefixList(ModifyManagedPrefixListRequest) -> ModifyManagedPrefixListResult;
     ModifyNetworkInterfaceAttribute(ModifyNetworkInterfaceAttributeRequest) -> ();
     ModifySecurityGroupRules(ModifySecurityGroupRulesRequest) -> ModifySecurityGroupRulesResult;
+    ModifySnapshotAttribute(ModifySnapshotAttributeRequest) -> ();
     ModifySubnetAttribute(ModifySubnetAttributeRequest) -> ();
+    ModifyTransitGateway(ModifyTransitGatewayRequest) -> ModifyTransitGatewayResult;
+    ModifyTransitGatewayVpcAttachment(ModifyTransitGatewayVpcAttachmentRequest) -> ModifyTransitGatewayVpcAttachmentResult;
+    ModifyVolume(ModifyVolumeRequest) -> ModifyVolumeResult;
+    ModifyVolumeAttribute(ModifyVolumeAttributeRequest) -> ();
     ModifyVpcAttribute(ModifyVpcAttributeRequest) -> ();
+    ModifyVpcBlockPublicAccessExclusion(ModifyVpcBlockPublicAccessExclusionRequest) -> ModifyVpcBlockPublicAccessExclusionResult;
+    ModifyVpcBlockPublicAccessOptions(ModifyVpcBlockPublicAccessOptionsRequest) -> ModifyVpcBlockPublicAccessOptionsResult;
+    ModifyVpcEndpoint(ModifyVpcEndpointRequest) -> ModifyVpcEndpointResult;
+    ModifyVpcEndpointServiceConfiguration(ModifyVpcEndpointServiceConfigurationRequest) -> ModifyVpcEndpointServiceConfigurationResult;
+    ModifyVpcEndpointServicePermissions(ModifyVpcEndpointServicePermissionsRequest) -> ModifyVpcEndpointServicePermissionsResult;
     ModifyVpcPeeringConnectionOptions(ModifyVpcPeeringConnectionOptionsRequest) -> ModifyVpcPeeringConnectionOptionsResult;
+    ModifyVpnConnection(ModifyVpnConnectionRequest) -> ModifyVpnConnectionResult;
+    ModifyVpnConnectionOptions(ModifyVpnConnectionOptionsRequest) -> ModifyVpnConnectionOptionsResult;
+    ModifyVpnTunnelOptions(ModifyVpnTunnelOptionsRequest) -> ModifyVpnTunnelOptionsResult;
+    MonitorInstances(MonitorInstancesRequest) -> MonitorInstancesResult;
     RebootInstances(RebootInstancesRequest) -> ();
+    RegisterImage(RegisterImageRequest) -> RegisterImageResult;
+    RejectTransitGatewayVpcAttachment(RejectTransitGatewayVpcAttachmentRequest) -> RejectTransitGatewayVpcAttachmentResult;
+    RejectVpcEndpointConnections(RejectVpcEndpointConnectionsRequest) -> RejectVpcEndpointConnectionsResult;
     RejectVpcPeeringConnection(RejectVpcPeeringConnectionRequest) -> RejectVpcPeeringConnectionResult;
     ReleaseAddress(ReleaseAddressRequest) -> ();
+    ReplaceIamInstanceProfileAssociation(ReplaceIamInstanceProfileAssociationRequest) -> ReplaceIamInstanceProfileAssociationResult;
     ReplaceNetworkAclAssociation(ReplaceNetworkAclAssociationRequest) -> ReplaceNetworkAclAssociationResult;
     ReplaceNetworkAclEntry(ReplaceNetworkAclEntryRequest) -> ();
     ReplaceRoute(ReplaceRouteRequest) -> ();
     ReplaceRouteTableAssociation(ReplaceRouteTableAssociationRequest) -> ReplaceRouteTableAssociationResult;
+    ReplaceTransitGatewayRoute(ReplaceTransitGatewayRouteRequest) -> ReplaceTransitGatewayRouteResult;
+    ResetAddressAttribute(ResetAddressAttributeRequest) -> ResetAddressAttributeResult;
+    ResetEbsDefaultKmsKeyId(ResetEbsDefaultKmsKeyIdRequest) -> ResetEbsDefaultKmsKeyIdResult;
+    ResetImageAttribute(ResetImageAttributeRequest) -> ();
     ResetNetworkInterfaceAttribute(ResetNetworkInterfaceAttributeRequest) -> ();
+    ResetSnapshotAttribute(ResetSnapshotAttributeRequest) -> ();
     RestoreManagedPrefixListVersion(RestoreManagedPrefixListVersionRequest) -> RestoreManagedPrefixListVersionResult;
     RevokeSecurityGroupEgress(RevokeSecurityGroupEgressRequest) -> RevokeSecurityGroupEgressResult;
     RevokeSecurityGroupIngress(RevokeSecurityGroupIngressRequest) -> RevokeSecurityGroupIngressResult;
     RunInstances(RunInstancesRequest) -> Reservation;
+    SearchTransitGatewayRoutes(SearchTransitGatewayRoutesRequest) -> SearchTransitGatewayRoutesResult;
+    SendDiagnosticInterrupt(SendDiagnosticInterruptRequest) -> ();
     StartInstances(StartInstancesRequest) -> StartInstancesResult;
     StopInstances(StopInstancesRequest) -> StopInstancesResult;
     TerminateInstances(TerminateInstancesRequest) -> TerminateInstancesResult;
     UnassignIpv6Addresses(UnassignIpv6AddressesRequest) -> UnassignIpv6AddressesResult;
     UnassignPrivateIpAddresses(UnassignPrivateIpAddressesRequest) -> ();
     UnassignPrivateNatGatewayAddress(UnassignPrivateNatGatewayAddressRequest) -> UnassignPrivateNatGatewayAddressResult;
+    UnmonitorInstances(UnmonitorInstancesRequest) -> UnmonitorInstancesResult;
     UpdateSecurityGroupRuleDescriptionsEgress(UpdateSecurityGroupRuleDescriptionsEgressRequest) -> UpdateSecurityGroupRuleDescriptionsEgressResult;
     UpdateSecurityGroupRuleDescriptionsIngress(UpdateSecurityGroupRuleDescriptionsIngressRequest) -> UpdateSecurityGroupRuleDescriptionsIngressResult;
 }
@@ -147,8 +279,63 @@ operations! {
 #[macro_export]
 macro_rules! for_each_ec2_operation {
     ($then:ident) => {
-        $then! { AcceptVpcPeeringConnection AllocateAddress AssignIpv6Addresses AssignPrivateIpAddresses AssignPrivateNatGatewayAddress AssociateAddress AssociateDhcpOptions AssociateNatGatewayAddress AssociateRouteTable AssociateSubnetCidrBlock AssociateVpcCidrBlock AttachInternetGateway AttachNetworkInterface AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress CreateDefaultSubnet CreateDefaultVpc CreateDhcpOptions CreateEgressOnlyInternetGateway CreateInternetGateway CreateKeyPair CreateManagedPrefixList CreateNatGateway CreateNetworkAcl CreateNetworkAclEntry CreateNetworkInterface CreateRoute CreateRouteTable CreateSecurityGroup CreateSubnet CreateTags CreateVpc CreateVpcPeeringConnection DeleteDhcpOptions DeleteEgressOnlyInternetGateway DeleteInternetGateway DeleteKeyPair DeleteManagedPrefixList DeleteNatGateway DeleteNetworkAcl DeleteNetworkAclEntry DeleteNetworkInterface DeleteRoute DeleteRouteTable DeleteSecurityGroup DeleteSubnet DeleteTags DeleteVpc DeleteVpcPeeringConnection DescribeAccountAttributes DescribeAddresses DescribeAddressesAttribute DescribeAvailabilityZones DescribeDhcpOptions DescribeEgressOnlyInternetGateways DescribeImages DescribeInstanceAttribute DescribeInstanceCreditSpecifications DescribeInstanceStatus DescribeInstanceTypeOfferings DescribeInstanceTypes DescribeInstances DescribeInternetGateways DescribeKeyPairs DescribeManagedPrefixLists DescribeNatGateways DescribeNetworkAcls DescribeNetworkInterfaceAttribute DescribeNetworkInterfaces DescribePrefixLists DescribeRegions DescribeRouteTables DescribeSecurityGroupReferences DescribeSecurityGroupRules DescribeSecurityGroups DescribeStaleSecurityGroups DescribeSubnets DescribeTags DescribeVolumes DescribeVpcAttribute DescribeVpcPeeringConnections DescribeVpcs DetachInternetGateway DetachNetworkInterface DisassociateAddress DisassociateNatGatewayAddress DisassociateRouteTable DisassociateSubnetCidrBlock DisassociateVpcCidrBlock GetConsoleOutput GetInstanceUefiData GetManagedPrefixListAssociations GetManagedPrefixListEntries ImportKeyPair ModifyInstanceAttribute ModifyInstanceCreditSpecification ModifyInstanceMetadataOptions ModifyManagedPrefixList ModifyNetworkInterfaceAttribute ModifySecurityGroupRules ModifySubnetAttribute ModifyVpcAttribute ModifyVpcPeeringConnectionOptions RebootInstances RejectVpcPeeringConnection ReleaseAddress ReplaceNetworkAclAssociation ReplaceNetworkAclEntry ReplaceRoute ReplaceRouteTableAssociation ResetNetworkInterfaceAttribute RestoreManagedPrefixListVersion RevokeSecurityGroupEgress RevokeSecurityGroupIngress RunInstances StartInstances StopInstances TerminateInstances UnassignIpv6Addresses UnassignPrivateIpAddresses UnassignPrivateNatGatewayAddress UpdateSecurityGroupRuleDescriptionsEgress UpdateSecurityGroupRuleDescriptionsIngress }
+        $then! { AcceptTransitGatewayVpcAttachment AcceptVpcEndpointConnections AcceptVpcPeeringConnection AllocateAddress AssignIpv6Addresses AssignPrivateIpAddresses AssignPrivateNatGatewayAddress AssociateAddress AssociateDhcpOptions AssociateIamInstanceProfile AssociateNatGatewayAddress AssociateRouteTable AssociateSubnetCidrBlock AssociateTransitGatewayRouteTable AssociateVpcCidrBlock AttachInternetGateway AttachNetworkInterface AttachVolume AttachVpnGateway AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress CopyImage CopySnapshot CreateCustomerGateway CreateDefaultSubnet CreateDefaultVpc CreateDhcpOptions CreateEgressOnlyInternetGateway CreateFlowLogs CreateImage CreateInternetGateway CreateKeyPair CreateLaunchTemplate CreateLaunchTemplateVersion CreateManagedPrefixList CreateNatGateway CreateNetworkAcl CreateNetworkAclEntry CreateNetworkInterface CreateNetworkInterfacePermission CreatePlacementGroup CreateRoute CreateRouteTable CreateSecurityGroup CreateSnapshot CreateSubnet CreateSubnetCidrReservation CreateTags CreateTransitGateway CreateTransitGatewayRoute CreateTransitGatewayRouteTable CreateTransitGatewayVpcAttachment CreateVolume CreateVpc CreateVpcBlockPublicAccessExclusion CreateVpcEndpoint CreateVpcEndpointServiceConfiguration CreateVpcPeeringConnection CreateVpnConnection CreateVpnConnectionRoute CreateVpnGateway DeleteCustomerGateway DeleteDhcpOptions DeleteEgressOnlyInternetGateway DeleteFlowLogs DeleteInternetGateway DeleteKeyPair DeleteLaunchTemplate DeleteLaunchTemplateVersions DeleteManagedPrefixList DeleteNatGateway DeleteNetworkAcl DeleteNetworkAclEntry DeleteNetworkInterface DeleteNetworkInterfacePermission DeletePlacementGroup DeleteRoute DeleteRouteTable DeleteSecurityGroup DeleteSnapshot DeleteSubnet DeleteSubnetCidrReservation DeleteTags DeleteTransitGateway DeleteTransitGatewayRoute DeleteTransitGatewayRouteTable DeleteTransitGatewayVpcAttachment DeleteVolume DeleteVpc DeleteVpcBlockPublicAccessExclusion DeleteVpcEndpointServiceConfigurations DeleteVpcEndpoints DeleteVpcPeeringConnection DeleteVpnConnection DeleteVpnConnectionRoute DeleteVpnGateway DeregisterImage DescribeAccountAttributes DescribeAddressTransfers DescribeAddresses DescribeAddressesAttribute DescribeAvailabilityZones DescribeCustomerGateways DescribeDhcpOptions DescribeEgressOnlyInternetGateways DescribeFlowLogs DescribeIamInstanceProfileAssociations DescribeImageAttribute DescribeImages DescribeInstanceAttribute DescribeInstanceCreditSpecifications DescribeInstanceStatus DescribeInstanceTypeOfferings DescribeInstanceTypes DescribeInstances DescribeInternetGateways DescribeKeyPairs DescribeLaunchTemplateVersions DescribeLaunchTemplates DescribeManagedPrefixLists DescribeNatGateways DescribeNetworkAcls DescribeNetworkInterfaceAttribute DescribeNetworkInterfacePermissions DescribeNetworkInterfaces DescribePlacementGroups DescribePrefixLists DescribeRegions DescribeRouteTables DescribeSecurityGroupReferences DescribeSecurityGroupRules DescribeSecurityGroups DescribeSnapshotAttribute DescribeSnapshots DescribeStaleSecurityGroups DescribeSubnets DescribeTags DescribeTransitGatewayAttachments DescribeTransitGatewayRouteTables DescribeTransitGatewayVpcAttachments DescribeTransitGateways DescribeVolumeAttribute DescribeVolumeStatus DescribeVolumes DescribeVolumesModifications DescribeVpcAttribute DescribeVpcBlockPublicAccessExclusions DescribeVpcBlockPublicAccessOptions DescribeVpcClassicLink DescribeVpcClassicLinkDnsSupport DescribeVpcEndpointAssociations DescribeVpcEndpointConnections DescribeVpcEndpointServiceConfigurations DescribeVpcEndpointServicePermissions DescribeVpcEndpointServices DescribeVpcEndpoints DescribeVpcPeeringConnections DescribeVpcs DescribeVpnConnections DescribeVpnGateways DetachInternetGateway DetachNetworkInterface DetachVolume DetachVpnGateway DisableEbsEncryptionByDefault DisableTransitGatewayRouteTablePropagation DisableVgwRoutePropagation DisassociateAddress DisassociateIamInstanceProfile DisassociateNatGatewayAddress DisassociateRouteTable DisassociateSubnetCidrBlock DisassociateTransitGatewayRouteTable DisassociateVpcCidrBlock EnableEbsEncryptionByDefault EnableTransitGatewayRouteTablePropagation EnableVgwRoutePropagation GetConsoleOutput GetConsoleScreenshot GetEbsDefaultKmsKeyId GetEbsEncryptionByDefault GetInstanceMetadataDefaults GetInstanceUefiData GetLaunchTemplateData GetManagedPrefixListAssociations GetManagedPrefixListEntries GetPasswordData GetSecurityGroupsForVpc GetSubnetCidrReservations GetTransitGatewayAttachmentPropagations GetTransitGatewayRouteTableAssociations GetTransitGatewayRouteTablePropagations ImportKeyPair ModifyAddressAttribute ModifyEbsDefaultKmsKeyId ModifyImageAttribute ModifyInstanceAttribute ModifyInstanceCreditSpecification ModifyInstanceMaintenanceOptions ModifyInstanceMetadataDefaults ModifyInstanceMetadataOptions ModifyInstancePlacement ModifyLaunchTemplate ModifyManagedPrefixList ModifyNetworkInterfaceAttribute ModifySecurityGroupRules ModifySnapshotAttribute ModifySubnetAttribute ModifyTransitGateway ModifyTransitGatewayVpcAttachment ModifyVolume ModifyVolumeAttribute ModifyVpcAttribute ModifyVpcBlockPublicAccessExclusion ModifyVpcBlockPublicAccessOptions ModifyVpcEndpoint ModifyVpcEndpointServiceConfiguration ModifyVpcEndpointServicePermissions ModifyVpcPeeringConnectionOptions ModifyVpnConnection ModifyVpnConnectionOptions ModifyVpnTunnelOptions MonitorInstances RebootInstances RegisterImage RejectTransitGatewayVpcAttachment RejectVpcEndpointConnections RejectVpcPeeringConnection ReleaseAddress ReplaceIamInstanceProfileAssociation ReplaceNetworkAclAssociation ReplaceNetworkAclEntry ReplaceRoute ReplaceRouteTableAssociation ReplaceTransitGatewayRoute ResetAddressAttribute ResetEbsDefaultKmsKeyId ResetImageAttribute ResetNetworkInterfaceAttribute ResetSnapshotAttribute RestoreManagedPrefixListVersion RevokeSecurityGroupEgress RevokeSecurityGroupIngress RunInstances SearchTransitGatewayRoutes SendDiagnosticInterrupt StartInstances StopInstances TerminateInstances UnassignIpv6Addresses UnassignPrivateIpAddresses UnassignPrivateNatGatewayAddress UnmonitorInstances UpdateSecurityGroupRuleDescriptionsEgress UpdateSecurityGroupRuleDescriptionsIngress }
     };
+}
+
+shape! {
+    pub struct AcceleratorCount {
+        pub min: Option<i32> = m("Min").wire("min"),
+        pub max: Option<i32> = m("Max").wire("max"),
+    }
+}
+
+shape! {
+    pub struct AcceleratorCountRequest {
+        pub min: Option<i32> = m("Min"),
+        pub max: Option<i32> = m("Max"),
+    }
+}
+
+shape! {
+    pub struct AcceleratorTotalMemoryMiB {
+        pub min: Option<i32> = m("Min").wire("min"),
+        pub max: Option<i32> = m("Max").wire("max"),
+    }
+}
+
+shape! {
+    pub struct AcceleratorTotalMemoryMiBRequest {
+        pub min: Option<i32> = m("Min"),
+        pub max: Option<i32> = m("Max"),
+    }
+}
+
+shape! {
+    pub struct AcceptTransitGatewayVpcAttachmentRequest {
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct AcceptTransitGatewayVpcAttachmentResult {
+        pub transit_gateway_vpc_attachment: Option<TransitGatewayVpcAttachment> = m("TransitGatewayVpcAttachment").wire("transitGatewayVpcAttachment"),
+    }
+}
+
+shape! {
+    pub struct AcceptVpcEndpointConnectionsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub service_id: Option<String> = m("ServiceId").required(),
+        pub vpc_endpoint_ids: Vec<String> = m("VpcEndpointIds").query("VpcEndpointId").wire("VpcEndpointId").required().item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct AcceptVpcEndpointConnectionsResult {
+        pub unsuccessful: Vec<UnsuccessfulItem> = m("Unsuccessful").wire("unsuccessful").item("item").flattened(),
+    }
 }
 
 shape! {
@@ -185,6 +372,15 @@ shape! {
 }
 
 shape! {
+    pub struct AddedPrincipal {
+        pub principal_type: Option<String> = m("PrincipalType").wire("principalType").one_of(values::PRINCIPAL_TYPE),
+        pub principal: Option<String> = m("Principal").wire("principal"),
+        pub service_permission_id: Option<String> = m("ServicePermissionId").wire("servicePermissionId"),
+        pub service_id: Option<String> = m("ServiceId").wire("serviceId"),
+    }
+}
+
+shape! {
     pub struct Address {
         pub allocation_id: Option<String> = m("AllocationId").wire("allocationId"),
         pub association_id: Option<String> = m("AssociationId").wire("associationId"),
@@ -215,6 +411,17 @@ shape! {
 }
 
 shape! {
+    pub struct AddressTransfer {
+        pub public_ip: Option<String> = m("PublicIp").wire("publicIp"),
+        pub allocation_id: Option<String> = m("AllocationId").wire("allocationId"),
+        pub transfer_account_id: Option<String> = m("TransferAccountId").wire("transferAccountId"),
+        pub transfer_offer_expiration_timestamp: Option<Timestamp> = m("TransferOfferExpirationTimestamp").wire("transferOfferExpirationTimestamp"),
+        pub transfer_offer_accepted_timestamp: Option<Timestamp> = m("TransferOfferAcceptedTimestamp").wire("transferOfferAcceptedTimestamp"),
+        pub address_transfer_status: Option<String> = m("AddressTransferStatus").wire("addressTransferStatus").one_of(values::ADDRESS_TRANSFER_STATUS),
+    }
+}
+
+shape! {
     pub struct AllocateAddressRequest {
         pub domain: Option<String> = m("Domain").one_of(values::DOMAIN_TYPE),
         pub address: Option<String> = m("Address"),
@@ -237,6 +444,16 @@ shape! {
         pub customer_owned_ipv4_pool: Option<String> = m("CustomerOwnedIpv4Pool").wire("customerOwnedIpv4Pool"),
         pub carrier_ip: Option<String> = m("CarrierIp").wire("carrierIp"),
         pub public_ip: Option<String> = m("PublicIp").wire("publicIp"),
+    }
+}
+
+shape! {
+    pub struct AllowedPrincipal {
+        pub principal_type: Option<String> = m("PrincipalType").wire("principalType").one_of(values::PRINCIPAL_TYPE),
+        pub principal: Option<String> = m("Principal").wire("principal"),
+        pub service_permission_id: Option<String> = m("ServicePermissionId").wire("servicePermissionId"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub service_id: Option<String> = m("ServiceId").wire("serviceId"),
     }
 }
 
@@ -326,6 +543,19 @@ shape! {
 }
 
 shape! {
+    pub struct AssociateIamInstanceProfileRequest {
+        pub iam_instance_profile: Option<IamInstanceProfileSpecification> = m("IamInstanceProfile").required(),
+        pub instance_id: Option<String> = m("InstanceId").required(),
+    }
+}
+
+shape! {
+    pub struct AssociateIamInstanceProfileResult {
+        pub iam_instance_profile_association: Option<IamInstanceProfileAssociation> = m("IamInstanceProfileAssociation").wire("iamInstanceProfileAssociation"),
+    }
+}
+
+shape! {
     pub struct AssociateNatGatewayAddressRequest {
         pub nat_gateway_id: Option<String> = m("NatGatewayId").required(),
         pub allocation_ids: Vec<String> = m("AllocationIds").query("AllocationId").wire("AllocationId").required().item("AllocationId").flattened(),
@@ -377,6 +607,20 @@ shape! {
 }
 
 shape! {
+    pub struct AssociateTransitGatewayRouteTableRequest {
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").required(),
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct AssociateTransitGatewayRouteTableResult {
+        pub association: Option<TransitGatewayAssociation> = m("Association").wire("association"),
+    }
+}
+
+shape! {
     pub struct AssociateVpcCidrBlockRequest {
         pub cidr_block: Option<String> = m("CidrBlock"),
         pub ipv6_cidr_block_network_border_group: Option<String> = m("Ipv6CidrBlockNetworkBorderGroup"),
@@ -423,6 +667,30 @@ shape! {
     pub struct AttachNetworkInterfaceResult {
         pub attachment_id: Option<String> = m("AttachmentId").wire("attachmentId"),
         pub network_card_index: Option<i32> = m("NetworkCardIndex").wire("networkCardIndex"),
+    }
+}
+
+shape! {
+    pub struct AttachVolumeRequest {
+        pub device: Option<String> = m("Device").required(),
+        pub instance_id: Option<String> = m("InstanceId").required(),
+        pub volume_id: Option<String> = m("VolumeId").required(),
+        pub ebs_card_index: Option<i32> = m("EbsCardIndex"),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct AttachVpnGatewayRequest {
+        pub vpc_id: Option<String> = m("VpcId").required(),
+        pub vpn_gateway_id: Option<String> = m("VpnGatewayId").required(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct AttachVpnGatewayResult {
+        pub vpc_attachment: Option<VpcAttachment> = m("VpcAttachment").query("Attachment").wire("attachment"),
     }
 }
 
@@ -542,6 +810,32 @@ shape! {
 }
 
 shape! {
+    pub struct BaselineEbsBandwidthMbps {
+        pub min: Option<i32> = m("Min").wire("min"),
+        pub max: Option<i32> = m("Max").wire("max"),
+    }
+}
+
+shape! {
+    pub struct BaselineEbsBandwidthMbpsRequest {
+        pub min: Option<i32> = m("Min"),
+        pub max: Option<i32> = m("Max"),
+    }
+}
+
+shape! {
+    pub struct BaselinePerformanceFactors {
+        pub cpu: Option<CpuPerformanceFactor> = m("Cpu").wire("cpu"),
+    }
+}
+
+shape! {
+    pub struct BaselinePerformanceFactorsRequest {
+        pub cpu: Option<CpuPerformanceFactorRequest> = m("Cpu"),
+    }
+}
+
+shape! {
     pub struct BlobAttributeValue {
         pub value: Option<Vec<u8>> = m("Value").wire("value"),
     }
@@ -597,10 +891,47 @@ shape! {
 }
 
 shape! {
+    pub struct ClassicLinkDnsSupport {
+        pub classic_link_dns_supported: Option<bool> = m("ClassicLinkDnsSupported").wire("classicLinkDnsSupported"),
+        pub vpc_id: Option<String> = m("VpcId").wire("vpcId"),
+    }
+}
+
+shape! {
+    pub struct CloudWatchLogOptions {
+        pub log_enabled: Option<bool> = m("LogEnabled").wire("logEnabled"),
+        pub log_group_arn: Option<String> = m("LogGroupArn").wire("logGroupArn"),
+        pub log_output_format: Option<String> = m("LogOutputFormat").wire("logOutputFormat"),
+        pub bgp_log_enabled: Option<bool> = m("BgpLogEnabled").wire("bgpLogEnabled"),
+        pub bgp_log_group_arn: Option<String> = m("BgpLogGroupArn").wire("bgpLogGroupArn"),
+        pub bgp_log_output_format: Option<String> = m("BgpLogOutputFormat").wire("bgpLogOutputFormat"),
+    }
+}
+
+shape! {
+    pub struct CloudWatchLogOptionsSpecification {
+        pub log_enabled: Option<bool> = m("LogEnabled"),
+        pub log_group_arn: Option<String> = m("LogGroupArn"),
+        pub log_output_format: Option<String> = m("LogOutputFormat"),
+        pub bgp_log_enabled: Option<bool> = m("BgpLogEnabled"),
+        pub bgp_log_group_arn: Option<String> = m("BgpLogGroupArn"),
+        pub bgp_log_output_format: Option<String> = m("BgpLogOutputFormat"),
+    }
+}
+
+shape! {
     pub struct ConnectionTrackingConfiguration {
         pub tcp_established_timeout: Option<i32> = m("TcpEstablishedTimeout").wire("tcpEstablishedTimeout"),
         pub udp_stream_timeout: Option<i32> = m("UdpStreamTimeout").wire("udpStreamTimeout"),
         pub udp_timeout: Option<i32> = m("UdpTimeout").wire("udpTimeout"),
+    }
+}
+
+shape! {
+    pub struct ConnectionTrackingSpecification {
+        pub tcp_established_timeout: Option<i32> = m("TcpEstablishedTimeout").wire("tcpEstablishedTimeout"),
+        pub udp_timeout: Option<i32> = m("UdpTimeout").wire("udpTimeout"),
+        pub udp_stream_timeout: Option<i32> = m("UdpStreamTimeout").wire("udpStreamTimeout"),
     }
 }
 
@@ -621,6 +952,55 @@ shape! {
 }
 
 shape! {
+    pub struct CopyImageRequest {
+        pub client_token: Option<String> = m("ClientToken").length(0, 128),
+        pub description: Option<String> = m("Description").length(0, 255),
+        pub encrypted: Option<bool> = m("Encrypted").wire("encrypted"),
+        pub kms_key_id: Option<String> = m("KmsKeyId").wire("kmsKeyId"),
+        pub name: Option<String> = m("Name").required().length(3, 128),
+        pub source_image_id: Option<String> = m("SourceImageId").required(),
+        pub source_region: Option<String> = m("SourceRegion").required(),
+        pub destination_outpost_arn: Option<String> = m("DestinationOutpostArn"),
+        pub copy_image_tags: Option<bool> = m("CopyImageTags"),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub snapshot_copy_completion_duration_minutes: Option<i64> = m("SnapshotCopyCompletionDurationMinutes"),
+        pub destination_availability_zone: Option<String> = m("DestinationAvailabilityZone"),
+        pub destination_availability_zone_id: Option<String> = m("DestinationAvailabilityZoneId"),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct CopyImageResult {
+        pub image_id: Option<String> = m("ImageId").wire("imageId"),
+    }
+}
+
+shape! {
+    pub struct CopySnapshotRequest {
+        pub description: Option<String> = m("Description"),
+        pub destination_outpost_arn: Option<String> = m("DestinationOutpostArn"),
+        pub destination_region: Option<String> = m("DestinationRegion").wire("destinationRegion"),
+        pub encrypted: Option<bool> = m("Encrypted").wire("encrypted"),
+        pub kms_key_id: Option<String> = m("KmsKeyId").wire("kmsKeyId"),
+        pub presigned_url: Option<String> = m("PresignedUrl").wire("presignedUrl"),
+        pub source_region: Option<String> = m("SourceRegion").required(),
+        pub source_snapshot_id: Option<String> = m("SourceSnapshotId").required(),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub completion_duration_minutes: Option<i32> = m("CompletionDurationMinutes").range(1, 2880),
+        pub destination_availability_zone: Option<String> = m("DestinationAvailabilityZone"),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct CopySnapshotResult {
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub snapshot_id: Option<String> = m("SnapshotId").wire("snapshotId"),
+    }
+}
+
+shape! {
     pub struct CpuOptions {
         pub core_count: Option<i32> = m("CoreCount").wire("coreCount"),
         pub threads_per_core: Option<i32> = m("ThreadsPerCore").wire("threadsPerCore"),
@@ -635,6 +1015,38 @@ shape! {
         pub threads_per_core: Option<i32> = m("ThreadsPerCore"),
         pub amd_sev_snp: Option<String> = m("AmdSevSnp").one_of(values::AMD_SEV_SNP_SPECIFICATION),
         pub nested_virtualization: Option<String> = m("NestedVirtualization").one_of(values::NESTED_VIRTUALIZATION_SPECIFICATION),
+    }
+}
+
+shape! {
+    pub struct CpuPerformanceFactor {
+        pub references: Vec<PerformanceFactorReference> = m("References").query("ReferenceSet").wire("referenceSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct CpuPerformanceFactorRequest {
+        pub references: Vec<PerformanceFactorReferenceRequest> = m("References").query("Reference").wire("Reference").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct CreateCustomerGatewayRequest {
+        pub bgp_asn: Option<i32> = m("BgpAsn"),
+        pub public_ip: Option<String> = m("PublicIp"),
+        pub certificate_arn: Option<String> = m("CertificateArn"),
+        pub r#type: Option<String> = m("Type").required().one_of(values::GATEWAY_TYPE),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub device_name: Option<String> = m("DeviceName"),
+        pub ip_address: Option<String> = m("IpAddress"),
+        pub bgp_asn_extended: Option<i64> = m("BgpAsnExtended"),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct CreateCustomerGatewayResult {
+        pub customer_gateway: Option<CustomerGateway> = m("CustomerGateway").wire("customerGateway"),
     }
 }
 
@@ -696,6 +1108,52 @@ shape! {
 }
 
 shape! {
+    pub struct CreateFlowLogsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub client_token: Option<String> = m("ClientToken"),
+        pub deliver_logs_permission_arn: Option<String> = m("DeliverLogsPermissionArn"),
+        pub deliver_cross_account_role: Option<String> = m("DeliverCrossAccountRole"),
+        pub log_group_name: Option<String> = m("LogGroupName"),
+        pub resource_ids: Vec<String> = m("ResourceIds").query("ResourceId").wire("ResourceId").required().item("item").flattened(),
+        pub resource_type: Option<String> = m("ResourceType").required().one_of(values::FLOW_LOGS_RESOURCE_TYPE),
+        pub traffic_type: Option<String> = m("TrafficType").one_of(values::TRAFFIC_TYPE),
+        pub log_destination_type: Option<String> = m("LogDestinationType").one_of(values::LOG_DESTINATION_TYPE),
+        pub log_destination: Option<String> = m("LogDestination"),
+        pub log_format: Option<String> = m("LogFormat"),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub max_aggregation_interval: Option<i32> = m("MaxAggregationInterval"),
+        pub destination_options: Option<DestinationOptionsRequest> = m("DestinationOptions"),
+    }
+}
+
+shape! {
+    pub struct CreateFlowLogsResult {
+        pub client_token: Option<String> = m("ClientToken").wire("clientToken"),
+        pub flow_log_ids: Vec<String> = m("FlowLogIds").query("FlowLogIdSet").wire("flowLogIdSet").item("item").flattened(),
+        pub unsuccessful: Vec<UnsuccessfulItem> = m("Unsuccessful").wire("unsuccessful").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct CreateImageRequest {
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub snapshot_location: Option<String> = m("SnapshotLocation").one_of(values::SNAPSHOT_LOCATION_ENUM),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub instance_id: Option<String> = m("InstanceId").wire("instanceId").required(),
+        pub name: Option<String> = m("Name").wire("name").required().length(3, 128),
+        pub description: Option<String> = m("Description").wire("description").length(0, 255),
+        pub no_reboot: Option<bool> = m("NoReboot").wire("noReboot"),
+        pub block_device_mappings: Vec<BlockDeviceMapping> = m("BlockDeviceMappings").query("BlockDeviceMapping").wire("blockDeviceMapping").item("BlockDeviceMapping").flattened(),
+    }
+}
+
+shape! {
+    pub struct CreateImageResult {
+        pub image_id: Option<String> = m("ImageId").wire("imageId"),
+    }
+}
+
+shape! {
     pub struct CreateInternetGatewayRequest {
         pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
@@ -715,6 +1173,45 @@ shape! {
         pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
         pub key_format: Option<String> = m("KeyFormat").one_of(values::KEY_FORMAT),
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct CreateLaunchTemplateRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub client_token: Option<String> = m("ClientToken"),
+        pub launch_template_name: Option<String> = m("LaunchTemplateName").required().length(3, 128),
+        pub version_description: Option<String> = m("VersionDescription").length(0, 255),
+        pub launch_template_data: Option<RequestLaunchTemplateData> = m("LaunchTemplateData").required(),
+        pub operator: Option<OperatorRequest> = m("Operator"),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct CreateLaunchTemplateResult {
+        pub launch_template: Option<LaunchTemplate> = m("LaunchTemplate").wire("launchTemplate"),
+        pub warning: Option<ValidationWarning> = m("Warning").wire("warning"),
+    }
+}
+
+shape! {
+    pub struct CreateLaunchTemplateVersionRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub client_token: Option<String> = m("ClientToken"),
+        pub launch_template_id: Option<String> = m("LaunchTemplateId"),
+        pub launch_template_name: Option<String> = m("LaunchTemplateName").length(3, 128),
+        pub source_version: Option<String> = m("SourceVersion"),
+        pub version_description: Option<String> = m("VersionDescription").length(0, 255),
+        pub launch_template_data: Option<RequestLaunchTemplateData> = m("LaunchTemplateData").required(),
+        pub resolve_alias: Option<bool> = m("ResolveAlias"),
+    }
+}
+
+shape! {
+    pub struct CreateLaunchTemplateVersionResult {
+        pub launch_template_version: Option<LaunchTemplateVersion> = m("LaunchTemplateVersion").wire("launchTemplateVersion"),
+        pub warning: Option<ValidationWarning> = m("Warning").wire("warning"),
     }
 }
 
@@ -793,6 +1290,22 @@ shape! {
 }
 
 shape! {
+    pub struct CreateNetworkInterfacePermissionRequest {
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId").required(),
+        pub aws_account_id: Option<String> = m("AwsAccountId"),
+        pub aws_service: Option<String> = m("AwsService"),
+        pub permission: Option<String> = m("Permission").required().one_of(values::INTERFACE_PERMISSION_TYPE),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct CreateNetworkInterfacePermissionResult {
+        pub interface_permission: Option<NetworkInterfacePermission> = m("InterfacePermission").wire("interfacePermission"),
+    }
+}
+
+shape! {
     pub struct CreateNetworkInterfaceRequest {
         pub ipv4_prefixes: Vec<Ipv4PrefixSpecificationRequest> = m("Ipv4Prefixes").query("Ipv4Prefix").wire("Ipv4Prefix").item("item").flattened(),
         pub ipv4_prefix_count: Option<i32> = m("Ipv4PrefixCount"),
@@ -820,6 +1333,25 @@ shape! {
     pub struct CreateNetworkInterfaceResult {
         pub network_interface: Option<NetworkInterface> = m("NetworkInterface").wire("networkInterface"),
         pub client_token: Option<String> = m("ClientToken").wire("clientToken"),
+    }
+}
+
+shape! {
+    pub struct CreatePlacementGroupRequest {
+        pub partition_count: Option<i32> = m("PartitionCount"),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub spread_level: Option<String> = m("SpreadLevel").one_of(values::SPREAD_LEVEL),
+        pub linked_group_id: Option<String> = m("LinkedGroupId"),
+        pub operator: Option<OperatorRequest> = m("Operator"),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub group_name: Option<String> = m("GroupName").wire("groupName"),
+        pub strategy: Option<String> = m("Strategy").wire("strategy").one_of(values::PLACEMENT_STRATEGY),
+    }
+}
+
+shape! {
+    pub struct CreatePlacementGroupResult {
+        pub placement_group: Option<PlacementGroup> = m("PlacementGroup").wire("placementGroup"),
     }
 }
 
@@ -886,6 +1418,34 @@ shape! {
 }
 
 shape! {
+    pub struct CreateSnapshotRequest {
+        pub description: Option<String> = m("Description"),
+        pub outpost_arn: Option<String> = m("OutpostArn"),
+        pub volume_id: Option<String> = m("VolumeId").required(),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub location: Option<String> = m("Location").one_of(values::SNAPSHOT_LOCATION_ENUM),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct CreateSubnetCidrReservationRequest {
+        pub subnet_id: Option<String> = m("SubnetId").required(),
+        pub cidr: Option<String> = m("Cidr").required(),
+        pub reservation_type: Option<String> = m("ReservationType").required().one_of(values::SUBNET_CIDR_RESERVATION_TYPE),
+        pub description: Option<String> = m("Description"),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct CreateSubnetCidrReservationResult {
+        pub subnet_cidr_reservation: Option<SubnetCidrReservation> = m("SubnetCidrReservation").wire("subnetCidrReservation"),
+    }
+}
+
+shape! {
     pub struct CreateSubnetRequest {
         pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
         pub availability_zone: Option<String> = m("AvailabilityZone"),
@@ -914,6 +1474,178 @@ shape! {
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
         pub resources: Vec<String> = m("Resources").query("ResourceId").wire("ResourceId").required().item("item").flattened(),
         pub tags: Vec<Tag> = m("Tags").query("Tag").wire("Tag").required().item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct CreateTransitGatewayRequest {
+        pub description: Option<String> = m("Description"),
+        pub options: Option<TransitGatewayRequestOptions> = m("Options"),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct CreateTransitGatewayResult {
+        pub transit_gateway: Option<TransitGateway> = m("TransitGateway").wire("transitGateway"),
+    }
+}
+
+shape! {
+    pub struct CreateTransitGatewayRouteRequest {
+        pub destination_cidr_block: Option<String> = m("DestinationCidrBlock").required(),
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").required(),
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId"),
+        pub blackhole: Option<bool> = m("Blackhole"),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct CreateTransitGatewayRouteResult {
+        pub route: Option<TransitGatewayRoute> = m("Route").wire("route"),
+    }
+}
+
+shape! {
+    pub struct CreateTransitGatewayRouteTableRequest {
+        pub transit_gateway_id: Option<String> = m("TransitGatewayId").required(),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").item("item").flattened(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct CreateTransitGatewayRouteTableResult {
+        pub transit_gateway_route_table: Option<TransitGatewayRouteTable> = m("TransitGatewayRouteTable").wire("transitGatewayRouteTable"),
+    }
+}
+
+shape! {
+    pub struct CreateTransitGatewayVpcAttachmentRequest {
+        pub transit_gateway_id: Option<String> = m("TransitGatewayId").required(),
+        pub vpc_id: Option<String> = m("VpcId").required(),
+        pub subnet_ids: Vec<String> = m("SubnetIds").required().item("item").flattened(),
+        pub options: Option<CreateTransitGatewayVpcAttachmentRequestOptions> = m("Options"),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").item("item").flattened(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct CreateTransitGatewayVpcAttachmentRequestOptions {
+        pub dns_support: Option<String> = m("DnsSupport").one_of(values::DNS_SUPPORT_VALUE),
+        pub security_group_referencing_support: Option<String> = m("SecurityGroupReferencingSupport").one_of(values::SECURITY_GROUP_REFERENCING_SUPPORT_VALUE),
+        pub ipv6_support: Option<String> = m("Ipv6Support").one_of(values::IPV6_SUPPORT_VALUE),
+        pub appliance_mode_support: Option<String> = m("ApplianceModeSupport").one_of(values::APPLIANCE_MODE_SUPPORT_VALUE),
+    }
+}
+
+shape! {
+    pub struct CreateTransitGatewayVpcAttachmentResult {
+        pub transit_gateway_vpc_attachment: Option<TransitGatewayVpcAttachment> = m("TransitGatewayVpcAttachment").wire("transitGatewayVpcAttachment"),
+    }
+}
+
+shape! {
+    pub struct CreateVolumePermission {
+        pub user_id: Option<String> = m("UserId").wire("userId"),
+        pub group: Option<String> = m("Group").wire("group").one_of(values::PERMISSION_GROUP),
+    }
+}
+
+shape! {
+    pub struct CreateVolumePermissionModifications {
+        pub add: Vec<CreateVolumePermission> = m("Add").item("item").flattened(),
+        pub remove: Vec<CreateVolumePermission> = m("Remove").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct CreateVolumeRequest {
+        pub availability_zone: Option<String> = m("AvailabilityZone"),
+        pub availability_zone_id: Option<String> = m("AvailabilityZoneId"),
+        pub encrypted: Option<bool> = m("Encrypted").wire("encrypted"),
+        pub iops: Option<i32> = m("Iops"),
+        pub kms_key_id: Option<String> = m("KmsKeyId"),
+        pub outpost_arn: Option<String> = m("OutpostArn"),
+        pub size: Option<i32> = m("Size"),
+        pub snapshot_id: Option<String> = m("SnapshotId"),
+        pub volume_type: Option<String> = m("VolumeType").one_of(values::VOLUME_TYPE),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub multi_attach_enabled: Option<bool> = m("MultiAttachEnabled"),
+        pub throughput: Option<i32> = m("Throughput"),
+        pub client_token: Option<String> = m("ClientToken"),
+        pub volume_initialization_rate: Option<i32> = m("VolumeInitializationRate"),
+        pub operator: Option<OperatorRequest> = m("Operator"),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct CreateVpcBlockPublicAccessExclusionRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub subnet_id: Option<String> = m("SubnetId"),
+        pub vpc_id: Option<String> = m("VpcId"),
+        pub internet_gateway_exclusion_mode: Option<String> = m("InternetGatewayExclusionMode").required().one_of(values::INTERNET_GATEWAY_EXCLUSION_MODE),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct CreateVpcBlockPublicAccessExclusionResult {
+        pub vpc_block_public_access_exclusion: Option<VpcBlockPublicAccessExclusion> = m("VpcBlockPublicAccessExclusion").wire("vpcBlockPublicAccessExclusion"),
+    }
+}
+
+shape! {
+    pub struct CreateVpcEndpointRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub vpc_endpoint_type: Option<String> = m("VpcEndpointType").one_of(values::VPC_ENDPOINT_TYPE),
+        pub vpc_id: Option<String> = m("VpcId").required(),
+        pub service_name: Option<String> = m("ServiceName"),
+        pub policy_document: Option<String> = m("PolicyDocument"),
+        pub route_table_ids: Vec<String> = m("RouteTableIds").query("RouteTableId").wire("RouteTableId").item("item").flattened(),
+        pub subnet_ids: Vec<String> = m("SubnetIds").query("SubnetId").wire("SubnetId").item("item").flattened(),
+        pub security_group_ids: Vec<String> = m("SecurityGroupIds").query("SecurityGroupId").wire("SecurityGroupId").item("item").flattened(),
+        pub ip_address_type: Option<String> = m("IpAddressType").one_of(values::IP_ADDRESS_TYPE),
+        pub dns_options: Option<DnsOptionsSpecification> = m("DnsOptions"),
+        pub client_token: Option<String> = m("ClientToken"),
+        pub private_dns_enabled: Option<bool> = m("PrivateDnsEnabled"),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub subnet_configurations: Vec<SubnetConfiguration> = m("SubnetConfigurations").query("SubnetConfiguration").wire("SubnetConfiguration").item("item").flattened(),
+        pub service_network_arn: Option<String> = m("ServiceNetworkArn"),
+        pub resource_configuration_arn: Option<String> = m("ResourceConfigurationArn"),
+        pub service_region: Option<String> = m("ServiceRegion"),
+    }
+}
+
+shape! {
+    pub struct CreateVpcEndpointResult {
+        pub vpc_endpoint: Option<VpcEndpoint> = m("VpcEndpoint").wire("vpcEndpoint"),
+        pub client_token: Option<String> = m("ClientToken").wire("clientToken"),
+    }
+}
+
+shape! {
+    pub struct CreateVpcEndpointServiceConfigurationRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub acceptance_required: Option<bool> = m("AcceptanceRequired"),
+        pub private_dns_name: Option<String> = m("PrivateDnsName"),
+        pub network_load_balancer_arns: Vec<String> = m("NetworkLoadBalancerArns").query("NetworkLoadBalancerArn").wire("NetworkLoadBalancerArn").item("item").flattened(),
+        pub gateway_load_balancer_arns: Vec<String> = m("GatewayLoadBalancerArns").query("GatewayLoadBalancerArn").wire("GatewayLoadBalancerArn").item("item").flattened(),
+        pub supported_ip_address_types: Vec<String> = m("SupportedIpAddressTypes").query("SupportedIpAddressType").wire("SupportedIpAddressType").item("item").flattened(),
+        pub supported_regions: Vec<String> = m("SupportedRegions").query("SupportedRegion").wire("SupportedRegion").item("item").flattened(),
+        pub client_token: Option<String> = m("ClientToken"),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct CreateVpcEndpointServiceConfigurationResult {
+        pub service_configuration: Option<ServiceConfiguration> = m("ServiceConfiguration").wire("serviceConfiguration"),
+        pub client_token: Option<String> = m("ClientToken").wire("clientToken"),
     }
 }
 
@@ -959,8 +1691,71 @@ shape! {
 }
 
 shape! {
+    pub struct CreateVpnConnectionRequest {
+        pub customer_gateway_id: Option<String> = m("CustomerGatewayId").required(),
+        pub r#type: Option<String> = m("Type").required(),
+        pub vpn_gateway_id: Option<String> = m("VpnGatewayId"),
+        pub transit_gateway_id: Option<String> = m("TransitGatewayId"),
+        pub vpn_concentrator_id: Option<String> = m("VpnConcentratorId"),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub pre_shared_key_storage: Option<String> = m("PreSharedKeyStorage"),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub options: Option<VpnConnectionOptionsSpecification> = m("Options").wire("options"),
+    }
+}
+
+shape! {
+    pub struct CreateVpnConnectionResult {
+        pub vpn_connection: Option<VpnConnection> = m("VpnConnection").wire("vpnConnection"),
+    }
+}
+
+shape! {
+    pub struct CreateVpnConnectionRouteRequest {
+        pub destination_cidr_block: Option<String> = m("DestinationCidrBlock").required(),
+        pub vpn_connection_id: Option<String> = m("VpnConnectionId").required(),
+    }
+}
+
+shape! {
+    pub struct CreateVpnGatewayRequest {
+        pub availability_zone: Option<String> = m("AvailabilityZone"),
+        pub r#type: Option<String> = m("Type").required().one_of(values::GATEWAY_TYPE),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub amazon_side_asn: Option<i64> = m("AmazonSideAsn"),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct CreateVpnGatewayResult {
+        pub vpn_gateway: Option<VpnGateway> = m("VpnGateway").wire("vpnGateway"),
+    }
+}
+
+shape! {
+    pub struct CreditSpecification {
+        pub cpu_credits: Option<String> = m("CpuCredits").wire("cpuCredits"),
+    }
+}
+
+shape! {
     pub struct CreditSpecificationRequest {
         pub cpu_credits: Option<String> = m("CpuCredits").required(),
+    }
+}
+
+shape! {
+    pub struct CustomerGateway {
+        pub certificate_arn: Option<String> = m("CertificateArn").wire("certificateArn"),
+        pub device_name: Option<String> = m("DeviceName").wire("deviceName"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub bgp_asn_extended: Option<String> = m("BgpAsnExtended").wire("bgpAsnExtended"),
+        pub customer_gateway_id: Option<String> = m("CustomerGatewayId").wire("customerGatewayId"),
+        pub state: Option<String> = m("State").wire("state"),
+        pub r#type: Option<String> = m("Type").wire("type"),
+        pub ip_address: Option<String> = m("IpAddress").wire("ipAddress"),
+        pub bgp_asn: Option<String> = m("BgpAsn").wire("bgpAsn"),
     }
 }
 
@@ -969,6 +1764,13 @@ shape! {
         pub default_tcp_established_timeout: Option<i32> = m("DefaultTcpEstablishedTimeout").wire("defaultTcpEstablishedTimeout"),
         pub default_udp_timeout: Option<i32> = m("DefaultUdpTimeout").wire("defaultUdpTimeout"),
         pub default_udp_stream_timeout: Option<i32> = m("DefaultUdpStreamTimeout").wire("defaultUdpStreamTimeout"),
+    }
+}
+
+shape! {
+    pub struct DeleteCustomerGatewayRequest {
+        pub customer_gateway_id: Option<String> = m("CustomerGatewayId").required(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
     }
 }
 
@@ -993,6 +1795,19 @@ shape! {
 }
 
 shape! {
+    pub struct DeleteFlowLogsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub flow_log_ids: Vec<String> = m("FlowLogIds").query("FlowLogId").wire("FlowLogId").required().item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DeleteFlowLogsResult {
+        pub unsuccessful: Vec<UnsuccessfulItem> = m("Unsuccessful").wire("unsuccessful").item("item").flattened(),
+    }
+}
+
+shape! {
     pub struct DeleteInternetGatewayRequest {
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
         pub internet_gateway_id: Option<String> = m("InternetGatewayId").wire("internetGatewayId").required(),
@@ -1011,6 +1826,53 @@ shape! {
     pub struct DeleteKeyPairResult {
         pub r#return: Option<bool> = m("Return").wire("return"),
         pub key_pair_id: Option<String> = m("KeyPairId").wire("keyPairId"),
+    }
+}
+
+shape! {
+    pub struct DeleteLaunchTemplateRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub launch_template_id: Option<String> = m("LaunchTemplateId"),
+        pub launch_template_name: Option<String> = m("LaunchTemplateName").length(3, 128),
+    }
+}
+
+shape! {
+    pub struct DeleteLaunchTemplateResult {
+        pub launch_template: Option<LaunchTemplate> = m("LaunchTemplate").wire("launchTemplate"),
+    }
+}
+
+shape! {
+    pub struct DeleteLaunchTemplateVersionsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub launch_template_id: Option<String> = m("LaunchTemplateId"),
+        pub launch_template_name: Option<String> = m("LaunchTemplateName").length(3, 128),
+        pub versions: Vec<String> = m("Versions").query("LaunchTemplateVersion").wire("LaunchTemplateVersion").required().item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DeleteLaunchTemplateVersionsResponseErrorItem {
+        pub launch_template_id: Option<String> = m("LaunchTemplateId").wire("launchTemplateId"),
+        pub launch_template_name: Option<String> = m("LaunchTemplateName").wire("launchTemplateName"),
+        pub version_number: Option<i64> = m("VersionNumber").wire("versionNumber"),
+        pub response_error: Option<ResponseError> = m("ResponseError").wire("responseError"),
+    }
+}
+
+shape! {
+    pub struct DeleteLaunchTemplateVersionsResponseSuccessItem {
+        pub launch_template_id: Option<String> = m("LaunchTemplateId").wire("launchTemplateId"),
+        pub launch_template_name: Option<String> = m("LaunchTemplateName").wire("launchTemplateName"),
+        pub version_number: Option<i64> = m("VersionNumber").wire("versionNumber"),
+    }
+}
+
+shape! {
+    pub struct DeleteLaunchTemplateVersionsResult {
+        pub successfully_deleted_launch_template_versions: Vec<DeleteLaunchTemplateVersionsResponseSuccessItem> = m("SuccessfullyDeletedLaunchTemplateVersions").query("SuccessfullyDeletedLaunchTemplateVersionSet").wire("successfullyDeletedLaunchTemplateVersionSet").item("item").flattened(),
+        pub unsuccessfully_deleted_launch_template_versions: Vec<DeleteLaunchTemplateVersionsResponseErrorItem> = m("UnsuccessfullyDeletedLaunchTemplateVersions").query("UnsuccessfullyDeletedLaunchTemplateVersionSet").wire("unsuccessfullyDeletedLaunchTemplateVersionSet").item("item").flattened(),
     }
 }
 
@@ -1057,9 +1919,30 @@ shape! {
 }
 
 shape! {
+    pub struct DeleteNetworkInterfacePermissionRequest {
+        pub network_interface_permission_id: Option<String> = m("NetworkInterfacePermissionId").required(),
+        pub force: Option<bool> = m("Force"),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DeleteNetworkInterfacePermissionResult {
+        pub r#return: Option<bool> = m("Return").wire("return"),
+    }
+}
+
+shape! {
     pub struct DeleteNetworkInterfaceRequest {
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
         pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId").required(),
+    }
+}
+
+shape! {
+    pub struct DeletePlacementGroupRequest {
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub group_name: Option<String> = m("GroupName").wire("groupName").required(),
     }
 }
 
@@ -1096,6 +1979,33 @@ shape! {
 }
 
 shape! {
+    pub struct DeleteSnapshotRequest {
+        pub snapshot_id: Option<String> = m("SnapshotId").required(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct DeleteSnapshotReturnCode {
+        pub snapshot_id: Option<String> = m("SnapshotId").wire("snapshotId"),
+        pub return_code: Option<String> = m("ReturnCode").wire("returnCode").one_of(values::SNAPSHOT_RETURN_CODES),
+    }
+}
+
+shape! {
+    pub struct DeleteSubnetCidrReservationRequest {
+        pub subnet_cidr_reservation_id: Option<String> = m("SubnetCidrReservationId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DeleteSubnetCidrReservationResult {
+        pub deleted_subnet_cidr_reservation: Option<SubnetCidrReservation> = m("DeletedSubnetCidrReservation").wire("deletedSubnetCidrReservation"),
+    }
+}
+
+shape! {
     pub struct DeleteSubnetRequest {
         pub subnet_id: Option<String> = m("SubnetId").required(),
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
@@ -1107,6 +2017,105 @@ shape! {
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
         pub resources: Vec<String> = m("Resources").query("ResourceId").wire("resourceId").required().item("item").flattened(),
         pub tags: Vec<Tag> = m("Tags").query("Tag").wire("tag").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DeleteTransitGatewayRequest {
+        pub transit_gateway_id: Option<String> = m("TransitGatewayId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DeleteTransitGatewayResult {
+        pub transit_gateway: Option<TransitGateway> = m("TransitGateway").wire("transitGateway"),
+    }
+}
+
+shape! {
+    pub struct DeleteTransitGatewayRouteRequest {
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").required(),
+        pub destination_cidr_block: Option<String> = m("DestinationCidrBlock").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DeleteTransitGatewayRouteResult {
+        pub route: Option<TransitGatewayRoute> = m("Route").wire("route"),
+    }
+}
+
+shape! {
+    pub struct DeleteTransitGatewayRouteTableRequest {
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DeleteTransitGatewayRouteTableResult {
+        pub transit_gateway_route_table: Option<TransitGatewayRouteTable> = m("TransitGatewayRouteTable").wire("transitGatewayRouteTable"),
+    }
+}
+
+shape! {
+    pub struct DeleteTransitGatewayVpcAttachmentRequest {
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DeleteTransitGatewayVpcAttachmentResult {
+        pub transit_gateway_vpc_attachment: Option<TransitGatewayVpcAttachment> = m("TransitGatewayVpcAttachment").wire("transitGatewayVpcAttachment"),
+    }
+}
+
+shape! {
+    pub struct DeleteVolumeRequest {
+        pub volume_id: Option<String> = m("VolumeId").required(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct DeleteVpcBlockPublicAccessExclusionRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub exclusion_id: Option<String> = m("ExclusionId").required(),
+    }
+}
+
+shape! {
+    pub struct DeleteVpcBlockPublicAccessExclusionResult {
+        pub vpc_block_public_access_exclusion: Option<VpcBlockPublicAccessExclusion> = m("VpcBlockPublicAccessExclusion").wire("vpcBlockPublicAccessExclusion"),
+    }
+}
+
+shape! {
+    pub struct DeleteVpcEndpointServiceConfigurationsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub service_ids: Vec<String> = m("ServiceIds").query("ServiceId").wire("ServiceId").required().item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DeleteVpcEndpointServiceConfigurationsResult {
+        pub unsuccessful: Vec<UnsuccessfulItem> = m("Unsuccessful").wire("unsuccessful").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DeleteVpcEndpointsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub vpc_endpoint_ids: Vec<String> = m("VpcEndpointIds").query("VpcEndpointId").wire("VpcEndpointId").required().item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DeleteVpcEndpointsResult {
+        pub unsuccessful: Vec<UnsuccessfulItem> = m("Unsuccessful").wire("unsuccessful").item("item").flattened(),
     }
 }
 
@@ -1131,6 +2140,42 @@ shape! {
 }
 
 shape! {
+    pub struct DeleteVpnConnectionRequest {
+        pub vpn_connection_id: Option<String> = m("VpnConnectionId").required(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct DeleteVpnConnectionRouteRequest {
+        pub destination_cidr_block: Option<String> = m("DestinationCidrBlock").required(),
+        pub vpn_connection_id: Option<String> = m("VpnConnectionId").required(),
+    }
+}
+
+shape! {
+    pub struct DeleteVpnGatewayRequest {
+        pub vpn_gateway_id: Option<String> = m("VpnGatewayId").required(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct DeregisterImageRequest {
+        pub image_id: Option<String> = m("ImageId").required(),
+        pub delete_associated_snapshots: Option<bool> = m("DeleteAssociatedSnapshots"),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct DeregisterImageResult {
+        pub r#return: Option<bool> = m("Return").wire("return"),
+        pub delete_snapshot_results: Vec<DeleteSnapshotReturnCode> = m("DeleteSnapshotResults").query("DeleteSnapshotResultSet").wire("deleteSnapshotResultSet").item("item").flattened(),
+    }
+}
+
+shape! {
     pub struct DescribeAccountAttributesRequest {
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
         pub attribute_names: Vec<String> = m("AttributeNames").query("AttributeName").wire("attributeName").item("attributeName").flattened(),
@@ -1140,6 +2185,22 @@ shape! {
 shape! {
     pub struct DescribeAccountAttributesResult {
         pub account_attributes: Vec<AccountAttribute> = m("AccountAttributes").query("AccountAttributeSet").wire("accountAttributeSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeAddressTransfersRequest {
+        pub allocation_ids: Vec<String> = m("AllocationIds").query("AllocationId").wire("AllocationId").item("AllocationId").flattened(),
+        pub next_token: Option<String> = m("NextToken"),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DescribeAddressTransfersResult {
+        pub address_transfers: Vec<AddressTransfer> = m("AddressTransfers").query("AddressTransferSet").wire("addressTransferSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
     }
 }
 
@@ -1192,6 +2253,20 @@ shape! {
 }
 
 shape! {
+    pub struct DescribeCustomerGatewaysRequest {
+        pub customer_gateway_ids: Vec<String> = m("CustomerGatewayIds").query("CustomerGatewayId").wire("CustomerGatewayId").item("CustomerGatewayId").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct DescribeCustomerGatewaysResult {
+        pub customer_gateways: Vec<CustomerGateway> = m("CustomerGateways").query("CustomerGatewaySet").wire("customerGatewaySet").item("item").flattened(),
+    }
+}
+
+shape! {
     pub struct DescribeDhcpOptionsRequest {
         pub dhcp_options_ids: Vec<String> = m("DhcpOptionsIds").query("DhcpOptionsId").wire("DhcpOptionsId").item("DhcpOptionsId").flattened(),
         pub next_token: Option<String> = m("NextToken"),
@@ -1222,6 +2297,47 @@ shape! {
     pub struct DescribeEgressOnlyInternetGatewaysResult {
         pub egress_only_internet_gateways: Vec<EgressOnlyInternetGateway> = m("EgressOnlyInternetGateways").query("EgressOnlyInternetGatewaySet").wire("egressOnlyInternetGatewaySet").item("item").flattened(),
         pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeFlowLogsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub filter: Vec<Filter> = m("Filter").item("Filter").flattened(),
+        pub flow_log_ids: Vec<String> = m("FlowLogIds").query("FlowLogId").wire("FlowLogId").item("item").flattened(),
+        pub max_results: Option<i32> = m("MaxResults"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeFlowLogsResult {
+        pub flow_logs: Vec<FlowLog> = m("FlowLogs").query("FlowLogSet").wire("flowLogSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeIamInstanceProfileAssociationsRequest {
+        pub association_ids: Vec<String> = m("AssociationIds").query("AssociationId").wire("AssociationId").item("AssociationId").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeIamInstanceProfileAssociationsResult {
+        pub iam_instance_profile_associations: Vec<IamInstanceProfileAssociation> = m("IamInstanceProfileAssociations").query("IamInstanceProfileAssociationSet").wire("iamInstanceProfileAssociationSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeImageAttributeRequest {
+        pub attribute: Option<String> = m("Attribute").required().one_of(values::IMAGE_ATTRIBUTE_NAME),
+        pub image_id: Option<String> = m("ImageId").required(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
     }
 }
 
@@ -1377,6 +2493,48 @@ shape! {
 }
 
 shape! {
+    pub struct DescribeLaunchTemplateVersionsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub launch_template_id: Option<String> = m("LaunchTemplateId"),
+        pub launch_template_name: Option<String> = m("LaunchTemplateName").length(3, 128),
+        pub versions: Vec<String> = m("Versions").query("LaunchTemplateVersion").wire("LaunchTemplateVersion").item("item").flattened(),
+        pub min_version: Option<String> = m("MinVersion"),
+        pub max_version: Option<String> = m("MaxVersion"),
+        pub next_token: Option<String> = m("NextToken"),
+        pub max_results: Option<i32> = m("MaxResults"),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub resolve_alias: Option<bool> = m("ResolveAlias"),
+        pub include_managed_resources: Option<bool> = m("IncludeManagedResources"),
+    }
+}
+
+shape! {
+    pub struct DescribeLaunchTemplateVersionsResult {
+        pub launch_template_versions: Vec<LaunchTemplateVersion> = m("LaunchTemplateVersions").query("LaunchTemplateVersionSet").wire("launchTemplateVersionSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeLaunchTemplatesRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub launch_template_ids: Vec<String> = m("LaunchTemplateIds").query("LaunchTemplateId").wire("LaunchTemplateId").item("item").flattened(),
+        pub launch_template_names: Vec<String> = m("LaunchTemplateNames").query("LaunchTemplateName").wire("LaunchTemplateName").item("item").flattened().length(3, 128),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub next_token: Option<String> = m("NextToken"),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 200),
+        pub include_managed_resources: Option<bool> = m("IncludeManagedResources"),
+    }
+}
+
+shape! {
+    pub struct DescribeLaunchTemplatesResult {
+        pub launch_templates: Vec<LaunchTemplate> = m("LaunchTemplates").wire("launchTemplates").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
     pub struct DescribeManagedPrefixListsRequest {
         pub dry_run: Option<bool> = m("DryRun"),
         pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
@@ -1447,6 +2605,22 @@ shape! {
 }
 
 shape! {
+    pub struct DescribeNetworkInterfacePermissionsRequest {
+        pub network_interface_permission_ids: Vec<String> = m("NetworkInterfacePermissionIds").query("NetworkInterfacePermissionId").wire("NetworkInterfacePermissionId").item("item").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub next_token: Option<String> = m("NextToken"),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 255),
+    }
+}
+
+shape! {
+    pub struct DescribeNetworkInterfacePermissionsResult {
+        pub network_interface_permissions: Vec<NetworkInterfacePermission> = m("NetworkInterfacePermissions").wire("networkInterfacePermissions").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
     pub struct DescribeNetworkInterfacesRequest {
         pub next_token: Option<String> = m("NextToken"),
         pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
@@ -1461,6 +2635,21 @@ shape! {
     pub struct DescribeNetworkInterfacesResult {
         pub network_interfaces: Vec<NetworkInterface> = m("NetworkInterfaces").query("NetworkInterfaceSet").wire("networkInterfaceSet").item("item").flattened(),
         pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribePlacementGroupsRequest {
+        pub group_ids: Vec<String> = m("GroupIds").query("GroupId").wire("GroupId").item("GroupId").flattened(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub group_names: Vec<String> = m("GroupNames").query("GroupName").wire("groupName").item("item").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribePlacementGroupsResult {
+        pub placement_groups: Vec<PlacementGroup> = m("PlacementGroups").query("PlacementGroupSet").wire("placementGroupSet").item("item").flattened(),
     }
 }
 
@@ -1562,6 +2751,41 @@ shape! {
 }
 
 shape! {
+    pub struct DescribeSnapshotAttributeRequest {
+        pub attribute: Option<String> = m("Attribute").required().one_of(values::SNAPSHOT_ATTRIBUTE_NAME),
+        pub snapshot_id: Option<String> = m("SnapshotId").required(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct DescribeSnapshotAttributeResult {
+        pub product_codes: Vec<ProductCode> = m("ProductCodes").wire("productCodes").item("item").flattened(),
+        pub snapshot_id: Option<String> = m("SnapshotId").wire("snapshotId"),
+        pub create_volume_permissions: Vec<CreateVolumePermission> = m("CreateVolumePermissions").query("CreateVolumePermission").wire("createVolumePermission").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeSnapshotsRequest {
+        pub max_results: Option<i32> = m("MaxResults"),
+        pub next_token: Option<String> = m("NextToken"),
+        pub owner_ids: Vec<String> = m("OwnerIds").query("Owner").wire("Owner").item("Owner").flattened(),
+        pub restorable_by_user_ids: Vec<String> = m("RestorableByUserIds").query("RestorableBy").wire("RestorableBy").item("item").flattened(),
+        pub snapshot_ids: Vec<String> = m("SnapshotIds").query("SnapshotId").wire("SnapshotId").item("SnapshotId").flattened(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeSnapshotsResult {
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+        pub snapshots: Vec<Snapshot> = m("Snapshots").query("SnapshotSet").wire("snapshotSet").item("item").flattened(),
+    }
+}
+
+shape! {
     pub struct DescribeStaleSecurityGroupsRequest {
         pub dry_run: Option<bool> = m("DryRun"),
         pub max_results: Option<i32> = m("MaxResults").range(5, 255),
@@ -1611,6 +2835,125 @@ shape! {
 }
 
 shape! {
+    pub struct DescribeTransitGatewayAttachmentsRequest {
+        pub transit_gateway_attachment_ids: Vec<String> = m("TransitGatewayAttachmentIds").item("item").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
+        pub next_token: Option<String> = m("NextToken"),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DescribeTransitGatewayAttachmentsResult {
+        pub transit_gateway_attachments: Vec<TransitGatewayAttachment> = m("TransitGatewayAttachments").wire("transitGatewayAttachments").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeTransitGatewayRouteTablesRequest {
+        pub transit_gateway_route_table_ids: Vec<String> = m("TransitGatewayRouteTableIds").item("item").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
+        pub next_token: Option<String> = m("NextToken"),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DescribeTransitGatewayRouteTablesResult {
+        pub transit_gateway_route_tables: Vec<TransitGatewayRouteTable> = m("TransitGatewayRouteTables").wire("transitGatewayRouteTables").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeTransitGatewayVpcAttachmentsRequest {
+        pub transit_gateway_attachment_ids: Vec<String> = m("TransitGatewayAttachmentIds").item("item").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
+        pub next_token: Option<String> = m("NextToken"),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DescribeTransitGatewayVpcAttachmentsResult {
+        pub transit_gateway_vpc_attachments: Vec<TransitGatewayVpcAttachment> = m("TransitGatewayVpcAttachments").wire("transitGatewayVpcAttachments").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeTransitGatewaysRequest {
+        pub transit_gateway_ids: Vec<String> = m("TransitGatewayIds").item("item").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
+        pub next_token: Option<String> = m("NextToken"),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DescribeTransitGatewaysResult {
+        pub transit_gateways: Vec<TransitGateway> = m("TransitGateways").query("TransitGatewaySet").wire("transitGatewaySet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeVolumeAttributeRequest {
+        pub attribute: Option<String> = m("Attribute").required().one_of(values::VOLUME_ATTRIBUTE_NAME),
+        pub volume_id: Option<String> = m("VolumeId").required(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct DescribeVolumeAttributeResult {
+        pub auto_enable_io: Option<AttributeBooleanValue> = m("AutoEnableIO").wire("autoEnableIO"),
+        pub product_codes: Vec<ProductCode> = m("ProductCodes").wire("productCodes").item("item").flattened(),
+        pub volume_id: Option<String> = m("VolumeId").wire("volumeId"),
+    }
+}
+
+shape! {
+    pub struct DescribeVolumeStatusRequest {
+        pub max_results: Option<i32> = m("MaxResults"),
+        pub next_token: Option<String> = m("NextToken"),
+        pub volume_ids: Vec<String> = m("VolumeIds").query("VolumeId").wire("VolumeId").item("VolumeId").flattened(),
+        pub include_managed_resources: Option<bool> = m("IncludeManagedResources"),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeVolumeStatusResult {
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+        pub volume_statuses: Vec<VolumeStatusItem> = m("VolumeStatuses").query("VolumeStatusSet").wire("volumeStatusSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeVolumesModificationsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub volume_ids: Vec<String> = m("VolumeIds").query("VolumeId").wire("VolumeId").item("VolumeId").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub next_token: Option<String> = m("NextToken"),
+        pub max_results: Option<i32> = m("MaxResults"),
+    }
+}
+
+shape! {
+    pub struct DescribeVolumesModificationsResult {
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+        pub volumes_modifications: Vec<VolumeModification> = m("VolumesModifications").query("VolumeModificationSet").wire("volumeModificationSet").item("item").flattened(),
+    }
+}
+
+shape! {
     pub struct DescribeVolumesRequest {
         pub volume_ids: Vec<String> = m("VolumeIds").query("VolumeId").wire("VolumeId").item("VolumeId").flattened(),
         pub include_managed_resources: Option<bool> = m("IncludeManagedResources"),
@@ -1642,6 +2985,167 @@ shape! {
         pub enable_dns_support: Option<AttributeBooleanValue> = m("EnableDnsSupport").wire("enableDnsSupport"),
         pub enable_network_address_usage_metrics: Option<AttributeBooleanValue> = m("EnableNetworkAddressUsageMetrics").wire("enableNetworkAddressUsageMetrics"),
         pub vpc_id: Option<String> = m("VpcId").wire("vpcId"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcBlockPublicAccessExclusionsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub exclusion_ids: Vec<String> = m("ExclusionIds").query("ExclusionId").wire("ExclusionId").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken"),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcBlockPublicAccessExclusionsResult {
+        pub vpc_block_public_access_exclusions: Vec<VpcBlockPublicAccessExclusion> = m("VpcBlockPublicAccessExclusions").query("VpcBlockPublicAccessExclusionSet").wire("vpcBlockPublicAccessExclusionSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcBlockPublicAccessOptionsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcBlockPublicAccessOptionsResult {
+        pub vpc_block_public_access_options: Option<VpcBlockPublicAccessOptions> = m("VpcBlockPublicAccessOptions").wire("vpcBlockPublicAccessOptions"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcClassicLinkDnsSupportRequest {
+        pub vpc_ids: Vec<String> = m("VpcIds").item("VpcId").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").wire("maxResults").range(5, 255),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken").length(1, 1024),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcClassicLinkDnsSupportResult {
+        pub next_token: Option<String> = m("NextToken").wire("nextToken").length(1, 1024),
+        pub vpcs: Vec<ClassicLinkDnsSupport> = m("Vpcs").wire("vpcs").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcClassicLinkRequest {
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub vpc_ids: Vec<String> = m("VpcIds").query("VpcId").wire("VpcId").item("VpcId").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcClassicLinkResult {
+        pub vpcs: Vec<VpcClassicLink> = m("Vpcs").query("VpcSet").wire("vpcSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcEndpointAssociationsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub vpc_endpoint_ids: Vec<String> = m("VpcEndpointIds").query("VpcEndpointId").wire("VpcEndpointId").item("item").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 100),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcEndpointAssociationsResult {
+        pub vpc_endpoint_associations: Vec<VpcEndpointAssociation> = m("VpcEndpointAssociations").query("VpcEndpointAssociationSet").wire("vpcEndpointAssociationSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcEndpointConnectionsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcEndpointConnectionsResult {
+        pub vpc_endpoint_connections: Vec<VpcEndpointConnection> = m("VpcEndpointConnections").query("VpcEndpointConnectionSet").wire("vpcEndpointConnectionSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcEndpointServiceConfigurationsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub service_ids: Vec<String> = m("ServiceIds").query("ServiceId").wire("ServiceId").item("item").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcEndpointServiceConfigurationsResult {
+        pub service_configurations: Vec<ServiceConfiguration> = m("ServiceConfigurations").query("ServiceConfigurationSet").wire("serviceConfigurationSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcEndpointServicePermissionsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub service_id: Option<String> = m("ServiceId").required(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcEndpointServicePermissionsResult {
+        pub allowed_principals: Vec<AllowedPrincipal> = m("AllowedPrincipals").wire("allowedPrincipals").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcEndpointServicesRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub service_names: Vec<String> = m("ServiceNames").query("ServiceName").wire("ServiceName").item("item").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults"),
+        pub next_token: Option<String> = m("NextToken"),
+        pub service_regions: Vec<String> = m("ServiceRegions").query("ServiceRegion").wire("ServiceRegion").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcEndpointServicesResult {
+        pub service_names: Vec<String> = m("ServiceNames").query("ServiceNameSet").wire("serviceNameSet").item("item").flattened(),
+        pub service_details: Vec<ServiceDetail> = m("ServiceDetails").query("ServiceDetailSet").wire("serviceDetailSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcEndpointsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub vpc_endpoint_ids: Vec<String> = m("VpcEndpointIds").query("VpcEndpointId").wire("VpcEndpointId").item("item").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpcEndpointsResult {
+        pub vpc_endpoints: Vec<VpcEndpoint> = m("VpcEndpoints").query("VpcEndpointSet").wire("vpcEndpointSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
     }
 }
 
@@ -1680,6 +3184,50 @@ shape! {
 }
 
 shape! {
+    pub struct DescribeVpnConnectionsRequest {
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub vpn_connection_ids: Vec<String> = m("VpnConnectionIds").query("VpnConnectionId").wire("VpnConnectionId").item("VpnConnectionId").flattened(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpnConnectionsResult {
+        pub vpn_connections: Vec<VpnConnection> = m("VpnConnections").query("VpnConnectionSet").wire("vpnConnectionSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DescribeVpnGatewaysRequest {
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub vpn_gateway_ids: Vec<String> = m("VpnGatewayIds").query("VpnGatewayId").wire("VpnGatewayId").item("VpnGatewayId").flattened(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct DescribeVpnGatewaysResult {
+        pub vpn_gateways: Vec<VpnGateway> = m("VpnGateways").query("VpnGatewaySet").wire("vpnGatewaySet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct DestinationOptionsRequest {
+        pub file_format: Option<String> = m("FileFormat").one_of(values::DESTINATION_FILE_FORMAT),
+        pub hive_compatible_partitions: Option<bool> = m("HiveCompatiblePartitions"),
+        pub per_hour_partition: Option<bool> = m("PerHourPartition"),
+    }
+}
+
+shape! {
+    pub struct DestinationOptionsResponse {
+        pub file_format: Option<String> = m("FileFormat").wire("fileFormat").one_of(values::DESTINATION_FILE_FORMAT),
+        pub hive_compatible_partitions: Option<bool> = m("HiveCompatiblePartitions").wire("hiveCompatiblePartitions"),
+        pub per_hour_partition: Option<bool> = m("PerHourPartition").wire("perHourPartition"),
+    }
+}
+
+shape! {
     pub struct DetachInternetGatewayRequest {
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
         pub internet_gateway_id: Option<String> = m("InternetGatewayId").wire("internetGatewayId").required(),
@@ -1692,6 +3240,24 @@ shape! {
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
         pub attachment_id: Option<String> = m("AttachmentId").wire("attachmentId").required(),
         pub force: Option<bool> = m("Force").wire("force"),
+    }
+}
+
+shape! {
+    pub struct DetachVolumeRequest {
+        pub device: Option<String> = m("Device"),
+        pub force: Option<bool> = m("Force"),
+        pub instance_id: Option<String> = m("InstanceId"),
+        pub volume_id: Option<String> = m("VolumeId").required(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct DetachVpnGatewayRequest {
+        pub vpc_id: Option<String> = m("VpcId").required(),
+        pub vpn_gateway_id: Option<String> = m("VpnGatewayId").required(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
     }
 }
 
@@ -1712,10 +3278,57 @@ shape! {
 }
 
 shape! {
+    pub struct DisableEbsEncryptionByDefaultRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DisableEbsEncryptionByDefaultResult {
+        pub ebs_encryption_by_default: Option<bool> = m("EbsEncryptionByDefault").wire("ebsEncryptionByDefault"),
+    }
+}
+
+shape! {
+    pub struct DisableTransitGatewayRouteTablePropagationRequest {
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").required(),
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId"),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub transit_gateway_route_table_announcement_id: Option<String> = m("TransitGatewayRouteTableAnnouncementId"),
+    }
+}
+
+shape! {
+    pub struct DisableTransitGatewayRouteTablePropagationResult {
+        pub propagation: Option<TransitGatewayPropagation> = m("Propagation").wire("propagation"),
+    }
+}
+
+shape! {
+    pub struct DisableVgwRoutePropagationRequest {
+        pub gateway_id: Option<String> = m("GatewayId").required(),
+        pub route_table_id: Option<String> = m("RouteTableId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
     pub struct DisassociateAddressRequest {
         pub association_id: Option<String> = m("AssociationId"),
         pub public_ip: Option<String> = m("PublicIp"),
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct DisassociateIamInstanceProfileRequest {
+        pub association_id: Option<String> = m("AssociationId").required(),
+    }
+}
+
+shape! {
+    pub struct DisassociateIamInstanceProfileResult {
+        pub iam_instance_profile_association: Option<IamInstanceProfileAssociation> = m("IamInstanceProfileAssociation").wire("iamInstanceProfileAssociation"),
     }
 }
 
@@ -1756,6 +3369,20 @@ shape! {
 }
 
 shape! {
+    pub struct DisassociateTransitGatewayRouteTableRequest {
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").required(),
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DisassociateTransitGatewayRouteTableResult {
+        pub association: Option<TransitGatewayAssociation> = m("Association").wire("association"),
+    }
+}
+
+shape! {
     pub struct DisassociateVpcCidrBlockRequest {
         pub association_id: Option<String> = m("AssociationId").wire("associationId").required(),
     }
@@ -1774,6 +3401,31 @@ shape! {
         pub size_in_gb: Option<i64> = m("SizeInGB").wire("sizeInGB"),
         pub count: Option<i32> = m("Count").wire("count"),
         pub r#type: Option<String> = m("Type").wire("type").one_of(values::DISK_TYPE),
+    }
+}
+
+shape! {
+    pub struct DnsEntry {
+        pub dns_name: Option<String> = m("DnsName").wire("dnsName"),
+        pub hosted_zone_id: Option<String> = m("HostedZoneId").wire("hostedZoneId"),
+    }
+}
+
+shape! {
+    pub struct DnsOptions {
+        pub dns_record_ip_type: Option<String> = m("DnsRecordIpType").wire("dnsRecordIpType").one_of(values::DNS_RECORD_IP_TYPE),
+        pub private_dns_only_for_inbound_resolver_endpoint: Option<bool> = m("PrivateDnsOnlyForInboundResolverEndpoint").wire("privateDnsOnlyForInboundResolverEndpoint"),
+        pub private_dns_preference: Option<String> = m("PrivateDnsPreference").wire("privateDnsPreference"),
+        pub private_dns_specified_domains: Vec<String> = m("PrivateDnsSpecifiedDomains").query("PrivateDnsSpecifiedDomainSet").wire("privateDnsSpecifiedDomainSet").item("item").flattened().count(0, 10),
+    }
+}
+
+shape! {
+    pub struct DnsOptionsSpecification {
+        pub dns_record_ip_type: Option<String> = m("DnsRecordIpType").one_of(values::DNS_RECORD_IP_TYPE),
+        pub private_dns_only_for_inbound_resolver_endpoint: Option<bool> = m("PrivateDnsOnlyForInboundResolverEndpoint"),
+        pub private_dns_preference: Option<String> = m("PrivateDnsPreference"),
+        pub private_dns_specified_domains: Vec<String> = m("PrivateDnsSpecifiedDomains").query("PrivateDnsSpecifiedDomain").wire("PrivateDnsSpecifiedDomain").item("item").flattened().count(0, 10),
     }
 }
 
@@ -1896,6 +3548,12 @@ shape! {
 }
 
 shape! {
+    pub struct ElasticGpuSpecificationResponse {
+        pub r#type: Option<String> = m("Type").wire("type"),
+    }
+}
+
+shape! {
     pub struct ElasticInferenceAccelerator {
         pub r#type: Option<String> = m("Type").required(),
         pub count: Option<i32> = m("Count").range(1, i64::MAX),
@@ -1938,6 +3596,41 @@ shape! {
 }
 
 shape! {
+    pub struct EnableEbsEncryptionByDefaultRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct EnableEbsEncryptionByDefaultResult {
+        pub ebs_encryption_by_default: Option<bool> = m("EbsEncryptionByDefault").wire("ebsEncryptionByDefault"),
+    }
+}
+
+shape! {
+    pub struct EnableTransitGatewayRouteTablePropagationRequest {
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").required(),
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId"),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub transit_gateway_route_table_announcement_id: Option<String> = m("TransitGatewayRouteTableAnnouncementId"),
+    }
+}
+
+shape! {
+    pub struct EnableTransitGatewayRouteTablePropagationResult {
+        pub propagation: Option<TransitGatewayPropagation> = m("Propagation").wire("propagation"),
+    }
+}
+
+shape! {
+    pub struct EnableVgwRoutePropagationRequest {
+        pub gateway_id: Option<String> = m("GatewayId").required(),
+        pub route_table_id: Option<String> = m("RouteTableId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
     pub struct EnclaveOptions {
         pub enabled: Option<bool> = m("Enabled").wire("enabled"),
     }
@@ -1950,9 +3643,37 @@ shape! {
 }
 
 shape! {
+    pub struct EncryptionSupport {
+        pub encryption_state: Option<String> = m("EncryptionState").wire("encryptionState").one_of(values::ENCRYPTION_STATE_VALUE),
+        pub state_message: Option<String> = m("StateMessage").wire("stateMessage"),
+    }
+}
+
+shape! {
     pub struct Filter {
         pub name: Option<String> = m("Name"),
         pub values: Vec<String> = m("Values").query("Value").wire("Value").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct FlowLog {
+        pub creation_time: Option<Timestamp> = m("CreationTime").wire("creationTime"),
+        pub deliver_logs_error_message: Option<String> = m("DeliverLogsErrorMessage").wire("deliverLogsErrorMessage"),
+        pub deliver_logs_permission_arn: Option<String> = m("DeliverLogsPermissionArn").wire("deliverLogsPermissionArn"),
+        pub deliver_cross_account_role: Option<String> = m("DeliverCrossAccountRole").wire("deliverCrossAccountRole"),
+        pub deliver_logs_status: Option<String> = m("DeliverLogsStatus").wire("deliverLogsStatus"),
+        pub flow_log_id: Option<String> = m("FlowLogId").wire("flowLogId"),
+        pub flow_log_status: Option<String> = m("FlowLogStatus").wire("flowLogStatus"),
+        pub log_group_name: Option<String> = m("LogGroupName").wire("logGroupName"),
+        pub resource_id: Option<String> = m("ResourceId").wire("resourceId"),
+        pub traffic_type: Option<String> = m("TrafficType").wire("trafficType").one_of(values::TRAFFIC_TYPE),
+        pub log_destination_type: Option<String> = m("LogDestinationType").wire("logDestinationType").one_of(values::LOG_DESTINATION_TYPE),
+        pub log_destination: Option<String> = m("LogDestination").wire("logDestination"),
+        pub log_format: Option<String> = m("LogFormat").wire("logFormat"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub max_aggregation_interval: Option<i32> = m("MaxAggregationInterval").wire("maxAggregationInterval"),
+        pub destination_options: Option<DestinationOptionsResponse> = m("DestinationOptions").wire("destinationOptions"),
     }
 }
 
@@ -1995,6 +3716,58 @@ shape! {
 }
 
 shape! {
+    pub struct GetConsoleScreenshotRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub instance_id: Option<String> = m("InstanceId").required(),
+        pub wake_up: Option<bool> = m("WakeUp"),
+    }
+}
+
+shape! {
+    pub struct GetConsoleScreenshotResult {
+        pub image_data: Option<String> = m("ImageData").wire("imageData"),
+        pub instance_id: Option<String> = m("InstanceId").wire("instanceId"),
+    }
+}
+
+shape! {
+    pub struct GetEbsDefaultKmsKeyIdRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct GetEbsDefaultKmsKeyIdResult {
+        pub kms_key_id: Option<String> = m("KmsKeyId").wire("kmsKeyId"),
+    }
+}
+
+shape! {
+    pub struct GetEbsEncryptionByDefaultRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct GetEbsEncryptionByDefaultResult {
+        pub ebs_encryption_by_default: Option<bool> = m("EbsEncryptionByDefault").wire("ebsEncryptionByDefault"),
+        pub sse_type: Option<String> = m("SseType").wire("sseType").one_of(values::SSE_TYPE),
+    }
+}
+
+shape! {
+    pub struct GetInstanceMetadataDefaultsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct GetInstanceMetadataDefaultsResult {
+        pub account_level: Option<InstanceMetadataDefaultsResponse> = m("AccountLevel").wire("accountLevel"),
+    }
+}
+
+shape! {
     pub struct GetInstanceUefiDataRequest {
         pub instance_id: Option<String> = m("InstanceId").required(),
         pub dry_run: Option<bool> = m("DryRun"),
@@ -2005,6 +3778,19 @@ shape! {
     pub struct GetInstanceUefiDataResult {
         pub instance_id: Option<String> = m("InstanceId").wire("instanceId"),
         pub uefi_data: Option<String> = m("UefiData").wire("uefiData"),
+    }
+}
+
+shape! {
+    pub struct GetLaunchTemplateDataRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub instance_id: Option<String> = m("InstanceId").required(),
+    }
+}
+
+shape! {
+    pub struct GetLaunchTemplateDataResult {
+        pub launch_template_data: Option<ResponseLaunchTemplateData> = m("LaunchTemplateData").wire("launchTemplateData"),
     }
 }
 
@@ -2037,6 +3823,107 @@ shape! {
 shape! {
     pub struct GetManagedPrefixListEntriesResult {
         pub entries: Vec<PrefixListEntry> = m("Entries").query("EntrySet").wire("entrySet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct GetPasswordDataRequest {
+        pub instance_id: Option<String> = m("InstanceId").required(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct GetPasswordDataResult {
+        pub instance_id: Option<String> = m("InstanceId").wire("instanceId"),
+        pub timestamp: Option<Timestamp> = m("Timestamp").wire("timestamp"),
+        pub password_data: Option<String> = m("PasswordData").wire("passwordData"),
+    }
+}
+
+shape! {
+    pub struct GetSecurityGroupsForVpcRequest {
+        pub vpc_id: Option<String> = m("VpcId").required(),
+        pub next_token: Option<String> = m("NextToken"),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct GetSecurityGroupsForVpcResult {
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+        pub security_group_for_vpcs: Vec<SecurityGroupForVpc> = m("SecurityGroupForVpcs").query("SecurityGroupForVpcSet").wire("securityGroupForVpcSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct GetSubnetCidrReservationsRequest {
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub subnet_id: Option<String> = m("SubnetId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub next_token: Option<String> = m("NextToken"),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
+    }
+}
+
+shape! {
+    pub struct GetSubnetCidrReservationsResult {
+        pub subnet_ipv4_cidr_reservations: Vec<SubnetCidrReservation> = m("SubnetIpv4CidrReservations").query("SubnetIpv4CidrReservationSet").wire("subnetIpv4CidrReservationSet").item("item").flattened(),
+        pub subnet_ipv6_cidr_reservations: Vec<SubnetCidrReservation> = m("SubnetIpv6CidrReservations").query("SubnetIpv6CidrReservationSet").wire("subnetIpv6CidrReservationSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct GetTransitGatewayAttachmentPropagationsRequest {
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId").required(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
+        pub next_token: Option<String> = m("NextToken"),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct GetTransitGatewayAttachmentPropagationsResult {
+        pub transit_gateway_attachment_propagations: Vec<TransitGatewayAttachmentPropagation> = m("TransitGatewayAttachmentPropagations").wire("transitGatewayAttachmentPropagations").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct GetTransitGatewayRouteTableAssociationsRequest {
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").required(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
+        pub next_token: Option<String> = m("NextToken"),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct GetTransitGatewayRouteTableAssociationsResult {
+        pub associations: Vec<TransitGatewayRouteTableAssociation> = m("Associations").wire("associations").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct GetTransitGatewayRouteTablePropagationsRequest {
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").required(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
+        pub next_token: Option<String> = m("NextToken"),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct GetTransitGatewayRouteTablePropagationsResult {
+        pub transit_gateway_route_table_propagations: Vec<TransitGatewayRouteTablePropagation> = m("TransitGatewayRouteTablePropagations").wire("transitGatewayRouteTablePropagations").item("item").flattened(),
         pub next_token: Option<String> = m("NextToken").wire("nextToken"),
     }
 }
@@ -2086,9 +3973,31 @@ shape! {
 }
 
 shape! {
+    pub struct IKEVersionsListValue {
+        pub value: Option<String> = m("Value").wire("value"),
+    }
+}
+
+shape! {
+    pub struct IKEVersionsRequestListValue {
+        pub value: Option<String> = m("Value"),
+    }
+}
+
+shape! {
     pub struct IamInstanceProfile {
         pub arn: Option<String> = m("Arn").wire("arn"),
         pub id: Option<String> = m("Id").wire("id"),
+    }
+}
+
+shape! {
+    pub struct IamInstanceProfileAssociation {
+        pub association_id: Option<String> = m("AssociationId").wire("associationId"),
+        pub instance_id: Option<String> = m("InstanceId").wire("instanceId"),
+        pub iam_instance_profile: Option<IamInstanceProfile> = m("IamInstanceProfile").wire("iamInstanceProfile"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::IAM_INSTANCE_PROFILE_ASSOCIATION_STATE),
+        pub timestamp: Option<Timestamp> = m("Timestamp").wire("timestamp"),
     }
 }
 
@@ -2149,6 +4058,25 @@ shape! {
 }
 
 shape! {
+    pub struct ImageAttribute {
+        pub description: Option<AttributeValue> = m("Description").wire("description"),
+        pub kernel_id: Option<AttributeValue> = m("KernelId").query("Kernel").wire("kernel"),
+        pub ramdisk_id: Option<AttributeValue> = m("RamdiskId").query("Ramdisk").wire("ramdisk"),
+        pub sriov_net_support: Option<AttributeValue> = m("SriovNetSupport").wire("sriovNetSupport"),
+        pub boot_mode: Option<AttributeValue> = m("BootMode").wire("bootMode"),
+        pub tpm_support: Option<AttributeValue> = m("TpmSupport").wire("tpmSupport"),
+        pub uefi_data: Option<AttributeValue> = m("UefiData").wire("uefiData"),
+        pub last_launched_time: Option<AttributeValue> = m("LastLaunchedTime").wire("lastLaunchedTime"),
+        pub imds_support: Option<AttributeValue> = m("ImdsSupport").wire("imdsSupport"),
+        pub deregistration_protection: Option<AttributeValue> = m("DeregistrationProtection").wire("deregistrationProtection"),
+        pub image_id: Option<String> = m("ImageId").wire("imageId"),
+        pub launch_permissions: Vec<LaunchPermission> = m("LaunchPermissions").query("LaunchPermission").wire("launchPermission").item("item").flattened(),
+        pub product_codes: Vec<ProductCode> = m("ProductCodes").wire("productCodes").item("item").flattened(),
+        pub block_device_mappings: Vec<BlockDeviceMapping> = m("BlockDeviceMappings").query("BlockDeviceMapping").wire("blockDeviceMapping").item("item").flattened(),
+    }
+}
+
+shape! {
     pub struct ImportKeyPairRequest {
         pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
@@ -2185,6 +4113,14 @@ shape! {
 shape! {
     pub struct InferenceDeviceMemoryInfo {
         pub size_in_mi_b: Option<i32> = m("SizeInMiB").wire("sizeInMiB"),
+    }
+}
+
+shape! {
+    pub struct InitializationStatusDetails {
+        pub initialization_type: Option<String> = m("InitializationType").wire("initializationType").one_of(values::INITIALIZATION_TYPE),
+        pub progress: Option<i64> = m("Progress").wire("progress"),
+        pub estimated_time_to_complete_in_seconds: Option<i64> = m("EstimatedTimeToCompleteInSeconds").wire("estimatedTimeToCompleteInSeconds"),
     }
 }
 
@@ -2333,6 +4269,12 @@ shape! {
 }
 
 shape! {
+    pub struct InstanceIpv6AddressRequest {
+        pub ipv6_address: Option<String> = m("Ipv6Address"),
+    }
+}
+
+shape! {
     pub struct InstanceIpv6Prefix {
         pub ipv6_prefix: Option<String> = m("Ipv6Prefix").wire("ipv6Prefix"),
     }
@@ -2359,6 +4301,18 @@ shape! {
 }
 
 shape! {
+    pub struct InstanceMetadataDefaultsResponse {
+        pub http_tokens: Option<String> = m("HttpTokens").wire("httpTokens").one_of(values::HTTP_TOKENS_STATE),
+        pub http_put_response_hop_limit: Option<i32> = m("HttpPutResponseHopLimit").wire("httpPutResponseHopLimit"),
+        pub http_endpoint: Option<String> = m("HttpEndpoint").wire("httpEndpoint").one_of(values::INSTANCE_METADATA_ENDPOINT_STATE),
+        pub instance_metadata_tags: Option<String> = m("InstanceMetadataTags").wire("instanceMetadataTags").one_of(values::INSTANCE_METADATA_TAGS_STATE),
+        pub managed_by: Option<String> = m("ManagedBy").wire("managedBy").one_of(values::MANAGED_BY),
+        pub managed_exception_message: Option<String> = m("ManagedExceptionMessage").wire("managedExceptionMessage"),
+        pub http_tokens_enforced: Option<String> = m("HttpTokensEnforced").wire("httpTokensEnforced").one_of(values::HTTP_TOKENS_ENFORCED_STATE),
+    }
+}
+
+shape! {
     pub struct InstanceMetadataOptionsRequest {
         pub http_tokens: Option<String> = m("HttpTokens").one_of(values::HTTP_TOKENS_STATE),
         pub http_put_response_hop_limit: Option<i32> = m("HttpPutResponseHopLimit"),
@@ -2376,6 +4330,13 @@ shape! {
         pub http_endpoint: Option<String> = m("HttpEndpoint").wire("httpEndpoint").one_of(values::INSTANCE_METADATA_ENDPOINT_STATE),
         pub http_protocol_ipv6: Option<String> = m("HttpProtocolIpv6").wire("httpProtocolIpv6").one_of(values::INSTANCE_METADATA_PROTOCOL_STATE),
         pub instance_metadata_tags: Option<String> = m("InstanceMetadataTags").wire("instanceMetadataTags").one_of(values::INSTANCE_METADATA_TAGS_STATE),
+    }
+}
+
+shape! {
+    pub struct InstanceMonitoring {
+        pub instance_id: Option<String> = m("InstanceId").wire("instanceId"),
+        pub monitoring: Option<Monitoring> = m("Monitoring").wire("monitoring"),
     }
 }
 
@@ -2473,6 +4434,68 @@ shape! {
         pub primary: Option<bool> = m("Primary").wire("primary"),
         pub private_dns_name: Option<String> = m("PrivateDnsName").wire("privateDnsName"),
         pub private_ip_address: Option<String> = m("PrivateIpAddress").wire("privateIpAddress"),
+    }
+}
+
+shape! {
+    pub struct InstanceRequirements {
+        pub v_cpu_count: Option<VCpuCountRange> = m("VCpuCount").wire("vCpuCount"),
+        pub memory_mi_b: Option<MemoryMiB> = m("MemoryMiB").wire("memoryMiB"),
+        pub cpu_manufacturers: Vec<String> = m("CpuManufacturers").query("CpuManufacturerSet").wire("cpuManufacturerSet").item("item").flattened().one_of(values::CPU_MANUFACTURER),
+        pub memory_gi_b_per_v_cpu: Option<MemoryGiBPerVCpu> = m("MemoryGiBPerVCpu").wire("memoryGiBPerVCpu"),
+        pub excluded_instance_types: Vec<String> = m("ExcludedInstanceTypes").query("ExcludedInstanceTypeSet").wire("excludedInstanceTypeSet").item("item").flattened().count(0, 400).length(1, 30),
+        pub instance_generations: Vec<String> = m("InstanceGenerations").query("InstanceGenerationSet").wire("instanceGenerationSet").item("item").flattened().one_of(values::INSTANCE_GENERATION),
+        pub spot_max_price_percentage_over_lowest_price: Option<i32> = m("SpotMaxPricePercentageOverLowestPrice").wire("spotMaxPricePercentageOverLowestPrice"),
+        pub on_demand_max_price_percentage_over_lowest_price: Option<i32> = m("OnDemandMaxPricePercentageOverLowestPrice").wire("onDemandMaxPricePercentageOverLowestPrice"),
+        pub bare_metal: Option<String> = m("BareMetal").wire("bareMetal").one_of(values::BARE_METAL),
+        pub burstable_performance: Option<String> = m("BurstablePerformance").wire("burstablePerformance").one_of(values::BURSTABLE_PERFORMANCE),
+        pub require_hibernate_support: Option<bool> = m("RequireHibernateSupport").wire("requireHibernateSupport"),
+        pub network_interface_count: Option<NetworkInterfaceCount> = m("NetworkInterfaceCount").wire("networkInterfaceCount"),
+        pub local_storage: Option<String> = m("LocalStorage").wire("localStorage").one_of(values::LOCAL_STORAGE),
+        pub local_storage_types: Vec<String> = m("LocalStorageTypes").query("LocalStorageTypeSet").wire("localStorageTypeSet").item("item").flattened().one_of(values::LOCAL_STORAGE_TYPE),
+        pub total_local_storage_gb: Option<TotalLocalStorageGB> = m("TotalLocalStorageGB").wire("totalLocalStorageGB"),
+        pub baseline_ebs_bandwidth_mbps: Option<BaselineEbsBandwidthMbps> = m("BaselineEbsBandwidthMbps").wire("baselineEbsBandwidthMbps"),
+        pub accelerator_types: Vec<String> = m("AcceleratorTypes").query("AcceleratorTypeSet").wire("acceleratorTypeSet").item("item").flattened().one_of(values::ACCELERATOR_TYPE),
+        pub accelerator_count: Option<AcceleratorCount> = m("AcceleratorCount").wire("acceleratorCount"),
+        pub accelerator_manufacturers: Vec<String> = m("AcceleratorManufacturers").query("AcceleratorManufacturerSet").wire("acceleratorManufacturerSet").item("item").flattened().one_of(values::ACCELERATOR_MANUFACTURER),
+        pub accelerator_names: Vec<String> = m("AcceleratorNames").query("AcceleratorNameSet").wire("acceleratorNameSet").item("item").flattened().one_of(values::ACCELERATOR_NAME),
+        pub accelerator_total_memory_mi_b: Option<AcceleratorTotalMemoryMiB> = m("AcceleratorTotalMemoryMiB").wire("acceleratorTotalMemoryMiB"),
+        pub network_bandwidth_gbps: Option<NetworkBandwidthGbps> = m("NetworkBandwidthGbps").wire("networkBandwidthGbps"),
+        pub allowed_instance_types: Vec<String> = m("AllowedInstanceTypes").query("AllowedInstanceTypeSet").wire("allowedInstanceTypeSet").item("item").flattened().count(0, 400).length(1, 30),
+        pub max_spot_price_as_percentage_of_optimal_on_demand_price: Option<i32> = m("MaxSpotPriceAsPercentageOfOptimalOnDemandPrice").wire("maxSpotPriceAsPercentageOfOptimalOnDemandPrice"),
+        pub baseline_performance_factors: Option<BaselinePerformanceFactors> = m("BaselinePerformanceFactors").wire("baselinePerformanceFactors"),
+        pub require_encryption_in_transit: Option<bool> = m("RequireEncryptionInTransit").wire("requireEncryptionInTransit"),
+    }
+}
+
+shape! {
+    pub struct InstanceRequirementsRequest {
+        pub v_cpu_count: Option<VCpuCountRangeRequest> = m("VCpuCount").required(),
+        pub memory_mi_b: Option<MemoryMiBRequest> = m("MemoryMiB").required(),
+        pub cpu_manufacturers: Vec<String> = m("CpuManufacturers").query("CpuManufacturer").wire("CpuManufacturer").item("item").flattened().one_of(values::CPU_MANUFACTURER),
+        pub memory_gi_b_per_v_cpu: Option<MemoryGiBPerVCpuRequest> = m("MemoryGiBPerVCpu"),
+        pub excluded_instance_types: Vec<String> = m("ExcludedInstanceTypes").query("ExcludedInstanceType").wire("ExcludedInstanceType").item("item").flattened().count(0, 400).length(1, 30),
+        pub instance_generations: Vec<String> = m("InstanceGenerations").query("InstanceGeneration").wire("InstanceGeneration").item("item").flattened().one_of(values::INSTANCE_GENERATION),
+        pub spot_max_price_percentage_over_lowest_price: Option<i32> = m("SpotMaxPricePercentageOverLowestPrice"),
+        pub on_demand_max_price_percentage_over_lowest_price: Option<i32> = m("OnDemandMaxPricePercentageOverLowestPrice"),
+        pub bare_metal: Option<String> = m("BareMetal").one_of(values::BARE_METAL),
+        pub burstable_performance: Option<String> = m("BurstablePerformance").one_of(values::BURSTABLE_PERFORMANCE),
+        pub require_hibernate_support: Option<bool> = m("RequireHibernateSupport"),
+        pub network_interface_count: Option<NetworkInterfaceCountRequest> = m("NetworkInterfaceCount"),
+        pub local_storage: Option<String> = m("LocalStorage").one_of(values::LOCAL_STORAGE),
+        pub local_storage_types: Vec<String> = m("LocalStorageTypes").query("LocalStorageType").wire("LocalStorageType").item("item").flattened().one_of(values::LOCAL_STORAGE_TYPE),
+        pub total_local_storage_gb: Option<TotalLocalStorageGBRequest> = m("TotalLocalStorageGB"),
+        pub baseline_ebs_bandwidth_mbps: Option<BaselineEbsBandwidthMbpsRequest> = m("BaselineEbsBandwidthMbps"),
+        pub accelerator_types: Vec<String> = m("AcceleratorTypes").query("AcceleratorType").wire("AcceleratorType").item("item").flattened().one_of(values::ACCELERATOR_TYPE),
+        pub accelerator_count: Option<AcceleratorCountRequest> = m("AcceleratorCount"),
+        pub accelerator_manufacturers: Vec<String> = m("AcceleratorManufacturers").query("AcceleratorManufacturer").wire("AcceleratorManufacturer").item("item").flattened().one_of(values::ACCELERATOR_MANUFACTURER),
+        pub accelerator_names: Vec<String> = m("AcceleratorNames").query("AcceleratorName").wire("AcceleratorName").item("item").flattened().one_of(values::ACCELERATOR_NAME),
+        pub accelerator_total_memory_mi_b: Option<AcceleratorTotalMemoryMiBRequest> = m("AcceleratorTotalMemoryMiB"),
+        pub network_bandwidth_gbps: Option<NetworkBandwidthGbpsRequest> = m("NetworkBandwidthGbps"),
+        pub allowed_instance_types: Vec<String> = m("AllowedInstanceTypes").query("AllowedInstanceType").wire("AllowedInstanceType").item("item").flattened().count(0, 400).length(1, 30),
+        pub max_spot_price_as_percentage_of_optimal_on_demand_price: Option<i32> = m("MaxSpotPriceAsPercentageOfOptimalOnDemandPrice"),
+        pub baseline_performance_factors: Option<BaselinePerformanceFactorsRequest> = m("BaselinePerformanceFactors"),
+        pub require_encryption_in_transit: Option<bool> = m("RequireEncryptionInTransit"),
     }
 }
 
@@ -2684,6 +4707,12 @@ shape! {
 }
 
 shape! {
+    pub struct Ipv4PrefixSpecificationResponse {
+        pub ipv4_prefix: Option<String> = m("Ipv4Prefix").wire("ipv4Prefix"),
+    }
+}
+
+shape! {
     pub struct Ipv6CidrBlock {
         pub ipv6_cidr_block: Option<String> = m("Ipv6CidrBlock").wire("ipv6CidrBlock"),
     }
@@ -2698,6 +4727,12 @@ shape! {
 shape! {
     pub struct Ipv6PrefixSpecificationRequest {
         pub ipv6_prefix: Option<String> = m("Ipv6Prefix"),
+    }
+}
+
+shape! {
+    pub struct Ipv6PrefixSpecificationResponse {
+        pub ipv6_prefix: Option<String> = m("Ipv6Prefix").wire("ipv6Prefix"),
     }
 }
 
@@ -2731,10 +4766,448 @@ shape! {
 }
 
 shape! {
+    pub struct LastError {
+        pub message: Option<String> = m("Message").wire("message"),
+        pub code: Option<String> = m("Code").wire("code"),
+    }
+}
+
+shape! {
+    pub struct LaunchPermission {
+        pub organization_arn: Option<String> = m("OrganizationArn").wire("organizationArn"),
+        pub organizational_unit_arn: Option<String> = m("OrganizationalUnitArn").wire("organizationalUnitArn"),
+        pub user_id: Option<String> = m("UserId").wire("userId"),
+        pub group: Option<String> = m("Group").wire("group").one_of(values::PERMISSION_GROUP),
+    }
+}
+
+shape! {
+    pub struct LaunchPermissionModifications {
+        pub add: Vec<LaunchPermission> = m("Add").item("item").flattened(),
+        pub remove: Vec<LaunchPermission> = m("Remove").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplate {
+        pub launch_template_id: Option<String> = m("LaunchTemplateId").wire("launchTemplateId"),
+        pub launch_template_name: Option<String> = m("LaunchTemplateName").wire("launchTemplateName").length(3, 128),
+        pub create_time: Option<Timestamp> = m("CreateTime").wire("createTime"),
+        pub created_by: Option<String> = m("CreatedBy").wire("createdBy"),
+        pub default_version_number: Option<i64> = m("DefaultVersionNumber").wire("defaultVersionNumber"),
+        pub latest_version_number: Option<i64> = m("LatestVersionNumber").wire("latestVersionNumber"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub operator: Option<OperatorResponse> = m("Operator").wire("operator"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateBlockDeviceMapping {
+        pub device_name: Option<String> = m("DeviceName").wire("deviceName"),
+        pub virtual_name: Option<String> = m("VirtualName").wire("virtualName"),
+        pub ebs: Option<LaunchTemplateEbsBlockDevice> = m("Ebs").wire("ebs"),
+        pub no_device: Option<String> = m("NoDevice").wire("noDevice"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateBlockDeviceMappingRequest {
+        pub device_name: Option<String> = m("DeviceName"),
+        pub virtual_name: Option<String> = m("VirtualName"),
+        pub ebs: Option<LaunchTemplateEbsBlockDeviceRequest> = m("Ebs"),
+        pub no_device: Option<String> = m("NoDevice"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateCapacityReservationSpecificationRequest {
+        pub capacity_reservation_preference: Option<String> = m("CapacityReservationPreference").one_of(values::CAPACITY_RESERVATION_PREFERENCE),
+        pub capacity_reservation_target: Option<CapacityReservationTarget> = m("CapacityReservationTarget"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateCapacityReservationSpecificationResponse {
+        pub capacity_reservation_preference: Option<String> = m("CapacityReservationPreference").wire("capacityReservationPreference").one_of(values::CAPACITY_RESERVATION_PREFERENCE),
+        pub capacity_reservation_target: Option<CapacityReservationTargetResponse> = m("CapacityReservationTarget").wire("capacityReservationTarget"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateCpuOptions {
+        pub core_count: Option<i32> = m("CoreCount").wire("coreCount"),
+        pub threads_per_core: Option<i32> = m("ThreadsPerCore").wire("threadsPerCore"),
+        pub amd_sev_snp: Option<String> = m("AmdSevSnp").wire("amdSevSnp").one_of(values::AMD_SEV_SNP_SPECIFICATION),
+        pub nested_virtualization: Option<String> = m("NestedVirtualization").wire("nestedVirtualization").one_of(values::NESTED_VIRTUALIZATION_SPECIFICATION),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateCpuOptionsRequest {
+        pub core_count: Option<i32> = m("CoreCount"),
+        pub threads_per_core: Option<i32> = m("ThreadsPerCore"),
+        pub amd_sev_snp: Option<String> = m("AmdSevSnp").one_of(values::AMD_SEV_SNP_SPECIFICATION),
+        pub nested_virtualization: Option<String> = m("NestedVirtualization").one_of(values::NESTED_VIRTUALIZATION_SPECIFICATION),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateEbsBlockDevice {
+        pub encrypted: Option<bool> = m("Encrypted").wire("encrypted"),
+        pub delete_on_termination: Option<bool> = m("DeleteOnTermination").wire("deleteOnTermination"),
+        pub iops: Option<i32> = m("Iops").wire("iops"),
+        pub kms_key_id: Option<String> = m("KmsKeyId").wire("kmsKeyId"),
+        pub snapshot_id: Option<String> = m("SnapshotId").wire("snapshotId"),
+        pub volume_size: Option<i32> = m("VolumeSize").wire("volumeSize"),
+        pub volume_type: Option<String> = m("VolumeType").wire("volumeType").one_of(values::VOLUME_TYPE),
+        pub throughput: Option<i32> = m("Throughput").wire("throughput"),
+        pub volume_initialization_rate: Option<i32> = m("VolumeInitializationRate").wire("volumeInitializationRate"),
+        pub ebs_card_index: Option<i32> = m("EbsCardIndex").wire("ebsCardIndex"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateEbsBlockDeviceRequest {
+        pub encrypted: Option<bool> = m("Encrypted"),
+        pub delete_on_termination: Option<bool> = m("DeleteOnTermination"),
+        pub iops: Option<i32> = m("Iops"),
+        pub kms_key_id: Option<String> = m("KmsKeyId"),
+        pub snapshot_id: Option<String> = m("SnapshotId"),
+        pub volume_size: Option<i32> = m("VolumeSize"),
+        pub volume_type: Option<String> = m("VolumeType").one_of(values::VOLUME_TYPE),
+        pub throughput: Option<i32> = m("Throughput"),
+        pub volume_initialization_rate: Option<i32> = m("VolumeInitializationRate"),
+        pub ebs_card_index: Option<i32> = m("EbsCardIndex"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateElasticInferenceAccelerator {
+        pub r#type: Option<String> = m("Type").required(),
+        pub count: Option<i32> = m("Count").range(1, i64::MAX),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateElasticInferenceAcceleratorResponse {
+        pub r#type: Option<String> = m("Type").wire("type"),
+        pub count: Option<i32> = m("Count").wire("count"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateEnaSrdSpecification {
+        pub ena_srd_enabled: Option<bool> = m("EnaSrdEnabled").wire("enaSrdEnabled"),
+        pub ena_srd_udp_specification: Option<LaunchTemplateEnaSrdUdpSpecification> = m("EnaSrdUdpSpecification").wire("enaSrdUdpSpecification"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateEnaSrdUdpSpecification {
+        pub ena_srd_udp_enabled: Option<bool> = m("EnaSrdUdpEnabled").wire("enaSrdUdpEnabled"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateEnclaveOptions {
+        pub enabled: Option<bool> = m("Enabled").wire("enabled"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateEnclaveOptionsRequest {
+        pub enabled: Option<bool> = m("Enabled"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateHibernationOptions {
+        pub configured: Option<bool> = m("Configured").wire("configured"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateHibernationOptionsRequest {
+        pub configured: Option<bool> = m("Configured"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateIamInstanceProfileSpecification {
+        pub arn: Option<String> = m("Arn").wire("arn"),
+        pub name: Option<String> = m("Name").wire("name"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateIamInstanceProfileSpecificationRequest {
+        pub arn: Option<String> = m("Arn"),
+        pub name: Option<String> = m("Name"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateInstanceMaintenanceOptions {
+        pub auto_recovery: Option<String> = m("AutoRecovery").wire("autoRecovery").one_of(values::LAUNCH_TEMPLATE_AUTO_RECOVERY_STATE),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateInstanceMaintenanceOptionsRequest {
+        pub auto_recovery: Option<String> = m("AutoRecovery").one_of(values::LAUNCH_TEMPLATE_AUTO_RECOVERY_STATE),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateInstanceMarketOptions {
+        pub market_type: Option<String> = m("MarketType").wire("marketType").one_of(values::MARKET_TYPE),
+        pub spot_options: Option<LaunchTemplateSpotMarketOptions> = m("SpotOptions").wire("spotOptions"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateInstanceMarketOptionsRequest {
+        pub market_type: Option<String> = m("MarketType").one_of(values::MARKET_TYPE),
+        pub spot_options: Option<LaunchTemplateSpotMarketOptionsRequest> = m("SpotOptions"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateInstanceMetadataOptions {
+        pub state: Option<String> = m("State").wire("state").one_of(values::LAUNCH_TEMPLATE_INSTANCE_METADATA_OPTIONS_STATE),
+        pub http_tokens: Option<String> = m("HttpTokens").wire("httpTokens").one_of(values::LAUNCH_TEMPLATE_HTTP_TOKENS_STATE),
+        pub http_put_response_hop_limit: Option<i32> = m("HttpPutResponseHopLimit").wire("httpPutResponseHopLimit"),
+        pub http_endpoint: Option<String> = m("HttpEndpoint").wire("httpEndpoint").one_of(values::LAUNCH_TEMPLATE_INSTANCE_METADATA_ENDPOINT_STATE),
+        pub http_protocol_ipv6: Option<String> = m("HttpProtocolIpv6").wire("httpProtocolIpv6").one_of(values::LAUNCH_TEMPLATE_INSTANCE_METADATA_PROTOCOL_IPV6),
+        pub instance_metadata_tags: Option<String> = m("InstanceMetadataTags").wire("instanceMetadataTags").one_of(values::LAUNCH_TEMPLATE_INSTANCE_METADATA_TAGS_STATE),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateInstanceMetadataOptionsRequest {
+        pub http_tokens: Option<String> = m("HttpTokens").one_of(values::LAUNCH_TEMPLATE_HTTP_TOKENS_STATE),
+        pub http_put_response_hop_limit: Option<i32> = m("HttpPutResponseHopLimit"),
+        pub http_endpoint: Option<String> = m("HttpEndpoint").one_of(values::LAUNCH_TEMPLATE_INSTANCE_METADATA_ENDPOINT_STATE),
+        pub http_protocol_ipv6: Option<String> = m("HttpProtocolIpv6").one_of(values::LAUNCH_TEMPLATE_INSTANCE_METADATA_PROTOCOL_IPV6),
+        pub instance_metadata_tags: Option<String> = m("InstanceMetadataTags").one_of(values::LAUNCH_TEMPLATE_INSTANCE_METADATA_TAGS_STATE),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateInstanceNetworkInterfaceSpecification {
+        pub associate_carrier_ip_address: Option<bool> = m("AssociateCarrierIpAddress").wire("associateCarrierIpAddress"),
+        pub associate_public_ip_address: Option<bool> = m("AssociatePublicIpAddress").wire("associatePublicIpAddress"),
+        pub delete_on_termination: Option<bool> = m("DeleteOnTermination").wire("deleteOnTermination"),
+        pub description: Option<String> = m("Description").wire("description"),
+        pub device_index: Option<i32> = m("DeviceIndex").wire("deviceIndex"),
+        pub groups: Vec<String> = m("Groups").query("GroupSet").wire("groupSet").item("groupId").flattened(),
+        pub interface_type: Option<String> = m("InterfaceType").wire("interfaceType"),
+        pub ipv6_address_count: Option<i32> = m("Ipv6AddressCount").wire("ipv6AddressCount"),
+        pub ipv6_addresses: Vec<InstanceIpv6Address> = m("Ipv6Addresses").query("Ipv6AddressesSet").wire("ipv6AddressesSet").item("item").flattened(),
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId"),
+        pub private_ip_address: Option<String> = m("PrivateIpAddress").wire("privateIpAddress"),
+        pub private_ip_addresses: Vec<PrivateIpAddressSpecification> = m("PrivateIpAddresses").query("PrivateIpAddressesSet").wire("privateIpAddressesSet").item("item").flattened(),
+        pub secondary_private_ip_address_count: Option<i32> = m("SecondaryPrivateIpAddressCount").wire("secondaryPrivateIpAddressCount"),
+        pub subnet_id: Option<String> = m("SubnetId").wire("subnetId"),
+        pub network_card_index: Option<i32> = m("NetworkCardIndex").wire("networkCardIndex"),
+        pub ipv4_prefixes: Vec<Ipv4PrefixSpecificationResponse> = m("Ipv4Prefixes").query("Ipv4PrefixSet").wire("ipv4PrefixSet").item("item").flattened(),
+        pub ipv4_prefix_count: Option<i32> = m("Ipv4PrefixCount").wire("ipv4PrefixCount"),
+        pub ipv6_prefixes: Vec<Ipv6PrefixSpecificationResponse> = m("Ipv6Prefixes").query("Ipv6PrefixSet").wire("ipv6PrefixSet").item("item").flattened(),
+        pub ipv6_prefix_count: Option<i32> = m("Ipv6PrefixCount").wire("ipv6PrefixCount"),
+        pub primary_ipv6: Option<bool> = m("PrimaryIpv6").wire("primaryIpv6"),
+        pub ena_srd_specification: Option<LaunchTemplateEnaSrdSpecification> = m("EnaSrdSpecification").wire("enaSrdSpecification"),
+        pub connection_tracking_specification: Option<ConnectionTrackingSpecification> = m("ConnectionTrackingSpecification").wire("connectionTrackingSpecification"),
+        pub ena_queue_count: Option<i32> = m("EnaQueueCount").wire("enaQueueCount"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateInstanceNetworkInterfaceSpecificationRequest {
+        pub associate_carrier_ip_address: Option<bool> = m("AssociateCarrierIpAddress"),
+        pub associate_public_ip_address: Option<bool> = m("AssociatePublicIpAddress"),
+        pub delete_on_termination: Option<bool> = m("DeleteOnTermination"),
+        pub description: Option<String> = m("Description"),
+        pub device_index: Option<i32> = m("DeviceIndex"),
+        pub groups: Vec<String> = m("Groups").query("SecurityGroupId").wire("SecurityGroupId").item("SecurityGroupId").flattened(),
+        pub interface_type: Option<String> = m("InterfaceType"),
+        pub ipv6_address_count: Option<i32> = m("Ipv6AddressCount"),
+        pub ipv6_addresses: Vec<InstanceIpv6AddressRequest> = m("Ipv6Addresses").item("InstanceIpv6Address").flattened(),
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId"),
+        pub private_ip_address: Option<String> = m("PrivateIpAddress"),
+        pub private_ip_addresses: Vec<PrivateIpAddressSpecification> = m("PrivateIpAddresses").item("item").flattened(),
+        pub secondary_private_ip_address_count: Option<i32> = m("SecondaryPrivateIpAddressCount"),
+        pub subnet_id: Option<String> = m("SubnetId"),
+        pub network_card_index: Option<i32> = m("NetworkCardIndex"),
+        pub ipv4_prefixes: Vec<Ipv4PrefixSpecificationRequest> = m("Ipv4Prefixes").query("Ipv4Prefix").wire("Ipv4Prefix").item("item").flattened(),
+        pub ipv4_prefix_count: Option<i32> = m("Ipv4PrefixCount"),
+        pub ipv6_prefixes: Vec<Ipv6PrefixSpecificationRequest> = m("Ipv6Prefixes").query("Ipv6Prefix").wire("Ipv6Prefix").item("item").flattened(),
+        pub ipv6_prefix_count: Option<i32> = m("Ipv6PrefixCount"),
+        pub primary_ipv6: Option<bool> = m("PrimaryIpv6"),
+        pub ena_srd_specification: Option<EnaSrdSpecificationRequest> = m("EnaSrdSpecification"),
+        pub connection_tracking_specification: Option<ConnectionTrackingSpecificationRequest> = m("ConnectionTrackingSpecification"),
+        pub ena_queue_count: Option<i32> = m("EnaQueueCount"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateInstanceSecondaryInterfaceSpecification {
+        pub delete_on_termination: Option<bool> = m("DeleteOnTermination").wire("deleteOnTermination"),
+        pub device_index: Option<i32> = m("DeviceIndex").wire("deviceIndex"),
+        pub private_ip_addresses: Vec<SecondaryInterfacePrivateIpAddressSpecification> = m("PrivateIpAddresses").query("PrivateIpAddressesSet").wire("privateIpAddressesSet").item("item").flattened(),
+        pub private_ip_address_count: Option<i32> = m("PrivateIpAddressCount").wire("privateIpAddressCount"),
+        pub secondary_subnet_id: Option<String> = m("SecondarySubnetId").wire("secondarySubnetId"),
+        pub interface_type: Option<String> = m("InterfaceType").wire("interfaceType").one_of(values::SECONDARY_INTERFACE_TYPE),
+        pub network_card_index: Option<i32> = m("NetworkCardIndex").wire("networkCardIndex"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest {
+        pub delete_on_termination: Option<bool> = m("DeleteOnTermination"),
+        pub device_index: Option<i32> = m("DeviceIndex"),
+        pub private_ip_addresses: Vec<SecondaryInterfacePrivateIpAddressSpecificationRequest> = m("PrivateIpAddresses").query("PrivateIpAddress").wire("PrivateIpAddress").item("SecondaryInterfacePrivateIpAddressSpecification").flattened(),
+        pub private_ip_address_count: Option<i32> = m("PrivateIpAddressCount"),
+        pub secondary_subnet_id: Option<String> = m("SecondarySubnetId"),
+        pub interface_type: Option<String> = m("InterfaceType").one_of(values::SECONDARY_INTERFACE_TYPE),
+        pub network_card_index: Option<i32> = m("NetworkCardIndex"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateLicenseConfiguration {
+        pub license_configuration_arn: Option<String> = m("LicenseConfigurationArn").wire("licenseConfigurationArn"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateLicenseConfigurationRequest {
+        pub license_configuration_arn: Option<String> = m("LicenseConfigurationArn"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateNetworkPerformanceOptions {
+        pub bandwidth_weighting: Option<String> = m("BandwidthWeighting").wire("bandwidthWeighting").one_of(values::INSTANCE_BANDWIDTH_WEIGHTING),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateNetworkPerformanceOptionsRequest {
+        pub bandwidth_weighting: Option<String> = m("BandwidthWeighting").one_of(values::INSTANCE_BANDWIDTH_WEIGHTING),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplatePlacement {
+        pub availability_zone: Option<String> = m("AvailabilityZone").wire("availabilityZone"),
+        pub availability_zone_id: Option<String> = m("AvailabilityZoneId").wire("availabilityZoneId"),
+        pub affinity: Option<String> = m("Affinity").wire("affinity"),
+        pub group_name: Option<String> = m("GroupName").wire("groupName"),
+        pub host_id: Option<String> = m("HostId").wire("hostId"),
+        pub tenancy: Option<String> = m("Tenancy").wire("tenancy").one_of(values::TENANCY),
+        pub spread_domain: Option<String> = m("SpreadDomain").wire("spreadDomain"),
+        pub host_resource_group_arn: Option<String> = m("HostResourceGroupArn").wire("hostResourceGroupArn"),
+        pub partition_number: Option<i32> = m("PartitionNumber").wire("partitionNumber"),
+        pub group_id: Option<String> = m("GroupId").wire("groupId"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplatePlacementRequest {
+        pub availability_zone: Option<String> = m("AvailabilityZone"),
+        pub availability_zone_id: Option<String> = m("AvailabilityZoneId"),
+        pub affinity: Option<String> = m("Affinity"),
+        pub group_name: Option<String> = m("GroupName"),
+        pub host_id: Option<String> = m("HostId"),
+        pub tenancy: Option<String> = m("Tenancy").one_of(values::TENANCY),
+        pub spread_domain: Option<String> = m("SpreadDomain"),
+        pub host_resource_group_arn: Option<String> = m("HostResourceGroupArn"),
+        pub partition_number: Option<i32> = m("PartitionNumber"),
+        pub group_id: Option<String> = m("GroupId"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplatePrivateDnsNameOptions {
+        pub hostname_type: Option<String> = m("HostnameType").wire("hostnameType").one_of(values::HOSTNAME_TYPE),
+        pub enable_resource_name_dns_a_record: Option<bool> = m("EnableResourceNameDnsARecord").wire("enableResourceNameDnsARecord"),
+        pub enable_resource_name_dns_aaaa_record: Option<bool> = m("EnableResourceNameDnsAAAARecord").wire("enableResourceNameDnsAAAARecord"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplatePrivateDnsNameOptionsRequest {
+        pub hostname_type: Option<String> = m("HostnameType").one_of(values::HOSTNAME_TYPE),
+        pub enable_resource_name_dns_a_record: Option<bool> = m("EnableResourceNameDnsARecord"),
+        pub enable_resource_name_dns_aaaa_record: Option<bool> = m("EnableResourceNameDnsAAAARecord"),
+    }
+}
+
+shape! {
     pub struct LaunchTemplateSpecification {
         pub launch_template_id: Option<String> = m("LaunchTemplateId"),
         pub launch_template_name: Option<String> = m("LaunchTemplateName"),
         pub version: Option<String> = m("Version"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateSpotMarketOptions {
+        pub max_price: Option<String> = m("MaxPrice").wire("maxPrice"),
+        pub spot_instance_type: Option<String> = m("SpotInstanceType").wire("spotInstanceType").one_of(values::SPOT_INSTANCE_TYPE),
+        pub block_duration_minutes: Option<i32> = m("BlockDurationMinutes").wire("blockDurationMinutes"),
+        pub valid_until: Option<Timestamp> = m("ValidUntil").wire("validUntil"),
+        pub instance_interruption_behavior: Option<String> = m("InstanceInterruptionBehavior").wire("instanceInterruptionBehavior").one_of(values::INSTANCE_INTERRUPTION_BEHAVIOR),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateSpotMarketOptionsRequest {
+        pub max_price: Option<String> = m("MaxPrice"),
+        pub spot_instance_type: Option<String> = m("SpotInstanceType").one_of(values::SPOT_INSTANCE_TYPE),
+        pub block_duration_minutes: Option<i32> = m("BlockDurationMinutes"),
+        pub valid_until: Option<Timestamp> = m("ValidUntil"),
+        pub instance_interruption_behavior: Option<String> = m("InstanceInterruptionBehavior").one_of(values::INSTANCE_INTERRUPTION_BEHAVIOR),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateTagSpecification {
+        pub resource_type: Option<String> = m("ResourceType").wire("resourceType").one_of(values::RESOURCE_TYPE),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateTagSpecificationRequest {
+        pub resource_type: Option<String> = m("ResourceType").one_of(values::RESOURCE_TYPE),
+        pub tags: Vec<Tag> = m("Tags").query("Tag").wire("Tag").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplateVersion {
+        pub launch_template_id: Option<String> = m("LaunchTemplateId").wire("launchTemplateId"),
+        pub launch_template_name: Option<String> = m("LaunchTemplateName").wire("launchTemplateName").length(3, 128),
+        pub version_number: Option<i64> = m("VersionNumber").wire("versionNumber"),
+        pub version_description: Option<String> = m("VersionDescription").wire("versionDescription").length(0, 255),
+        pub create_time: Option<Timestamp> = m("CreateTime").wire("createTime"),
+        pub created_by: Option<String> = m("CreatedBy").wire("createdBy"),
+        pub default_version: Option<bool> = m("DefaultVersion").wire("defaultVersion"),
+        pub launch_template_data: Option<ResponseLaunchTemplateData> = m("LaunchTemplateData").wire("launchTemplateData"),
+        pub operator: Option<OperatorResponse> = m("Operator").wire("operator"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplatesMonitoring {
+        pub enabled: Option<bool> = m("Enabled").wire("enabled"),
+    }
+}
+
+shape! {
+    pub struct LaunchTemplatesMonitoringRequest {
+        pub enabled: Option<bool> = m("Enabled"),
     }
 }
 
@@ -2790,8 +5263,81 @@ shape! {
 }
 
 shape! {
+    pub struct MemoryGiBPerVCpu {
+        pub min: Option<f64> = m("Min").wire("min"),
+        pub max: Option<f64> = m("Max").wire("max"),
+    }
+}
+
+shape! {
+    pub struct MemoryGiBPerVCpuRequest {
+        pub min: Option<f64> = m("Min"),
+        pub max: Option<f64> = m("Max"),
+    }
+}
+
+shape! {
     pub struct MemoryInfo {
         pub size_in_mi_b: Option<i64> = m("SizeInMiB").wire("sizeInMiB"),
+    }
+}
+
+shape! {
+    pub struct MemoryMiB {
+        pub min: Option<i32> = m("Min").wire("min"),
+        pub max: Option<i32> = m("Max").wire("max"),
+    }
+}
+
+shape! {
+    pub struct MemoryMiBRequest {
+        pub min: Option<i32> = m("Min").required(),
+        pub max: Option<i32> = m("Max"),
+    }
+}
+
+shape! {
+    pub struct ModifyAddressAttributeRequest {
+        pub allocation_id: Option<String> = m("AllocationId").required(),
+        pub domain_name: Option<String> = m("DomainName"),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct ModifyAddressAttributeResult {
+        pub address: Option<AddressAttribute> = m("Address").wire("address"),
+    }
+}
+
+shape! {
+    pub struct ModifyEbsDefaultKmsKeyIdRequest {
+        pub kms_key_id: Option<String> = m("KmsKeyId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct ModifyEbsDefaultKmsKeyIdResult {
+        pub kms_key_id: Option<String> = m("KmsKeyId").wire("kmsKeyId"),
+    }
+}
+
+shape! {
+    pub struct ModifyImageAttributeRequest {
+        pub attribute: Option<String> = m("Attribute"),
+        pub description: Option<AttributeValue> = m("Description"),
+        pub image_id: Option<String> = m("ImageId").required(),
+        pub launch_permission: Option<LaunchPermissionModifications> = m("LaunchPermission"),
+        pub operation_type: Option<String> = m("OperationType").one_of(values::OPERATION_TYPE),
+        pub product_codes: Vec<String> = m("ProductCodes").query("ProductCode").wire("ProductCode").item("ProductCode").flattened(),
+        pub user_groups: Vec<String> = m("UserGroups").query("UserGroup").wire("UserGroup").item("UserGroup").flattened(),
+        pub user_ids: Vec<String> = m("UserIds").query("UserId").wire("UserId").item("UserId").flattened(),
+        pub value: Option<String> = m("Value"),
+        pub organization_arns: Vec<String> = m("OrganizationArns").query("OrganizationArn").wire("OrganizationArn").item("OrganizationArn").flattened(),
+        pub organizational_unit_arns: Vec<String> = m("OrganizationalUnitArns").query("OrganizationalUnitArn").wire("OrganizationalUnitArn").item("OrganizationalUnitArn").flattened(),
+        pub imds_support: Option<AttributeValue> = m("ImdsSupport"),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
     }
 }
 
@@ -2833,6 +5379,40 @@ shape! {
 }
 
 shape! {
+    pub struct ModifyInstanceMaintenanceOptionsRequest {
+        pub instance_id: Option<String> = m("InstanceId").required(),
+        pub auto_recovery: Option<String> = m("AutoRecovery").one_of(values::INSTANCE_AUTO_RECOVERY_STATE),
+        pub reboot_migration: Option<String> = m("RebootMigration").one_of(values::INSTANCE_REBOOT_MIGRATION_STATE),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct ModifyInstanceMaintenanceOptionsResult {
+        pub instance_id: Option<String> = m("InstanceId").wire("instanceId"),
+        pub auto_recovery: Option<String> = m("AutoRecovery").wire("autoRecovery").one_of(values::INSTANCE_AUTO_RECOVERY_STATE),
+        pub reboot_migration: Option<String> = m("RebootMigration").wire("rebootMigration").one_of(values::INSTANCE_REBOOT_MIGRATION_STATE),
+    }
+}
+
+shape! {
+    pub struct ModifyInstanceMetadataDefaultsRequest {
+        pub http_tokens: Option<String> = m("HttpTokens").one_of(values::METADATA_DEFAULT_HTTP_TOKENS_STATE),
+        pub http_put_response_hop_limit: Option<i32> = m("HttpPutResponseHopLimit"),
+        pub http_endpoint: Option<String> = m("HttpEndpoint").one_of(values::DEFAULT_INSTANCE_METADATA_ENDPOINT_STATE),
+        pub instance_metadata_tags: Option<String> = m("InstanceMetadataTags").one_of(values::DEFAULT_INSTANCE_METADATA_TAGS_STATE),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub http_tokens_enforced: Option<String> = m("HttpTokensEnforced").one_of(values::DEFAULT_HTTP_TOKENS_ENFORCED_STATE),
+    }
+}
+
+shape! {
+    pub struct ModifyInstanceMetadataDefaultsResult {
+        pub r#return: Option<bool> = m("Return").wire("return"),
+    }
+}
+
+shape! {
     pub struct ModifyInstanceMetadataOptionsRequest {
         pub instance_id: Option<String> = m("InstanceId").required(),
         pub http_tokens: Option<String> = m("HttpTokens").one_of(values::HTTP_TOKENS_STATE),
@@ -2848,6 +5428,41 @@ shape! {
     pub struct ModifyInstanceMetadataOptionsResult {
         pub instance_id: Option<String> = m("InstanceId").wire("instanceId"),
         pub instance_metadata_options: Option<InstanceMetadataOptionsResponse> = m("InstanceMetadataOptions").wire("instanceMetadataOptions"),
+    }
+}
+
+shape! {
+    pub struct ModifyInstancePlacementRequest {
+        pub group_name: Option<String> = m("GroupName"),
+        pub partition_number: Option<i32> = m("PartitionNumber"),
+        pub host_resource_group_arn: Option<String> = m("HostResourceGroupArn"),
+        pub group_id: Option<String> = m("GroupId"),
+        pub instance_id: Option<String> = m("InstanceId").wire("instanceId").required(),
+        pub tenancy: Option<String> = m("Tenancy").wire("tenancy").one_of(values::HOST_TENANCY),
+        pub affinity: Option<String> = m("Affinity").wire("affinity").one_of(values::AFFINITY),
+        pub host_id: Option<String> = m("HostId").wire("hostId"),
+    }
+}
+
+shape! {
+    pub struct ModifyInstancePlacementResult {
+        pub r#return: Option<bool> = m("Return").wire("return"),
+    }
+}
+
+shape! {
+    pub struct ModifyLaunchTemplateRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub client_token: Option<String> = m("ClientToken"),
+        pub launch_template_id: Option<String> = m("LaunchTemplateId"),
+        pub launch_template_name: Option<String> = m("LaunchTemplateName").length(3, 128),
+        pub default_version: Option<String> = m("DefaultVersion").query("SetDefaultVersion").wire("SetDefaultVersion"),
+    }
+}
+
+shape! {
+    pub struct ModifyLaunchTemplateResult {
+        pub launch_template: Option<LaunchTemplate> = m("LaunchTemplate").wire("launchTemplate"),
     }
 }
 
@@ -2901,6 +5516,18 @@ shape! {
 }
 
 shape! {
+    pub struct ModifySnapshotAttributeRequest {
+        pub attribute: Option<String> = m("Attribute").one_of(values::SNAPSHOT_ATTRIBUTE_NAME),
+        pub create_volume_permission: Option<CreateVolumePermissionModifications> = m("CreateVolumePermission"),
+        pub group_names: Vec<String> = m("GroupNames").query("UserGroup").wire("UserGroup").item("GroupName").flattened(),
+        pub operation_type: Option<String> = m("OperationType").one_of(values::OPERATION_TYPE),
+        pub snapshot_id: Option<String> = m("SnapshotId").required(),
+        pub user_ids: Vec<String> = m("UserIds").query("UserId").wire("UserId").item("UserId").flattened(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
     pub struct ModifySubnetAttributeRequest {
         pub assign_ipv6_address_on_creation: Option<AttributeBooleanValue> = m("AssignIpv6AddressOnCreation"),
         pub map_public_ip_on_launch: Option<AttributeBooleanValue> = m("MapPublicIpOnLaunch"),
@@ -2917,11 +5544,186 @@ shape! {
 }
 
 shape! {
+    pub struct ModifyTransitGatewayOptions {
+        pub add_transit_gateway_cidr_blocks: Vec<String> = m("AddTransitGatewayCidrBlocks").item("item").flattened(),
+        pub remove_transit_gateway_cidr_blocks: Vec<String> = m("RemoveTransitGatewayCidrBlocks").item("item").flattened(),
+        pub vpn_ecmp_support: Option<String> = m("VpnEcmpSupport").one_of(values::VPN_ECMP_SUPPORT_VALUE),
+        pub dns_support: Option<String> = m("DnsSupport").one_of(values::DNS_SUPPORT_VALUE),
+        pub security_group_referencing_support: Option<String> = m("SecurityGroupReferencingSupport").one_of(values::SECURITY_GROUP_REFERENCING_SUPPORT_VALUE),
+        pub auto_accept_shared_attachments: Option<String> = m("AutoAcceptSharedAttachments").one_of(values::AUTO_ACCEPT_SHARED_ATTACHMENTS_VALUE),
+        pub default_route_table_association: Option<String> = m("DefaultRouteTableAssociation").one_of(values::DEFAULT_ROUTE_TABLE_ASSOCIATION_VALUE),
+        pub association_default_route_table_id: Option<String> = m("AssociationDefaultRouteTableId"),
+        pub default_route_table_propagation: Option<String> = m("DefaultRouteTablePropagation").one_of(values::DEFAULT_ROUTE_TABLE_PROPAGATION_VALUE),
+        pub propagation_default_route_table_id: Option<String> = m("PropagationDefaultRouteTableId"),
+        pub amazon_side_asn: Option<i64> = m("AmazonSideAsn"),
+        pub encryption_support: Option<String> = m("EncryptionSupport").one_of(values::ENCRYPTION_SUPPORT_OPTION_VALUE),
+    }
+}
+
+shape! {
+    pub struct ModifyTransitGatewayRequest {
+        pub transit_gateway_id: Option<String> = m("TransitGatewayId").required(),
+        pub description: Option<String> = m("Description"),
+        pub options: Option<ModifyTransitGatewayOptions> = m("Options"),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct ModifyTransitGatewayResult {
+        pub transit_gateway: Option<TransitGateway> = m("TransitGateway").wire("transitGateway"),
+    }
+}
+
+shape! {
+    pub struct ModifyTransitGatewayVpcAttachmentRequest {
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId").required(),
+        pub add_subnet_ids: Vec<String> = m("AddSubnetIds").item("item").flattened(),
+        pub remove_subnet_ids: Vec<String> = m("RemoveSubnetIds").item("item").flattened(),
+        pub options: Option<ModifyTransitGatewayVpcAttachmentRequestOptions> = m("Options"),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct ModifyTransitGatewayVpcAttachmentRequestOptions {
+        pub dns_support: Option<String> = m("DnsSupport").one_of(values::DNS_SUPPORT_VALUE),
+        pub security_group_referencing_support: Option<String> = m("SecurityGroupReferencingSupport").one_of(values::SECURITY_GROUP_REFERENCING_SUPPORT_VALUE),
+        pub ipv6_support: Option<String> = m("Ipv6Support").one_of(values::IPV6_SUPPORT_VALUE),
+        pub appliance_mode_support: Option<String> = m("ApplianceModeSupport").one_of(values::APPLIANCE_MODE_SUPPORT_VALUE),
+    }
+}
+
+shape! {
+    pub struct ModifyTransitGatewayVpcAttachmentResult {
+        pub transit_gateway_vpc_attachment: Option<TransitGatewayVpcAttachment> = m("TransitGatewayVpcAttachment").wire("transitGatewayVpcAttachment"),
+    }
+}
+
+shape! {
+    pub struct ModifyVolumeAttributeRequest {
+        pub auto_enable_io: Option<AttributeBooleanValue> = m("AutoEnableIO"),
+        pub volume_id: Option<String> = m("VolumeId").required(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct ModifyVolumeRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub volume_id: Option<String> = m("VolumeId").required(),
+        pub size: Option<i32> = m("Size"),
+        pub volume_type: Option<String> = m("VolumeType").one_of(values::VOLUME_TYPE),
+        pub iops: Option<i32> = m("Iops"),
+        pub throughput: Option<i32> = m("Throughput"),
+        pub multi_attach_enabled: Option<bool> = m("MultiAttachEnabled"),
+    }
+}
+
+shape! {
+    pub struct ModifyVolumeResult {
+        pub volume_modification: Option<VolumeModification> = m("VolumeModification").wire("volumeModification"),
+    }
+}
+
+shape! {
     pub struct ModifyVpcAttributeRequest {
         pub enable_dns_hostnames: Option<AttributeBooleanValue> = m("EnableDnsHostnames"),
         pub enable_dns_support: Option<AttributeBooleanValue> = m("EnableDnsSupport"),
         pub vpc_id: Option<String> = m("VpcId").wire("vpcId").required(),
         pub enable_network_address_usage_metrics: Option<AttributeBooleanValue> = m("EnableNetworkAddressUsageMetrics"),
+    }
+}
+
+shape! {
+    pub struct ModifyVpcBlockPublicAccessExclusionRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub exclusion_id: Option<String> = m("ExclusionId").required(),
+        pub internet_gateway_exclusion_mode: Option<String> = m("InternetGatewayExclusionMode").required().one_of(values::INTERNET_GATEWAY_EXCLUSION_MODE),
+    }
+}
+
+shape! {
+    pub struct ModifyVpcBlockPublicAccessExclusionResult {
+        pub vpc_block_public_access_exclusion: Option<VpcBlockPublicAccessExclusion> = m("VpcBlockPublicAccessExclusion").wire("vpcBlockPublicAccessExclusion"),
+    }
+}
+
+shape! {
+    pub struct ModifyVpcBlockPublicAccessOptionsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub internet_gateway_block_mode: Option<String> = m("InternetGatewayBlockMode").required().one_of(values::INTERNET_GATEWAY_BLOCK_MODE),
+    }
+}
+
+shape! {
+    pub struct ModifyVpcBlockPublicAccessOptionsResult {
+        pub vpc_block_public_access_options: Option<VpcBlockPublicAccessOptions> = m("VpcBlockPublicAccessOptions").wire("vpcBlockPublicAccessOptions"),
+    }
+}
+
+shape! {
+    pub struct ModifyVpcEndpointRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub vpc_endpoint_id: Option<String> = m("VpcEndpointId").required(),
+        pub reset_policy: Option<bool> = m("ResetPolicy"),
+        pub policy_document: Option<String> = m("PolicyDocument"),
+        pub add_route_table_ids: Vec<String> = m("AddRouteTableIds").query("AddRouteTableId").wire("AddRouteTableId").item("item").flattened(),
+        pub remove_route_table_ids: Vec<String> = m("RemoveRouteTableIds").query("RemoveRouteTableId").wire("RemoveRouteTableId").item("item").flattened(),
+        pub add_subnet_ids: Vec<String> = m("AddSubnetIds").query("AddSubnetId").wire("AddSubnetId").item("item").flattened(),
+        pub remove_subnet_ids: Vec<String> = m("RemoveSubnetIds").query("RemoveSubnetId").wire("RemoveSubnetId").item("item").flattened(),
+        pub add_security_group_ids: Vec<String> = m("AddSecurityGroupIds").query("AddSecurityGroupId").wire("AddSecurityGroupId").item("item").flattened(),
+        pub remove_security_group_ids: Vec<String> = m("RemoveSecurityGroupIds").query("RemoveSecurityGroupId").wire("RemoveSecurityGroupId").item("item").flattened(),
+        pub ip_address_type: Option<String> = m("IpAddressType").one_of(values::IP_ADDRESS_TYPE),
+        pub dns_options: Option<DnsOptionsSpecification> = m("DnsOptions"),
+        pub private_dns_enabled: Option<bool> = m("PrivateDnsEnabled"),
+        pub subnet_configurations: Vec<SubnetConfiguration> = m("SubnetConfigurations").query("SubnetConfiguration").wire("SubnetConfiguration").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct ModifyVpcEndpointResult {
+        pub r#return: Option<bool> = m("Return").wire("return"),
+    }
+}
+
+shape! {
+    pub struct ModifyVpcEndpointServiceConfigurationRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub service_id: Option<String> = m("ServiceId").required(),
+        pub private_dns_name: Option<String> = m("PrivateDnsName"),
+        pub remove_private_dns_name: Option<bool> = m("RemovePrivateDnsName"),
+        pub acceptance_required: Option<bool> = m("AcceptanceRequired"),
+        pub add_network_load_balancer_arns: Vec<String> = m("AddNetworkLoadBalancerArns").query("AddNetworkLoadBalancerArn").wire("AddNetworkLoadBalancerArn").item("item").flattened(),
+        pub remove_network_load_balancer_arns: Vec<String> = m("RemoveNetworkLoadBalancerArns").query("RemoveNetworkLoadBalancerArn").wire("RemoveNetworkLoadBalancerArn").item("item").flattened(),
+        pub add_gateway_load_balancer_arns: Vec<String> = m("AddGatewayLoadBalancerArns").query("AddGatewayLoadBalancerArn").wire("AddGatewayLoadBalancerArn").item("item").flattened(),
+        pub remove_gateway_load_balancer_arns: Vec<String> = m("RemoveGatewayLoadBalancerArns").query("RemoveGatewayLoadBalancerArn").wire("RemoveGatewayLoadBalancerArn").item("item").flattened(),
+        pub add_supported_ip_address_types: Vec<String> = m("AddSupportedIpAddressTypes").query("AddSupportedIpAddressType").wire("AddSupportedIpAddressType").item("item").flattened(),
+        pub remove_supported_ip_address_types: Vec<String> = m("RemoveSupportedIpAddressTypes").query("RemoveSupportedIpAddressType").wire("RemoveSupportedIpAddressType").item("item").flattened(),
+        pub add_supported_regions: Vec<String> = m("AddSupportedRegions").query("AddSupportedRegion").wire("AddSupportedRegion").item("item").flattened(),
+        pub remove_supported_regions: Vec<String> = m("RemoveSupportedRegions").query("RemoveSupportedRegion").wire("RemoveSupportedRegion").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct ModifyVpcEndpointServiceConfigurationResult {
+        pub r#return: Option<bool> = m("Return").wire("return"),
+    }
+}
+
+shape! {
+    pub struct ModifyVpcEndpointServicePermissionsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub service_id: Option<String> = m("ServiceId").required(),
+        pub add_allowed_principals: Vec<String> = m("AddAllowedPrincipals").item("item").flattened(),
+        pub remove_allowed_principals: Vec<String> = m("RemoveAllowedPrincipals").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct ModifyVpcEndpointServicePermissionsResult {
+        pub added_principals: Vec<AddedPrincipal> = m("AddedPrincipals").query("AddedPrincipalSet").wire("addedPrincipalSet").item("item").flattened(),
+        pub return_value: Option<bool> = m("ReturnValue").query("Return").wire("return"),
     }
 }
 
@@ -2938,6 +5740,95 @@ shape! {
     pub struct ModifyVpcPeeringConnectionOptionsResult {
         pub accepter_peering_connection_options: Option<PeeringConnectionOptions> = m("AccepterPeeringConnectionOptions").wire("accepterPeeringConnectionOptions"),
         pub requester_peering_connection_options: Option<PeeringConnectionOptions> = m("RequesterPeeringConnectionOptions").wire("requesterPeeringConnectionOptions"),
+    }
+}
+
+shape! {
+    pub struct ModifyVpnConnectionOptionsRequest {
+        pub vpn_connection_id: Option<String> = m("VpnConnectionId").required(),
+        pub local_ipv4_network_cidr: Option<String> = m("LocalIpv4NetworkCidr"),
+        pub remote_ipv4_network_cidr: Option<String> = m("RemoteIpv4NetworkCidr"),
+        pub local_ipv6_network_cidr: Option<String> = m("LocalIpv6NetworkCidr"),
+        pub remote_ipv6_network_cidr: Option<String> = m("RemoteIpv6NetworkCidr"),
+        pub tunnel_bandwidth: Option<String> = m("TunnelBandwidth").one_of(values::VPN_TUNNEL_BANDWIDTH),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct ModifyVpnConnectionOptionsResult {
+        pub vpn_connection: Option<VpnConnection> = m("VpnConnection").wire("vpnConnection"),
+    }
+}
+
+shape! {
+    pub struct ModifyVpnConnectionRequest {
+        pub vpn_connection_id: Option<String> = m("VpnConnectionId").required(),
+        pub transit_gateway_id: Option<String> = m("TransitGatewayId"),
+        pub customer_gateway_id: Option<String> = m("CustomerGatewayId"),
+        pub vpn_gateway_id: Option<String> = m("VpnGatewayId"),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct ModifyVpnConnectionResult {
+        pub vpn_connection: Option<VpnConnection> = m("VpnConnection").wire("vpnConnection"),
+    }
+}
+
+shape! {
+    pub struct ModifyVpnTunnelOptionsRequest {
+        pub vpn_connection_id: Option<String> = m("VpnConnectionId").required(),
+        pub vpn_tunnel_outside_ip_address: Option<String> = m("VpnTunnelOutsideIpAddress").required(),
+        pub tunnel_options: Option<ModifyVpnTunnelOptionsSpecification> = m("TunnelOptions").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub skip_tunnel_replacement: Option<bool> = m("SkipTunnelReplacement"),
+        pub pre_shared_key_storage: Option<String> = m("PreSharedKeyStorage"),
+    }
+}
+
+shape! {
+    pub struct ModifyVpnTunnelOptionsResult {
+        pub vpn_connection: Option<VpnConnection> = m("VpnConnection").wire("vpnConnection"),
+    }
+}
+
+shape! {
+    pub struct ModifyVpnTunnelOptionsSpecification {
+        pub tunnel_inside_cidr: Option<String> = m("TunnelInsideCidr"),
+        pub tunnel_inside_ipv6_cidr: Option<String> = m("TunnelInsideIpv6Cidr"),
+        pub pre_shared_key: Option<String> = m("PreSharedKey"),
+        pub phase1_lifetime_seconds: Option<i32> = m("Phase1LifetimeSeconds"),
+        pub phase2_lifetime_seconds: Option<i32> = m("Phase2LifetimeSeconds"),
+        pub rekey_margin_time_seconds: Option<i32> = m("RekeyMarginTimeSeconds"),
+        pub rekey_fuzz_percentage: Option<i32> = m("RekeyFuzzPercentage"),
+        pub replay_window_size: Option<i32> = m("ReplayWindowSize"),
+        pub dpd_timeout_seconds: Option<i32> = m("DPDTimeoutSeconds"),
+        pub dpd_timeout_action: Option<String> = m("DPDTimeoutAction"),
+        pub phase1_encryption_algorithms: Vec<Phase1EncryptionAlgorithmsRequestListValue> = m("Phase1EncryptionAlgorithms").query("Phase1EncryptionAlgorithm").wire("Phase1EncryptionAlgorithm").item("item").flattened(),
+        pub phase2_encryption_algorithms: Vec<Phase2EncryptionAlgorithmsRequestListValue> = m("Phase2EncryptionAlgorithms").query("Phase2EncryptionAlgorithm").wire("Phase2EncryptionAlgorithm").item("item").flattened(),
+        pub phase1_integrity_algorithms: Vec<Phase1IntegrityAlgorithmsRequestListValue> = m("Phase1IntegrityAlgorithms").query("Phase1IntegrityAlgorithm").wire("Phase1IntegrityAlgorithm").item("item").flattened(),
+        pub phase2_integrity_algorithms: Vec<Phase2IntegrityAlgorithmsRequestListValue> = m("Phase2IntegrityAlgorithms").query("Phase2IntegrityAlgorithm").wire("Phase2IntegrityAlgorithm").item("item").flattened(),
+        pub phase1_dh_group_numbers: Vec<Phase1DHGroupNumbersRequestListValue> = m("Phase1DHGroupNumbers").query("Phase1DHGroupNumber").wire("Phase1DHGroupNumber").item("item").flattened(),
+        pub phase2_dh_group_numbers: Vec<Phase2DHGroupNumbersRequestListValue> = m("Phase2DHGroupNumbers").query("Phase2DHGroupNumber").wire("Phase2DHGroupNumber").item("item").flattened(),
+        pub ike_versions: Vec<IKEVersionsRequestListValue> = m("IKEVersions").query("IKEVersion").wire("IKEVersion").item("item").flattened(),
+        pub startup_action: Option<String> = m("StartupAction"),
+        pub log_options: Option<VpnTunnelLogOptionsSpecification> = m("LogOptions"),
+        pub enable_tunnel_lifecycle_control: Option<bool> = m("EnableTunnelLifecycleControl"),
+    }
+}
+
+shape! {
+    pub struct MonitorInstancesRequest {
+        pub instance_ids: Vec<String> = m("InstanceIds").query("InstanceId").wire("InstanceId").required().item("InstanceId").flattened(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct MonitorInstancesResult {
+        pub instance_monitorings: Vec<InstanceMonitoring> = m("InstanceMonitorings").query("InstancesSet").wire("instancesSet").item("item").flattened(),
     }
 }
 
@@ -3026,6 +5917,20 @@ shape! {
         pub protocol: Option<String> = m("Protocol").wire("protocol"),
         pub rule_action: Option<String> = m("RuleAction").wire("ruleAction").one_of(values::RULE_ACTION),
         pub rule_number: Option<i32> = m("RuleNumber").wire("ruleNumber"),
+    }
+}
+
+shape! {
+    pub struct NetworkBandwidthGbps {
+        pub min: Option<f64> = m("Min").wire("min"),
+        pub max: Option<f64> = m("Max").wire("max"),
+    }
+}
+
+shape! {
+    pub struct NetworkBandwidthGbpsRequest {
+        pub min: Option<f64> = m("Min"),
+        pub max: Option<f64> = m("Max"),
     }
 }
 
@@ -3141,10 +6046,42 @@ shape! {
 }
 
 shape! {
+    pub struct NetworkInterfaceCount {
+        pub min: Option<i32> = m("Min").wire("min"),
+        pub max: Option<i32> = m("Max").wire("max"),
+    }
+}
+
+shape! {
+    pub struct NetworkInterfaceCountRequest {
+        pub min: Option<i32> = m("Min"),
+        pub max: Option<i32> = m("Max"),
+    }
+}
+
+shape! {
     pub struct NetworkInterfaceIpv6Address {
         pub ipv6_address: Option<String> = m("Ipv6Address").wire("ipv6Address"),
         pub public_ipv6_dns_name: Option<String> = m("PublicIpv6DnsName").wire("publicIpv6DnsName"),
         pub is_primary_ipv6: Option<bool> = m("IsPrimaryIpv6").wire("isPrimaryIpv6"),
+    }
+}
+
+shape! {
+    pub struct NetworkInterfacePermission {
+        pub network_interface_permission_id: Option<String> = m("NetworkInterfacePermissionId").wire("networkInterfacePermissionId"),
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId"),
+        pub aws_account_id: Option<String> = m("AwsAccountId").wire("awsAccountId"),
+        pub aws_service: Option<String> = m("AwsService").wire("awsService"),
+        pub permission: Option<String> = m("Permission").wire("permission").one_of(values::INTERFACE_PERMISSION_TYPE),
+        pub permission_state: Option<NetworkInterfacePermissionState> = m("PermissionState").wire("permissionState"),
+    }
+}
+
+shape! {
+    pub struct NetworkInterfacePermissionState {
+        pub state: Option<String> = m("State").wire("state").one_of(values::NETWORK_INTERFACE_PERMISSION_STATE_CODE),
+        pub status_message: Option<String> = m("StatusMessage").wire("statusMessage"),
     }
 }
 
@@ -3230,6 +6167,90 @@ shape! {
 }
 
 shape! {
+    pub struct PerformanceFactorReference {
+        pub instance_family: Option<String> = m("InstanceFamily").wire("instanceFamily"),
+    }
+}
+
+shape! {
+    pub struct PerformanceFactorReferenceRequest {
+        pub instance_family: Option<String> = m("InstanceFamily"),
+    }
+}
+
+shape! {
+    pub struct Phase1DHGroupNumbersListValue {
+        pub value: Option<i32> = m("Value").wire("value"),
+    }
+}
+
+shape! {
+    pub struct Phase1DHGroupNumbersRequestListValue {
+        pub value: Option<i32> = m("Value"),
+    }
+}
+
+shape! {
+    pub struct Phase1EncryptionAlgorithmsListValue {
+        pub value: Option<String> = m("Value").wire("value"),
+    }
+}
+
+shape! {
+    pub struct Phase1EncryptionAlgorithmsRequestListValue {
+        pub value: Option<String> = m("Value"),
+    }
+}
+
+shape! {
+    pub struct Phase1IntegrityAlgorithmsListValue {
+        pub value: Option<String> = m("Value").wire("value"),
+    }
+}
+
+shape! {
+    pub struct Phase1IntegrityAlgorithmsRequestListValue {
+        pub value: Option<String> = m("Value"),
+    }
+}
+
+shape! {
+    pub struct Phase2DHGroupNumbersListValue {
+        pub value: Option<i32> = m("Value").wire("value"),
+    }
+}
+
+shape! {
+    pub struct Phase2DHGroupNumbersRequestListValue {
+        pub value: Option<i32> = m("Value"),
+    }
+}
+
+shape! {
+    pub struct Phase2EncryptionAlgorithmsListValue {
+        pub value: Option<String> = m("Value").wire("value"),
+    }
+}
+
+shape! {
+    pub struct Phase2EncryptionAlgorithmsRequestListValue {
+        pub value: Option<String> = m("Value"),
+    }
+}
+
+shape! {
+    pub struct Phase2IntegrityAlgorithmsListValue {
+        pub value: Option<String> = m("Value").wire("value"),
+    }
+}
+
+shape! {
+    pub struct Phase2IntegrityAlgorithmsRequestListValue {
+        pub value: Option<String> = m("Value"),
+    }
+}
+
+shape! {
     pub struct Placement {
         pub availability_zone_id: Option<String> = m("AvailabilityZoneId").wire("availabilityZoneId"),
         pub affinity: Option<String> = m("Affinity").wire("affinity"),
@@ -3241,6 +6262,21 @@ shape! {
         pub host_resource_group_arn: Option<String> = m("HostResourceGroupArn").wire("hostResourceGroupArn"),
         pub group_id: Option<String> = m("GroupId").wire("groupId"),
         pub availability_zone: Option<String> = m("AvailabilityZone").wire("availabilityZone"),
+    }
+}
+
+shape! {
+    pub struct PlacementGroup {
+        pub group_name: Option<String> = m("GroupName").wire("groupName"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::PLACEMENT_GROUP_STATE),
+        pub strategy: Option<String> = m("Strategy").wire("strategy").one_of(values::PLACEMENT_STRATEGY),
+        pub partition_count: Option<i32> = m("PartitionCount").wire("partitionCount"),
+        pub group_id: Option<String> = m("GroupId").wire("groupId"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub group_arn: Option<String> = m("GroupArn").wire("groupArn"),
+        pub spread_level: Option<String> = m("SpreadLevel").wire("spreadLevel").one_of(values::SPREAD_LEVEL),
+        pub linked_group_id: Option<String> = m("LinkedGroupId").wire("linkedGroupId"),
+        pub operator: Option<OperatorResponse> = m("Operator").wire("operator"),
     }
 }
 
@@ -3283,6 +6319,21 @@ shape! {
     pub struct PrefixListId {
         pub description: Option<String> = m("Description").wire("description"),
         pub prefix_list_id: Option<String> = m("PrefixListId").wire("prefixListId"),
+    }
+}
+
+shape! {
+    pub struct PrivateDnsDetails {
+        pub private_dns_name: Option<String> = m("PrivateDnsName").wire("privateDnsName"),
+    }
+}
+
+shape! {
+    pub struct PrivateDnsNameConfiguration {
+        pub state: Option<String> = m("State").wire("state").one_of(values::DNS_NAME_STATE),
+        pub r#type: Option<String> = m("Type").wire("type"),
+        pub value: Option<String> = m("Value").wire("value"),
+        pub name: Option<String> = m("Name").wire("name"),
     }
 }
 
@@ -3399,6 +6450,62 @@ shape! {
 }
 
 shape! {
+    pub struct RegisterImageRequest {
+        pub image_location: Option<String> = m("ImageLocation"),
+        pub billing_products: Vec<String> = m("BillingProducts").query("BillingProduct").wire("BillingProduct").item("item").flattened(),
+        pub boot_mode: Option<String> = m("BootMode").one_of(values::BOOT_MODE_VALUES),
+        pub tpm_support: Option<String> = m("TpmSupport").one_of(values::TPM_SUPPORT_VALUES),
+        pub uefi_data: Option<String> = m("UefiData").length(0, 64000),
+        pub imds_support: Option<String> = m("ImdsSupport").one_of(values::IMDS_SUPPORT_VALUES),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+        pub name: Option<String> = m("Name").wire("name").required().length(3, 128),
+        pub description: Option<String> = m("Description").wire("description").length(0, 255),
+        pub architecture: Option<String> = m("Architecture").wire("architecture").one_of(values::ARCHITECTURE_VALUES),
+        pub kernel_id: Option<String> = m("KernelId").wire("kernelId"),
+        pub ramdisk_id: Option<String> = m("RamdiskId").wire("ramdiskId"),
+        pub root_device_name: Option<String> = m("RootDeviceName").wire("rootDeviceName"),
+        pub block_device_mappings: Vec<BlockDeviceMapping> = m("BlockDeviceMappings").query("BlockDeviceMapping").wire("BlockDeviceMapping").item("BlockDeviceMapping").flattened(),
+        pub virtualization_type: Option<String> = m("VirtualizationType").wire("virtualizationType"),
+        pub sriov_net_support: Option<String> = m("SriovNetSupport").wire("sriovNetSupport"),
+        pub ena_support: Option<bool> = m("EnaSupport").wire("enaSupport"),
+    }
+}
+
+shape! {
+    pub struct RegisterImageResult {
+        pub image_id: Option<String> = m("ImageId").wire("imageId"),
+    }
+}
+
+shape! {
+    pub struct RejectTransitGatewayVpcAttachmentRequest {
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct RejectTransitGatewayVpcAttachmentResult {
+        pub transit_gateway_vpc_attachment: Option<TransitGatewayVpcAttachment> = m("TransitGatewayVpcAttachment").wire("transitGatewayVpcAttachment"),
+    }
+}
+
+shape! {
+    pub struct RejectVpcEndpointConnectionsRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub service_id: Option<String> = m("ServiceId").required(),
+        pub vpc_endpoint_ids: Vec<String> = m("VpcEndpointIds").query("VpcEndpointId").wire("VpcEndpointId").required().item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct RejectVpcEndpointConnectionsResult {
+        pub unsuccessful: Vec<UnsuccessfulItem> = m("Unsuccessful").wire("unsuccessful").item("item").flattened(),
+    }
+}
+
+shape! {
     pub struct RejectVpcPeeringConnectionRequest {
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
         pub vpc_peering_connection_id: Option<String> = m("VpcPeeringConnectionId").wire("vpcPeeringConnectionId").required(),
@@ -3423,6 +6530,19 @@ shape! {
 shape! {
     pub struct RemovePrefixListEntry {
         pub cidr: Option<String> = m("Cidr").required(),
+    }
+}
+
+shape! {
+    pub struct ReplaceIamInstanceProfileAssociationRequest {
+        pub iam_instance_profile: Option<IamInstanceProfileSpecification> = m("IamInstanceProfile").required(),
+        pub association_id: Option<String> = m("AssociationId").required(),
+    }
+}
+
+shape! {
+    pub struct ReplaceIamInstanceProfileAssociationResult {
+        pub iam_instance_profile_association: Option<IamInstanceProfileAssociation> = m("IamInstanceProfileAssociation").wire("iamInstanceProfileAssociation"),
     }
 }
 
@@ -3494,6 +6614,61 @@ shape! {
 }
 
 shape! {
+    pub struct ReplaceTransitGatewayRouteRequest {
+        pub destination_cidr_block: Option<String> = m("DestinationCidrBlock").required(),
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").required(),
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId"),
+        pub blackhole: Option<bool> = m("Blackhole"),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct ReplaceTransitGatewayRouteResult {
+        pub route: Option<TransitGatewayRoute> = m("Route").wire("route"),
+    }
+}
+
+shape! {
+    pub struct RequestLaunchTemplateData {
+        pub kernel_id: Option<String> = m("KernelId"),
+        pub ebs_optimized: Option<bool> = m("EbsOptimized"),
+        pub iam_instance_profile: Option<LaunchTemplateIamInstanceProfileSpecificationRequest> = m("IamInstanceProfile"),
+        pub block_device_mappings: Vec<LaunchTemplateBlockDeviceMappingRequest> = m("BlockDeviceMappings").query("BlockDeviceMapping").wire("BlockDeviceMapping").item("BlockDeviceMapping").flattened(),
+        pub network_interfaces: Vec<LaunchTemplateInstanceNetworkInterfaceSpecificationRequest> = m("NetworkInterfaces").query("NetworkInterface").wire("NetworkInterface").item("InstanceNetworkInterfaceSpecification").flattened(),
+        pub image_id: Option<String> = m("ImageId"),
+        pub instance_type: Option<String> = m("InstanceType"),
+        pub key_name: Option<String> = m("KeyName"),
+        pub monitoring: Option<LaunchTemplatesMonitoringRequest> = m("Monitoring"),
+        pub placement: Option<LaunchTemplatePlacementRequest> = m("Placement"),
+        pub ram_disk_id: Option<String> = m("RamDiskId"),
+        pub disable_api_termination: Option<bool> = m("DisableApiTermination"),
+        pub instance_initiated_shutdown_behavior: Option<String> = m("InstanceInitiatedShutdownBehavior").one_of(values::SHUTDOWN_BEHAVIOR),
+        pub user_data: Option<String> = m("UserData"),
+        pub tag_specifications: Vec<LaunchTemplateTagSpecificationRequest> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("LaunchTemplateTagSpecificationRequest").flattened(),
+        pub elastic_gpu_specifications: Vec<ElasticGpuSpecification> = m("ElasticGpuSpecifications").query("ElasticGpuSpecification").wire("ElasticGpuSpecification").item("ElasticGpuSpecification").flattened(),
+        pub elastic_inference_accelerators: Vec<LaunchTemplateElasticInferenceAccelerator> = m("ElasticInferenceAccelerators").query("ElasticInferenceAccelerator").wire("ElasticInferenceAccelerator").item("item").flattened(),
+        pub security_group_ids: Vec<String> = m("SecurityGroupIds").query("SecurityGroupId").wire("SecurityGroupId").item("SecurityGroupId").flattened(),
+        pub security_groups: Vec<String> = m("SecurityGroups").query("SecurityGroup").wire("SecurityGroup").item("SecurityGroup").flattened(),
+        pub instance_market_options: Option<LaunchTemplateInstanceMarketOptionsRequest> = m("InstanceMarketOptions"),
+        pub credit_specification: Option<CreditSpecificationRequest> = m("CreditSpecification"),
+        pub cpu_options: Option<LaunchTemplateCpuOptionsRequest> = m("CpuOptions"),
+        pub capacity_reservation_specification: Option<LaunchTemplateCapacityReservationSpecificationRequest> = m("CapacityReservationSpecification"),
+        pub license_specifications: Vec<LaunchTemplateLicenseConfigurationRequest> = m("LicenseSpecifications").query("LicenseSpecification").wire("LicenseSpecification").item("item").flattened(),
+        pub hibernation_options: Option<LaunchTemplateHibernationOptionsRequest> = m("HibernationOptions"),
+        pub metadata_options: Option<LaunchTemplateInstanceMetadataOptionsRequest> = m("MetadataOptions"),
+        pub enclave_options: Option<LaunchTemplateEnclaveOptionsRequest> = m("EnclaveOptions"),
+        pub instance_requirements: Option<InstanceRequirementsRequest> = m("InstanceRequirements"),
+        pub private_dns_name_options: Option<LaunchTemplatePrivateDnsNameOptionsRequest> = m("PrivateDnsNameOptions"),
+        pub maintenance_options: Option<LaunchTemplateInstanceMaintenanceOptionsRequest> = m("MaintenanceOptions"),
+        pub disable_api_stop: Option<bool> = m("DisableApiStop"),
+        pub operator: Option<OperatorRequest> = m("Operator"),
+        pub network_performance_options: Option<LaunchTemplateNetworkPerformanceOptionsRequest> = m("NetworkPerformanceOptions"),
+        pub secondary_interfaces: Vec<LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest> = m("SecondaryInterfaces").query("SecondaryInterface").wire("SecondaryInterface").item("InstanceSecondaryInterfaceSpecification").flattened(),
+    }
+}
+
+shape! {
     pub struct Reservation {
         pub reservation_id: Option<String> = m("ReservationId").wire("reservationId"),
         pub owner_id: Option<String> = m("OwnerId").wire("ownerId"),
@@ -3504,10 +6679,98 @@ shape! {
 }
 
 shape! {
+    pub struct ResetAddressAttributeRequest {
+        pub allocation_id: Option<String> = m("AllocationId").required(),
+        pub attribute: Option<String> = m("Attribute").required().one_of(values::ADDRESS_ATTRIBUTE_NAME),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct ResetAddressAttributeResult {
+        pub address: Option<AddressAttribute> = m("Address").wire("address"),
+    }
+}
+
+shape! {
+    pub struct ResetEbsDefaultKmsKeyIdRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct ResetEbsDefaultKmsKeyIdResult {
+        pub kms_key_id: Option<String> = m("KmsKeyId").wire("kmsKeyId"),
+    }
+}
+
+shape! {
+    pub struct ResetImageAttributeRequest {
+        pub attribute: Option<String> = m("Attribute").required().one_of(values::RESET_IMAGE_ATTRIBUTE_NAME),
+        pub image_id: Option<String> = m("ImageId").required(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
     pub struct ResetNetworkInterfaceAttributeRequest {
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
         pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId").required(),
         pub source_dest_check: Option<String> = m("SourceDestCheck").wire("sourceDestCheck"),
+    }
+}
+
+shape! {
+    pub struct ResetSnapshotAttributeRequest {
+        pub attribute: Option<String> = m("Attribute").required().one_of(values::SNAPSHOT_ATTRIBUTE_NAME),
+        pub snapshot_id: Option<String> = m("SnapshotId").required(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct ResponseError {
+        pub code: Option<String> = m("Code").wire("code").one_of(values::LAUNCH_TEMPLATE_ERROR_CODE),
+        pub message: Option<String> = m("Message").wire("message"),
+    }
+}
+
+shape! {
+    pub struct ResponseLaunchTemplateData {
+        pub kernel_id: Option<String> = m("KernelId").wire("kernelId"),
+        pub ebs_optimized: Option<bool> = m("EbsOptimized").wire("ebsOptimized"),
+        pub iam_instance_profile: Option<LaunchTemplateIamInstanceProfileSpecification> = m("IamInstanceProfile").wire("iamInstanceProfile"),
+        pub block_device_mappings: Vec<LaunchTemplateBlockDeviceMapping> = m("BlockDeviceMappings").query("BlockDeviceMappingSet").wire("blockDeviceMappingSet").item("item").flattened(),
+        pub network_interfaces: Vec<LaunchTemplateInstanceNetworkInterfaceSpecification> = m("NetworkInterfaces").query("NetworkInterfaceSet").wire("networkInterfaceSet").item("item").flattened(),
+        pub image_id: Option<String> = m("ImageId").wire("imageId"),
+        pub instance_type: Option<String> = m("InstanceType").wire("instanceType"),
+        pub key_name: Option<String> = m("KeyName").wire("keyName"),
+        pub monitoring: Option<LaunchTemplatesMonitoring> = m("Monitoring").wire("monitoring"),
+        pub placement: Option<LaunchTemplatePlacement> = m("Placement").wire("placement"),
+        pub ram_disk_id: Option<String> = m("RamDiskId").wire("ramDiskId"),
+        pub disable_api_termination: Option<bool> = m("DisableApiTermination").wire("disableApiTermination"),
+        pub instance_initiated_shutdown_behavior: Option<String> = m("InstanceInitiatedShutdownBehavior").wire("instanceInitiatedShutdownBehavior").one_of(values::SHUTDOWN_BEHAVIOR),
+        pub user_data: Option<String> = m("UserData").wire("userData"),
+        pub tag_specifications: Vec<LaunchTemplateTagSpecification> = m("TagSpecifications").query("TagSpecificationSet").wire("tagSpecificationSet").item("item").flattened(),
+        pub elastic_gpu_specifications: Vec<ElasticGpuSpecificationResponse> = m("ElasticGpuSpecifications").query("ElasticGpuSpecificationSet").wire("elasticGpuSpecificationSet").item("item").flattened(),
+        pub elastic_inference_accelerators: Vec<LaunchTemplateElasticInferenceAcceleratorResponse> = m("ElasticInferenceAccelerators").query("ElasticInferenceAcceleratorSet").wire("elasticInferenceAcceleratorSet").item("item").flattened(),
+        pub security_group_ids: Vec<String> = m("SecurityGroupIds").query("SecurityGroupIdSet").wire("securityGroupIdSet").item("item").flattened(),
+        pub security_groups: Vec<String> = m("SecurityGroups").query("SecurityGroupSet").wire("securityGroupSet").item("item").flattened(),
+        pub instance_market_options: Option<LaunchTemplateInstanceMarketOptions> = m("InstanceMarketOptions").wire("instanceMarketOptions"),
+        pub credit_specification: Option<CreditSpecification> = m("CreditSpecification").wire("creditSpecification"),
+        pub cpu_options: Option<LaunchTemplateCpuOptions> = m("CpuOptions").wire("cpuOptions"),
+        pub capacity_reservation_specification: Option<LaunchTemplateCapacityReservationSpecificationResponse> = m("CapacityReservationSpecification").wire("capacityReservationSpecification"),
+        pub license_specifications: Vec<LaunchTemplateLicenseConfiguration> = m("LicenseSpecifications").query("LicenseSet").wire("licenseSet").item("item").flattened(),
+        pub hibernation_options: Option<LaunchTemplateHibernationOptions> = m("HibernationOptions").wire("hibernationOptions"),
+        pub metadata_options: Option<LaunchTemplateInstanceMetadataOptions> = m("MetadataOptions").wire("metadataOptions"),
+        pub enclave_options: Option<LaunchTemplateEnclaveOptions> = m("EnclaveOptions").wire("enclaveOptions"),
+        pub instance_requirements: Option<InstanceRequirements> = m("InstanceRequirements").wire("instanceRequirements"),
+        pub private_dns_name_options: Option<LaunchTemplatePrivateDnsNameOptions> = m("PrivateDnsNameOptions").wire("privateDnsNameOptions"),
+        pub maintenance_options: Option<LaunchTemplateInstanceMaintenanceOptions> = m("MaintenanceOptions").wire("maintenanceOptions"),
+        pub disable_api_stop: Option<bool> = m("DisableApiStop").wire("disableApiStop"),
+        pub operator: Option<OperatorResponse> = m("Operator").wire("operator"),
+        pub network_performance_options: Option<LaunchTemplateNetworkPerformanceOptions> = m("NetworkPerformanceOptions").wire("networkPerformanceOptions"),
+        pub secondary_interfaces: Vec<LaunchTemplateInstanceSecondaryInterfaceSpecification> = m("SecondaryInterfaces").query("SecondaryInterfaceSet").wire("secondaryInterfaceSet").item("item").flattened(),
     }
 }
 
@@ -3699,6 +6962,36 @@ shape! {
 }
 
 shape! {
+    pub struct SearchTransitGatewayRoutesRequest {
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").required(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").required().item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 1000),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct SearchTransitGatewayRoutesResult {
+        pub routes: Vec<TransitGatewayRoute> = m("Routes").query("RouteSet").wire("routeSet").item("item").flattened(),
+        pub additional_routes_available: Option<bool> = m("AdditionalRoutesAvailable").wire("additionalRoutesAvailable"),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct SecondaryInterfacePrivateIpAddressSpecification {
+        pub private_ip_address: Option<String> = m("PrivateIpAddress").wire("privateIpAddress"),
+    }
+}
+
+shape! {
+    pub struct SecondaryInterfacePrivateIpAddressSpecificationRequest {
+        pub private_ip_address: Option<String> = m("PrivateIpAddress"),
+    }
+}
+
+shape! {
     pub struct SecurityGroup {
         pub group_id: Option<String> = m("GroupId").wire("groupId"),
         pub ip_permissions_egress: Vec<IpPermission> = m("IpPermissionsEgress").wire("ipPermissionsEgress").item("item").flattened(),
@@ -3709,6 +7002,24 @@ shape! {
         pub group_name: Option<String> = m("GroupName").wire("groupName"),
         pub description: Option<String> = m("Description").query("GroupDescription").wire("groupDescription"),
         pub ip_permissions: Vec<IpPermission> = m("IpPermissions").wire("ipPermissions").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct SecurityGroupForVpc {
+        pub description: Option<String> = m("Description").wire("description"),
+        pub group_name: Option<String> = m("GroupName").wire("groupName"),
+        pub owner_id: Option<String> = m("OwnerId").wire("ownerId"),
+        pub group_id: Option<String> = m("GroupId").wire("groupId"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub primary_vpc_id: Option<String> = m("PrimaryVpcId").wire("primaryVpcId"),
+    }
+}
+
+shape! {
+    pub struct SecurityGroupIdentifier {
+        pub group_id: Option<String> = m("GroupId").wire("groupId"),
+        pub group_name: Option<String> = m("GroupName").wire("groupName"),
     }
 }
 
@@ -3764,6 +7075,92 @@ shape! {
     pub struct SecurityGroupRuleUpdate {
         pub security_group_rule_id: Option<String> = m("SecurityGroupRuleId").required(),
         pub security_group_rule: Option<SecurityGroupRuleRequest> = m("SecurityGroupRule"),
+    }
+}
+
+shape! {
+    pub struct SendDiagnosticInterruptRequest {
+        pub instance_id: Option<String> = m("InstanceId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct ServiceConfiguration {
+        pub service_type: Vec<ServiceTypeDetail> = m("ServiceType").wire("serviceType").item("item").flattened(),
+        pub service_id: Option<String> = m("ServiceId").wire("serviceId"),
+        pub service_name: Option<String> = m("ServiceName").wire("serviceName"),
+        pub service_state: Option<String> = m("ServiceState").wire("serviceState").one_of(values::SERVICE_STATE),
+        pub availability_zone_ids: Vec<String> = m("AvailabilityZoneIds").query("AvailabilityZoneIdSet").wire("availabilityZoneIdSet").item("item").flattened(),
+        pub availability_zones: Vec<String> = m("AvailabilityZones").query("AvailabilityZoneSet").wire("availabilityZoneSet").item("item").flattened(),
+        pub acceptance_required: Option<bool> = m("AcceptanceRequired").wire("acceptanceRequired"),
+        pub manages_vpc_endpoints: Option<bool> = m("ManagesVpcEndpoints").wire("managesVpcEndpoints"),
+        pub network_load_balancer_arns: Vec<String> = m("NetworkLoadBalancerArns").query("NetworkLoadBalancerArnSet").wire("networkLoadBalancerArnSet").item("item").flattened(),
+        pub gateway_load_balancer_arns: Vec<String> = m("GatewayLoadBalancerArns").query("GatewayLoadBalancerArnSet").wire("gatewayLoadBalancerArnSet").item("item").flattened(),
+        pub supported_ip_address_types: Vec<String> = m("SupportedIpAddressTypes").query("SupportedIpAddressTypeSet").wire("supportedIpAddressTypeSet").item("item").flattened().count(0, 2).one_of(values::SERVICE_CONNECTIVITY_TYPE),
+        pub base_endpoint_dns_names: Vec<String> = m("BaseEndpointDnsNames").query("BaseEndpointDnsNameSet").wire("baseEndpointDnsNameSet").item("item").flattened(),
+        pub private_dns_name: Option<String> = m("PrivateDnsName").wire("privateDnsName"),
+        pub private_dns_name_configuration: Option<PrivateDnsNameConfiguration> = m("PrivateDnsNameConfiguration").wire("privateDnsNameConfiguration"),
+        pub payer_responsibility: Option<String> = m("PayerResponsibility").wire("payerResponsibility").one_of(values::PAYER_RESPONSIBILITY),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub supported_regions: Vec<SupportedRegionDetail> = m("SupportedRegions").query("SupportedRegionSet").wire("supportedRegionSet").item("item").flattened(),
+        pub remote_access_enabled: Option<bool> = m("RemoteAccessEnabled").wire("remoteAccessEnabled"),
+    }
+}
+
+shape! {
+    pub struct ServiceDetail {
+        pub service_name: Option<String> = m("ServiceName").wire("serviceName"),
+        pub service_id: Option<String> = m("ServiceId").wire("serviceId"),
+        pub service_type: Vec<ServiceTypeDetail> = m("ServiceType").wire("serviceType").item("item").flattened(),
+        pub service_region: Option<String> = m("ServiceRegion").wire("serviceRegion"),
+        pub availability_zone_ids: Vec<String> = m("AvailabilityZoneIds").query("AvailabilityZoneIdSet").wire("availabilityZoneIdSet").item("item").flattened(),
+        pub availability_zones: Vec<String> = m("AvailabilityZones").query("AvailabilityZoneSet").wire("availabilityZoneSet").item("item").flattened(),
+        pub owner: Option<String> = m("Owner").wire("owner"),
+        pub base_endpoint_dns_names: Vec<String> = m("BaseEndpointDnsNames").query("BaseEndpointDnsNameSet").wire("baseEndpointDnsNameSet").item("item").flattened(),
+        pub private_dns_name: Option<String> = m("PrivateDnsName").wire("privateDnsName"),
+        pub private_dns_names: Vec<PrivateDnsDetails> = m("PrivateDnsNames").query("PrivateDnsNameSet").wire("privateDnsNameSet").item("item").flattened(),
+        pub vpc_endpoint_policy_supported: Option<bool> = m("VpcEndpointPolicySupported").wire("vpcEndpointPolicySupported"),
+        pub acceptance_required: Option<bool> = m("AcceptanceRequired").wire("acceptanceRequired"),
+        pub manages_vpc_endpoints: Option<bool> = m("ManagesVpcEndpoints").wire("managesVpcEndpoints"),
+        pub payer_responsibility: Option<String> = m("PayerResponsibility").wire("payerResponsibility").one_of(values::PAYER_RESPONSIBILITY),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub private_dns_name_verification_state: Option<String> = m("PrivateDnsNameVerificationState").wire("privateDnsNameVerificationState").one_of(values::DNS_NAME_STATE),
+        pub supported_ip_address_types: Vec<String> = m("SupportedIpAddressTypes").query("SupportedIpAddressTypeSet").wire("supportedIpAddressTypeSet").item("item").flattened().count(0, 2).one_of(values::SERVICE_CONNECTIVITY_TYPE),
+    }
+}
+
+shape! {
+    pub struct ServiceTypeDetail {
+        pub service_type: Option<String> = m("ServiceType").wire("serviceType").one_of(values::SERVICE_TYPE),
+    }
+}
+
+shape! {
+    pub struct Snapshot {
+        pub owner_alias: Option<String> = m("OwnerAlias").wire("ownerAlias"),
+        pub outpost_arn: Option<String> = m("OutpostArn").wire("outpostArn"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub storage_tier: Option<String> = m("StorageTier").wire("storageTier").one_of(values::STORAGE_TIER),
+        pub restore_expiry_time: Option<Timestamp> = m("RestoreExpiryTime").wire("restoreExpiryTime"),
+        pub sse_type: Option<String> = m("SseType").wire("sseType").one_of(values::SSE_TYPE),
+        pub availability_zone: Option<String> = m("AvailabilityZone").wire("availabilityZone"),
+        pub transfer_type: Option<String> = m("TransferType").wire("transferType").one_of(values::TRANSFER_TYPE),
+        pub completion_duration_minutes: Option<i32> = m("CompletionDurationMinutes").wire("completionDurationMinutes"),
+        pub completion_time: Option<Timestamp> = m("CompletionTime").wire("completionTime"),
+        pub full_snapshot_size_in_bytes: Option<i64> = m("FullSnapshotSizeInBytes").wire("fullSnapshotSizeInBytes"),
+        pub snapshot_id: Option<String> = m("SnapshotId").wire("snapshotId"),
+        pub volume_id: Option<String> = m("VolumeId").wire("volumeId"),
+        pub state: Option<String> = m("State").query("Status").wire("status").one_of(values::SNAPSHOT_STATE),
+        pub state_message: Option<String> = m("StateMessage").query("StatusMessage").wire("statusMessage"),
+        pub start_time: Option<Timestamp> = m("StartTime").wire("startTime"),
+        pub progress: Option<String> = m("Progress").wire("progress"),
+        pub owner_id: Option<String> = m("OwnerId").wire("ownerId"),
+        pub description: Option<String> = m("Description").wire("description"),
+        pub volume_size: Option<i32> = m("VolumeSize").wire("volumeSize"),
+        pub encrypted: Option<bool> = m("Encrypted").wire("encrypted"),
+        pub kms_key_id: Option<String> = m("KmsKeyId").wire("kmsKeyId"),
+        pub data_encryption_key_id: Option<String> = m("DataEncryptionKeyId").wire("dataEncryptionKeyId"),
     }
 }
 
@@ -3872,6 +7269,33 @@ shape! {
 }
 
 shape! {
+    pub struct SubnetCidrReservation {
+        pub subnet_cidr_reservation_id: Option<String> = m("SubnetCidrReservationId").wire("subnetCidrReservationId"),
+        pub subnet_id: Option<String> = m("SubnetId").wire("subnetId"),
+        pub cidr: Option<String> = m("Cidr").wire("cidr"),
+        pub reservation_type: Option<String> = m("ReservationType").wire("reservationType").one_of(values::SUBNET_CIDR_RESERVATION_TYPE),
+        pub owner_id: Option<String> = m("OwnerId").wire("ownerId"),
+        pub description: Option<String> = m("Description").wire("description"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct SubnetConfiguration {
+        pub subnet_id: Option<String> = m("SubnetId"),
+        pub ipv4: Option<String> = m("Ipv4"),
+        pub ipv6: Option<String> = m("Ipv6"),
+    }
+}
+
+shape! {
+    pub struct SubnetIpPrefixes {
+        pub subnet_id: Option<String> = m("SubnetId").wire("subnetId"),
+        pub ip_prefixes: Vec<String> = m("IpPrefixes").query("IpPrefixSet").wire("ipPrefixSet").item("item").flattened(),
+    }
+}
+
+shape! {
     pub struct SubnetIpv6CidrBlockAssociation {
         pub association_id: Option<String> = m("AssociationId").wire("associationId"),
         pub ipv6_cidr_block: Option<String> = m("Ipv6CidrBlock").wire("ipv6CidrBlock"),
@@ -3884,6 +7308,13 @@ shape! {
 shape! {
     pub struct SuccessfulInstanceCreditSpecificationItem {
         pub instance_id: Option<String> = m("InstanceId").wire("instanceId"),
+    }
+}
+
+shape! {
+    pub struct SupportedRegionDetail {
+        pub region: Option<String> = m("Region").wire("region"),
+        pub service_state: Option<String> = m("ServiceState").wire("serviceState"),
     }
 }
 
@@ -3922,6 +7353,213 @@ shape! {
 shape! {
     pub struct TerminateInstancesResult {
         pub terminating_instances: Vec<InstanceStateChange> = m("TerminatingInstances").query("InstancesSet").wire("instancesSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct TotalLocalStorageGB {
+        pub min: Option<f64> = m("Min").wire("min"),
+        pub max: Option<f64> = m("Max").wire("max"),
+    }
+}
+
+shape! {
+    pub struct TotalLocalStorageGBRequest {
+        pub min: Option<f64> = m("Min"),
+        pub max: Option<f64> = m("Max"),
+    }
+}
+
+shape! {
+    pub struct TransitGateway {
+        pub transit_gateway_id: Option<String> = m("TransitGatewayId").wire("transitGatewayId"),
+        pub transit_gateway_arn: Option<String> = m("TransitGatewayArn").wire("transitGatewayArn"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::TRANSIT_GATEWAY_STATE),
+        pub owner_id: Option<String> = m("OwnerId").wire("ownerId"),
+        pub description: Option<String> = m("Description").wire("description"),
+        pub creation_time: Option<Timestamp> = m("CreationTime").wire("creationTime"),
+        pub options: Option<TransitGatewayOptions> = m("Options").wire("options"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct TransitGatewayAssociation {
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").wire("transitGatewayRouteTableId"),
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId").wire("transitGatewayAttachmentId"),
+        pub resource_id: Option<String> = m("ResourceId").wire("resourceId"),
+        pub resource_type: Option<String> = m("ResourceType").wire("resourceType").one_of(values::TRANSIT_GATEWAY_ATTACHMENT_RESOURCE_TYPE),
+        pub state: Option<String> = m("State").wire("state").one_of(values::TRANSIT_GATEWAY_ASSOCIATION_STATE),
+    }
+}
+
+shape! {
+    pub struct TransitGatewayAttachment {
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId").wire("transitGatewayAttachmentId"),
+        pub transit_gateway_id: Option<String> = m("TransitGatewayId").wire("transitGatewayId"),
+        pub transit_gateway_owner_id: Option<String> = m("TransitGatewayOwnerId").wire("transitGatewayOwnerId"),
+        pub resource_owner_id: Option<String> = m("ResourceOwnerId").wire("resourceOwnerId"),
+        pub resource_type: Option<String> = m("ResourceType").wire("resourceType").one_of(values::TRANSIT_GATEWAY_ATTACHMENT_RESOURCE_TYPE),
+        pub resource_id: Option<String> = m("ResourceId").wire("resourceId"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::TRANSIT_GATEWAY_ATTACHMENT_STATE),
+        pub association: Option<TransitGatewayAttachmentAssociation> = m("Association").wire("association"),
+        pub creation_time: Option<Timestamp> = m("CreationTime").wire("creationTime"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct TransitGatewayAttachmentAssociation {
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").wire("transitGatewayRouteTableId"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::TRANSIT_GATEWAY_ASSOCIATION_STATE),
+    }
+}
+
+shape! {
+    pub struct TransitGatewayAttachmentPropagation {
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").wire("transitGatewayRouteTableId"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::TRANSIT_GATEWAY_PROPAGATION_STATE),
+    }
+}
+
+shape! {
+    pub struct TransitGatewayOptions {
+        pub amazon_side_asn: Option<i64> = m("AmazonSideAsn").wire("amazonSideAsn"),
+        pub transit_gateway_cidr_blocks: Vec<String> = m("TransitGatewayCidrBlocks").wire("transitGatewayCidrBlocks").item("item").flattened(),
+        pub auto_accept_shared_attachments: Option<String> = m("AutoAcceptSharedAttachments").wire("autoAcceptSharedAttachments").one_of(values::AUTO_ACCEPT_SHARED_ATTACHMENTS_VALUE),
+        pub default_route_table_association: Option<String> = m("DefaultRouteTableAssociation").wire("defaultRouteTableAssociation").one_of(values::DEFAULT_ROUTE_TABLE_ASSOCIATION_VALUE),
+        pub association_default_route_table_id: Option<String> = m("AssociationDefaultRouteTableId").wire("associationDefaultRouteTableId"),
+        pub default_route_table_propagation: Option<String> = m("DefaultRouteTablePropagation").wire("defaultRouteTablePropagation").one_of(values::DEFAULT_ROUTE_TABLE_PROPAGATION_VALUE),
+        pub propagation_default_route_table_id: Option<String> = m("PropagationDefaultRouteTableId").wire("propagationDefaultRouteTableId"),
+        pub vpn_ecmp_support: Option<String> = m("VpnEcmpSupport").wire("vpnEcmpSupport").one_of(values::VPN_ECMP_SUPPORT_VALUE),
+        pub dns_support: Option<String> = m("DnsSupport").wire("dnsSupport").one_of(values::DNS_SUPPORT_VALUE),
+        pub security_group_referencing_support: Option<String> = m("SecurityGroupReferencingSupport").wire("securityGroupReferencingSupport").one_of(values::SECURITY_GROUP_REFERENCING_SUPPORT_VALUE),
+        pub multicast_support: Option<String> = m("MulticastSupport").wire("multicastSupport").one_of(values::MULTICAST_SUPPORT_VALUE),
+        pub encryption_support: Option<EncryptionSupport> = m("EncryptionSupport").wire("encryptionSupport"),
+    }
+}
+
+shape! {
+    pub struct TransitGatewayPropagation {
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId").wire("transitGatewayAttachmentId"),
+        pub resource_id: Option<String> = m("ResourceId").wire("resourceId"),
+        pub resource_type: Option<String> = m("ResourceType").wire("resourceType").one_of(values::TRANSIT_GATEWAY_ATTACHMENT_RESOURCE_TYPE),
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").wire("transitGatewayRouteTableId"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::TRANSIT_GATEWAY_PROPAGATION_STATE),
+        pub transit_gateway_route_table_announcement_id: Option<String> = m("TransitGatewayRouteTableAnnouncementId").wire("transitGatewayRouteTableAnnouncementId"),
+    }
+}
+
+shape! {
+    pub struct TransitGatewayRequestOptions {
+        pub amazon_side_asn: Option<i64> = m("AmazonSideAsn"),
+        pub auto_accept_shared_attachments: Option<String> = m("AutoAcceptSharedAttachments").one_of(values::AUTO_ACCEPT_SHARED_ATTACHMENTS_VALUE),
+        pub default_route_table_association: Option<String> = m("DefaultRouteTableAssociation").one_of(values::DEFAULT_ROUTE_TABLE_ASSOCIATION_VALUE),
+        pub default_route_table_propagation: Option<String> = m("DefaultRouteTablePropagation").one_of(values::DEFAULT_ROUTE_TABLE_PROPAGATION_VALUE),
+        pub vpn_ecmp_support: Option<String> = m("VpnEcmpSupport").one_of(values::VPN_ECMP_SUPPORT_VALUE),
+        pub dns_support: Option<String> = m("DnsSupport").one_of(values::DNS_SUPPORT_VALUE),
+        pub security_group_referencing_support: Option<String> = m("SecurityGroupReferencingSupport").one_of(values::SECURITY_GROUP_REFERENCING_SUPPORT_VALUE),
+        pub multicast_support: Option<String> = m("MulticastSupport").one_of(values::MULTICAST_SUPPORT_VALUE),
+        pub transit_gateway_cidr_blocks: Vec<String> = m("TransitGatewayCidrBlocks").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct TransitGatewayRoute {
+        pub destination_cidr_block: Option<String> = m("DestinationCidrBlock").wire("destinationCidrBlock"),
+        pub prefix_list_id: Option<String> = m("PrefixListId").wire("prefixListId"),
+        pub transit_gateway_route_table_announcement_id: Option<String> = m("TransitGatewayRouteTableAnnouncementId").wire("transitGatewayRouteTableAnnouncementId"),
+        pub transit_gateway_attachments: Vec<TransitGatewayRouteAttachment> = m("TransitGatewayAttachments").wire("transitGatewayAttachments").item("item").flattened(),
+        pub r#type: Option<String> = m("Type").wire("type").one_of(values::TRANSIT_GATEWAY_ROUTE_TYPE),
+        pub state: Option<String> = m("State").wire("state").one_of(values::TRANSIT_GATEWAY_ROUTE_STATE),
+    }
+}
+
+shape! {
+    pub struct TransitGatewayRouteAttachment {
+        pub resource_id: Option<String> = m("ResourceId").wire("resourceId"),
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId").wire("transitGatewayAttachmentId"),
+        pub resource_type: Option<String> = m("ResourceType").wire("resourceType").one_of(values::TRANSIT_GATEWAY_ATTACHMENT_RESOURCE_TYPE),
+    }
+}
+
+shape! {
+    pub struct TransitGatewayRouteTable {
+        pub transit_gateway_route_table_id: Option<String> = m("TransitGatewayRouteTableId").wire("transitGatewayRouteTableId"),
+        pub transit_gateway_id: Option<String> = m("TransitGatewayId").wire("transitGatewayId"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::TRANSIT_GATEWAY_ROUTE_TABLE_STATE),
+        pub default_association_route_table: Option<bool> = m("DefaultAssociationRouteTable").wire("defaultAssociationRouteTable"),
+        pub default_propagation_route_table: Option<bool> = m("DefaultPropagationRouteTable").wire("defaultPropagationRouteTable"),
+        pub creation_time: Option<Timestamp> = m("CreationTime").wire("creationTime"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct TransitGatewayRouteTableAssociation {
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId").wire("transitGatewayAttachmentId"),
+        pub resource_id: Option<String> = m("ResourceId").wire("resourceId"),
+        pub resource_type: Option<String> = m("ResourceType").wire("resourceType").one_of(values::TRANSIT_GATEWAY_ATTACHMENT_RESOURCE_TYPE),
+        pub state: Option<String> = m("State").wire("state").one_of(values::TRANSIT_GATEWAY_ASSOCIATION_STATE),
+    }
+}
+
+shape! {
+    pub struct TransitGatewayRouteTablePropagation {
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId").wire("transitGatewayAttachmentId"),
+        pub resource_id: Option<String> = m("ResourceId").wire("resourceId"),
+        pub resource_type: Option<String> = m("ResourceType").wire("resourceType").one_of(values::TRANSIT_GATEWAY_ATTACHMENT_RESOURCE_TYPE),
+        pub state: Option<String> = m("State").wire("state").one_of(values::TRANSIT_GATEWAY_PROPAGATION_STATE),
+        pub transit_gateway_route_table_announcement_id: Option<String> = m("TransitGatewayRouteTableAnnouncementId").wire("transitGatewayRouteTableAnnouncementId"),
+    }
+}
+
+shape! {
+    pub struct TransitGatewayVpcAttachment {
+        pub transit_gateway_attachment_id: Option<String> = m("TransitGatewayAttachmentId").wire("transitGatewayAttachmentId"),
+        pub transit_gateway_id: Option<String> = m("TransitGatewayId").wire("transitGatewayId"),
+        pub vpc_id: Option<String> = m("VpcId").wire("vpcId"),
+        pub vpc_owner_id: Option<String> = m("VpcOwnerId").wire("vpcOwnerId"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::TRANSIT_GATEWAY_ATTACHMENT_STATE),
+        pub subnet_ids: Vec<String> = m("SubnetIds").wire("subnetIds").item("item").flattened(),
+        pub creation_time: Option<Timestamp> = m("CreationTime").wire("creationTime"),
+        pub options: Option<TransitGatewayVpcAttachmentOptions> = m("Options").wire("options"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct TransitGatewayVpcAttachmentOptions {
+        pub dns_support: Option<String> = m("DnsSupport").wire("dnsSupport").one_of(values::DNS_SUPPORT_VALUE),
+        pub security_group_referencing_support: Option<String> = m("SecurityGroupReferencingSupport").wire("securityGroupReferencingSupport").one_of(values::SECURITY_GROUP_REFERENCING_SUPPORT_VALUE),
+        pub ipv6_support: Option<String> = m("Ipv6Support").wire("ipv6Support").one_of(values::IPV6_SUPPORT_VALUE),
+        pub appliance_mode_support: Option<String> = m("ApplianceModeSupport").wire("applianceModeSupport").one_of(values::APPLIANCE_MODE_SUPPORT_VALUE),
+    }
+}
+
+shape! {
+    pub struct TunnelOption {
+        pub outside_ip_address: Option<String> = m("OutsideIpAddress").wire("outsideIpAddress"),
+        pub tunnel_inside_cidr: Option<String> = m("TunnelInsideCidr").wire("tunnelInsideCidr"),
+        pub tunnel_inside_ipv6_cidr: Option<String> = m("TunnelInsideIpv6Cidr").wire("tunnelInsideIpv6Cidr"),
+        pub pre_shared_key: Option<String> = m("PreSharedKey").wire("preSharedKey"),
+        pub phase1_lifetime_seconds: Option<i32> = m("Phase1LifetimeSeconds").wire("phase1LifetimeSeconds"),
+        pub phase2_lifetime_seconds: Option<i32> = m("Phase2LifetimeSeconds").wire("phase2LifetimeSeconds"),
+        pub rekey_margin_time_seconds: Option<i32> = m("RekeyMarginTimeSeconds").wire("rekeyMarginTimeSeconds"),
+        pub rekey_fuzz_percentage: Option<i32> = m("RekeyFuzzPercentage").wire("rekeyFuzzPercentage"),
+        pub replay_window_size: Option<i32> = m("ReplayWindowSize").wire("replayWindowSize"),
+        pub dpd_timeout_seconds: Option<i32> = m("DpdTimeoutSeconds").wire("dpdTimeoutSeconds"),
+        pub dpd_timeout_action: Option<String> = m("DpdTimeoutAction").wire("dpdTimeoutAction"),
+        pub phase1_encryption_algorithms: Vec<Phase1EncryptionAlgorithmsListValue> = m("Phase1EncryptionAlgorithms").query("Phase1EncryptionAlgorithmSet").wire("phase1EncryptionAlgorithmSet").item("item").flattened(),
+        pub phase2_encryption_algorithms: Vec<Phase2EncryptionAlgorithmsListValue> = m("Phase2EncryptionAlgorithms").query("Phase2EncryptionAlgorithmSet").wire("phase2EncryptionAlgorithmSet").item("item").flattened(),
+        pub phase1_integrity_algorithms: Vec<Phase1IntegrityAlgorithmsListValue> = m("Phase1IntegrityAlgorithms").query("Phase1IntegrityAlgorithmSet").wire("phase1IntegrityAlgorithmSet").item("item").flattened(),
+        pub phase2_integrity_algorithms: Vec<Phase2IntegrityAlgorithmsListValue> = m("Phase2IntegrityAlgorithms").query("Phase2IntegrityAlgorithmSet").wire("phase2IntegrityAlgorithmSet").item("item").flattened(),
+        pub phase1_dh_group_numbers: Vec<Phase1DHGroupNumbersListValue> = m("Phase1DHGroupNumbers").query("Phase1DHGroupNumberSet").wire("phase1DHGroupNumberSet").item("item").flattened(),
+        pub phase2_dh_group_numbers: Vec<Phase2DHGroupNumbersListValue> = m("Phase2DHGroupNumbers").query("Phase2DHGroupNumberSet").wire("phase2DHGroupNumberSet").item("item").flattened(),
+        pub ike_versions: Vec<IKEVersionsListValue> = m("IkeVersions").query("IkeVersionSet").wire("ikeVersionSet").item("item").flattened(),
+        pub startup_action: Option<String> = m("StartupAction").wire("startupAction"),
+        pub log_options: Option<VpnTunnelLogOptions> = m("LogOptions").wire("logOptions"),
+        pub enable_tunnel_lifecycle_control: Option<bool> = m("EnableTunnelLifecycleControl").wire("enableTunnelLifecycleControl"),
     }
 }
 
@@ -3966,6 +7604,19 @@ shape! {
 }
 
 shape! {
+    pub struct UnmonitorInstancesRequest {
+        pub instance_ids: Vec<String> = m("InstanceIds").query("InstanceId").wire("InstanceId").required().item("InstanceId").flattened(),
+        pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct UnmonitorInstancesResult {
+        pub instance_monitorings: Vec<InstanceMonitoring> = m("InstanceMonitorings").query("InstancesSet").wire("instancesSet").item("item").flattened(),
+    }
+}
+
+shape! {
     pub struct UnsuccessfulInstanceCreditSpecificationItem {
         pub instance_id: Option<String> = m("InstanceId").wire("instanceId"),
         pub error: Option<UnsuccessfulInstanceCreditSpecificationItemError> = m("Error").wire("error"),
@@ -3975,6 +7626,20 @@ shape! {
 shape! {
     pub struct UnsuccessfulInstanceCreditSpecificationItemError {
         pub code: Option<String> = m("Code").wire("code").one_of(values::UNSUCCESSFUL_INSTANCE_CREDIT_SPECIFICATION_ERROR_CODE),
+        pub message: Option<String> = m("Message").wire("message"),
+    }
+}
+
+shape! {
+    pub struct UnsuccessfulItem {
+        pub error: Option<UnsuccessfulItemError> = m("Error").wire("error"),
+        pub resource_id: Option<String> = m("ResourceId").wire("resourceId"),
+    }
+}
+
+shape! {
+    pub struct UnsuccessfulItemError {
+        pub code: Option<String> = m("Code").wire("code"),
         pub message: Option<String> = m("Message").wire("message"),
     }
 }
@@ -4024,12 +7689,50 @@ shape! {
 }
 
 shape! {
+    pub struct VCpuCountRange {
+        pub min: Option<i32> = m("Min").wire("min"),
+        pub max: Option<i32> = m("Max").wire("max"),
+    }
+}
+
+shape! {
+    pub struct VCpuCountRangeRequest {
+        pub min: Option<i32> = m("Min").required(),
+        pub max: Option<i32> = m("Max"),
+    }
+}
+
+shape! {
     pub struct VCpuInfo {
         pub default_v_cpus: Option<i32> = m("DefaultVCpus").wire("defaultVCpus"),
         pub default_cores: Option<i32> = m("DefaultCores").wire("defaultCores"),
         pub default_threads_per_core: Option<i32> = m("DefaultThreadsPerCore").wire("defaultThreadsPerCore"),
         pub valid_cores: Vec<i32> = m("ValidCores").wire("validCores").item("item").flattened().omit_empty(),
         pub valid_threads_per_core: Vec<i32> = m("ValidThreadsPerCore").wire("validThreadsPerCore").item("item").flattened().omit_empty(),
+    }
+}
+
+shape! {
+    pub struct ValidationError {
+        pub code: Option<String> = m("Code").wire("code"),
+        pub message: Option<String> = m("Message").wire("message"),
+    }
+}
+
+shape! {
+    pub struct ValidationWarning {
+        pub errors: Vec<ValidationError> = m("Errors").query("ErrorSet").wire("errorSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct VgwTelemetry {
+        pub accepted_route_count: Option<i32> = m("AcceptedRouteCount").wire("acceptedRouteCount"),
+        pub last_status_change: Option<Timestamp> = m("LastStatusChange").wire("lastStatusChange"),
+        pub outside_ip_address: Option<String> = m("OutsideIpAddress").wire("outsideIpAddress"),
+        pub status: Option<String> = m("Status").wire("status").one_of(values::TELEMETRY_STATUS),
+        pub status_message: Option<String> = m("StatusMessage").wire("statusMessage"),
+        pub certificate_arn: Option<String> = m("CertificateArn").wire("certificateArn"),
     }
 }
 
@@ -4074,6 +7777,84 @@ shape! {
 }
 
 shape! {
+    pub struct VolumeModification {
+        pub volume_id: Option<String> = m("VolumeId").wire("volumeId"),
+        pub modification_state: Option<String> = m("ModificationState").wire("modificationState").one_of(values::VOLUME_MODIFICATION_STATE),
+        pub status_message: Option<String> = m("StatusMessage").wire("statusMessage"),
+        pub target_size: Option<i32> = m("TargetSize").wire("targetSize"),
+        pub target_iops: Option<i32> = m("TargetIops").wire("targetIops"),
+        pub target_volume_type: Option<String> = m("TargetVolumeType").wire("targetVolumeType").one_of(values::VOLUME_TYPE),
+        pub target_throughput: Option<i32> = m("TargetThroughput").wire("targetThroughput"),
+        pub target_multi_attach_enabled: Option<bool> = m("TargetMultiAttachEnabled").wire("targetMultiAttachEnabled"),
+        pub original_size: Option<i32> = m("OriginalSize").wire("originalSize"),
+        pub original_iops: Option<i32> = m("OriginalIops").wire("originalIops"),
+        pub original_volume_type: Option<String> = m("OriginalVolumeType").wire("originalVolumeType").one_of(values::VOLUME_TYPE),
+        pub original_throughput: Option<i32> = m("OriginalThroughput").wire("originalThroughput"),
+        pub original_multi_attach_enabled: Option<bool> = m("OriginalMultiAttachEnabled").wire("originalMultiAttachEnabled"),
+        pub progress: Option<i64> = m("Progress").wire("progress"),
+        pub start_time: Option<Timestamp> = m("StartTime").wire("startTime"),
+        pub end_time: Option<Timestamp> = m("EndTime").wire("endTime"),
+        pub operator: Option<OperatorResponse> = m("Operator").wire("operator"),
+    }
+}
+
+shape! {
+    pub struct VolumeStatusAction {
+        pub code: Option<String> = m("Code").wire("code"),
+        pub description: Option<String> = m("Description").wire("description"),
+        pub event_id: Option<String> = m("EventId").wire("eventId"),
+        pub event_type: Option<String> = m("EventType").wire("eventType"),
+    }
+}
+
+shape! {
+    pub struct VolumeStatusAttachmentStatus {
+        pub io_performance: Option<String> = m("IoPerformance").wire("ioPerformance"),
+        pub instance_id: Option<String> = m("InstanceId").wire("instanceId"),
+    }
+}
+
+shape! {
+    pub struct VolumeStatusDetails {
+        pub name: Option<String> = m("Name").wire("name").one_of(values::VOLUME_STATUS_NAME),
+        pub status: Option<String> = m("Status").wire("status"),
+    }
+}
+
+shape! {
+    pub struct VolumeStatusEvent {
+        pub description: Option<String> = m("Description").wire("description"),
+        pub event_id: Option<String> = m("EventId").wire("eventId"),
+        pub event_type: Option<String> = m("EventType").wire("eventType"),
+        pub not_after: Option<Timestamp> = m("NotAfter").wire("notAfter"),
+        pub not_before: Option<Timestamp> = m("NotBefore").wire("notBefore"),
+        pub instance_id: Option<String> = m("InstanceId").wire("instanceId"),
+    }
+}
+
+shape! {
+    pub struct VolumeStatusInfo {
+        pub details: Vec<VolumeStatusDetails> = m("Details").wire("details").item("item").flattened(),
+        pub status: Option<String> = m("Status").wire("status").one_of(values::VOLUME_STATUS_INFO_STATUS),
+    }
+}
+
+shape! {
+    pub struct VolumeStatusItem {
+        pub actions: Vec<VolumeStatusAction> = m("Actions").query("ActionsSet").wire("actionsSet").item("item").flattened(),
+        pub availability_zone: Option<String> = m("AvailabilityZone").wire("availabilityZone"),
+        pub outpost_arn: Option<String> = m("OutpostArn").wire("outpostArn"),
+        pub events: Vec<VolumeStatusEvent> = m("Events").query("EventsSet").wire("eventsSet").item("item").flattened(),
+        pub volume_id: Option<String> = m("VolumeId").wire("volumeId"),
+        pub volume_status: Option<VolumeStatusInfo> = m("VolumeStatus").wire("volumeStatus"),
+        pub attachment_statuses: Vec<VolumeStatusAttachmentStatus> = m("AttachmentStatuses").wire("attachmentStatuses").item("item").flattened(),
+        pub initialization_status_details: Option<InitializationStatusDetails> = m("InitializationStatusDetails").wire("initializationStatusDetails"),
+        pub availability_zone_id: Option<String> = m("AvailabilityZoneId").wire("availabilityZoneId"),
+        pub operator: Option<OperatorResponse> = m("Operator").wire("operator"),
+    }
+}
+
+shape! {
     pub struct Vpc {
         pub owner_id: Option<String> = m("OwnerId").wire("ownerId"),
         pub instance_tenancy: Option<String> = m("InstanceTenancy").wire("instanceTenancy").one_of(values::TENANCY),
@@ -4091,6 +7872,40 @@ shape! {
 }
 
 shape! {
+    pub struct VpcAttachment {
+        pub vpc_id: Option<String> = m("VpcId").wire("vpcId"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::ATTACHMENT_STATUS),
+    }
+}
+
+shape! {
+    pub struct VpcBlockPublicAccessExclusion {
+        pub exclusion_id: Option<String> = m("ExclusionId").wire("exclusionId"),
+        pub internet_gateway_exclusion_mode: Option<String> = m("InternetGatewayExclusionMode").wire("internetGatewayExclusionMode").one_of(values::INTERNET_GATEWAY_EXCLUSION_MODE),
+        pub resource_arn: Option<String> = m("ResourceArn").wire("resourceArn").length(1, 1283),
+        pub state: Option<String> = m("State").wire("state").one_of(values::VPC_BLOCK_PUBLIC_ACCESS_EXCLUSION_STATE),
+        pub reason: Option<String> = m("Reason").wire("reason"),
+        pub creation_timestamp: Option<Timestamp> = m("CreationTimestamp").wire("creationTimestamp"),
+        pub last_update_timestamp: Option<Timestamp> = m("LastUpdateTimestamp").wire("lastUpdateTimestamp"),
+        pub deletion_timestamp: Option<Timestamp> = m("DeletionTimestamp").wire("deletionTimestamp"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct VpcBlockPublicAccessOptions {
+        pub aws_account_id: Option<String> = m("AwsAccountId").wire("awsAccountId"),
+        pub aws_region: Option<String> = m("AwsRegion").wire("awsRegion"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::VPC_BLOCK_PUBLIC_ACCESS_STATE),
+        pub internet_gateway_block_mode: Option<String> = m("InternetGatewayBlockMode").wire("internetGatewayBlockMode").one_of(values::INTERNET_GATEWAY_BLOCK_MODE),
+        pub reason: Option<String> = m("Reason").wire("reason"),
+        pub last_update_timestamp: Option<Timestamp> = m("LastUpdateTimestamp").wire("lastUpdateTimestamp"),
+        pub managed_by: Option<String> = m("ManagedBy").wire("managedBy").one_of(values::MANAGED_BY),
+        pub exclusions_allowed: Option<String> = m("ExclusionsAllowed").wire("exclusionsAllowed").one_of(values::VPC_BLOCK_PUBLIC_ACCESS_EXCLUSIONS_ALLOWED),
+    }
+}
+
+shape! {
     pub struct VpcCidrBlockAssociation {
         pub association_id: Option<String> = m("AssociationId").wire("associationId"),
         pub cidr_block: Option<String> = m("CidrBlock").wire("cidrBlock"),
@@ -4102,6 +7917,14 @@ shape! {
     pub struct VpcCidrBlockState {
         pub state: Option<String> = m("State").wire("state").one_of(values::VPC_CIDR_BLOCK_STATE_CODE),
         pub status_message: Option<String> = m("StatusMessage").wire("statusMessage"),
+    }
+}
+
+shape! {
+    pub struct VpcClassicLink {
+        pub classic_link_enabled: Option<bool> = m("ClassicLinkEnabled").wire("classicLinkEnabled"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub vpc_id: Option<String> = m("VpcId").wire("vpcId"),
     }
 }
 
@@ -4148,6 +7971,70 @@ shape! {
         pub lambda: Option<VpcEncryptionControlExclusion> = m("Lambda").wire("lambda"),
         pub vpc_lattice: Option<VpcEncryptionControlExclusion> = m("VpcLattice").wire("vpcLattice"),
         pub elastic_file_system: Option<VpcEncryptionControlExclusion> = m("ElasticFileSystem").wire("elasticFileSystem"),
+    }
+}
+
+shape! {
+    pub struct VpcEndpoint {
+        pub vpc_endpoint_id: Option<String> = m("VpcEndpointId").wire("vpcEndpointId"),
+        pub vpc_endpoint_type: Option<String> = m("VpcEndpointType").wire("vpcEndpointType").one_of(values::VPC_ENDPOINT_TYPE),
+        pub vpc_id: Option<String> = m("VpcId").wire("vpcId"),
+        pub service_name: Option<String> = m("ServiceName").wire("serviceName"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::STATE),
+        pub policy_document: Option<String> = m("PolicyDocument").wire("policyDocument"),
+        pub route_table_ids: Vec<String> = m("RouteTableIds").query("RouteTableIdSet").wire("routeTableIdSet").item("item").flattened(),
+        pub subnet_ids: Vec<String> = m("SubnetIds").query("SubnetIdSet").wire("subnetIdSet").item("item").flattened(),
+        pub groups: Vec<SecurityGroupIdentifier> = m("Groups").query("GroupSet").wire("groupSet").item("item").flattened(),
+        pub ip_address_type: Option<String> = m("IpAddressType").wire("ipAddressType").one_of(values::IP_ADDRESS_TYPE),
+        pub dns_options: Option<DnsOptions> = m("DnsOptions").wire("dnsOptions"),
+        pub private_dns_enabled: Option<bool> = m("PrivateDnsEnabled").wire("privateDnsEnabled"),
+        pub requester_managed: Option<bool> = m("RequesterManaged").wire("requesterManaged"),
+        pub network_interface_ids: Vec<String> = m("NetworkInterfaceIds").query("NetworkInterfaceIdSet").wire("networkInterfaceIdSet").item("item").flattened(),
+        pub dns_entries: Vec<DnsEntry> = m("DnsEntries").query("DnsEntrySet").wire("dnsEntrySet").item("item").flattened(),
+        pub creation_timestamp: Option<Timestamp> = m("CreationTimestamp").wire("creationTimestamp"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub owner_id: Option<String> = m("OwnerId").wire("ownerId"),
+        pub last_error: Option<LastError> = m("LastError").wire("lastError"),
+        pub ipv4_prefixes: Vec<SubnetIpPrefixes> = m("Ipv4Prefixes").query("Ipv4PrefixSet").wire("ipv4PrefixSet").item("item").flattened(),
+        pub ipv6_prefixes: Vec<SubnetIpPrefixes> = m("Ipv6Prefixes").query("Ipv6PrefixSet").wire("ipv6PrefixSet").item("item").flattened(),
+        pub failure_reason: Option<String> = m("FailureReason").wire("failureReason"),
+        pub service_network_arn: Option<String> = m("ServiceNetworkArn").wire("serviceNetworkArn"),
+        pub resource_configuration_arn: Option<String> = m("ResourceConfigurationArn").wire("resourceConfigurationArn"),
+        pub service_region: Option<String> = m("ServiceRegion").wire("serviceRegion"),
+    }
+}
+
+shape! {
+    pub struct VpcEndpointAssociation {
+        pub id: Option<String> = m("Id").wire("id"),
+        pub vpc_endpoint_id: Option<String> = m("VpcEndpointId").wire("vpcEndpointId"),
+        pub service_network_arn: Option<String> = m("ServiceNetworkArn").wire("serviceNetworkArn"),
+        pub service_network_name: Option<String> = m("ServiceNetworkName").wire("serviceNetworkName"),
+        pub associated_resource_accessibility: Option<String> = m("AssociatedResourceAccessibility").wire("associatedResourceAccessibility"),
+        pub failure_reason: Option<String> = m("FailureReason").wire("failureReason"),
+        pub failure_code: Option<String> = m("FailureCode").wire("failureCode"),
+        pub dns_entry: Option<DnsEntry> = m("DnsEntry").wire("dnsEntry"),
+        pub private_dns_entry: Option<DnsEntry> = m("PrivateDnsEntry").wire("privateDnsEntry"),
+        pub associated_resource_arn: Option<String> = m("AssociatedResourceArn").wire("associatedResourceArn"),
+        pub resource_configuration_group_arn: Option<String> = m("ResourceConfigurationGroupArn").wire("resourceConfigurationGroupArn"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct VpcEndpointConnection {
+        pub service_id: Option<String> = m("ServiceId").wire("serviceId"),
+        pub vpc_endpoint_id: Option<String> = m("VpcEndpointId").wire("vpcEndpointId"),
+        pub vpc_endpoint_owner: Option<String> = m("VpcEndpointOwner").wire("vpcEndpointOwner"),
+        pub vpc_endpoint_state: Option<String> = m("VpcEndpointState").wire("vpcEndpointState").one_of(values::STATE),
+        pub creation_timestamp: Option<Timestamp> = m("CreationTimestamp").wire("creationTimestamp"),
+        pub dns_entries: Vec<DnsEntry> = m("DnsEntries").query("DnsEntrySet").wire("dnsEntrySet").item("item").flattened(),
+        pub network_load_balancer_arns: Vec<String> = m("NetworkLoadBalancerArns").query("NetworkLoadBalancerArnSet").wire("networkLoadBalancerArnSet").item("item").flattened(),
+        pub gateway_load_balancer_arns: Vec<String> = m("GatewayLoadBalancerArns").query("GatewayLoadBalancerArnSet").wire("gatewayLoadBalancerArnSet").item("item").flattened(),
+        pub ip_address_type: Option<String> = m("IpAddressType").wire("ipAddressType").one_of(values::IP_ADDRESS_TYPE),
+        pub vpc_endpoint_connection_id: Option<String> = m("VpcEndpointConnectionId").wire("vpcEndpointConnectionId"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub vpc_endpoint_region: Option<String> = m("VpcEndpointRegion").wire("vpcEndpointRegion"),
     }
 }
 
@@ -4201,12 +8088,135 @@ shape! {
     }
 }
 
+shape! {
+    pub struct VpnConnection {
+        pub category: Option<String> = m("Category").wire("category"),
+        pub transit_gateway_id: Option<String> = m("TransitGatewayId").wire("transitGatewayId"),
+        pub vpn_concentrator_id: Option<String> = m("VpnConcentratorId").wire("vpnConcentratorId"),
+        pub core_network_arn: Option<String> = m("CoreNetworkArn").wire("coreNetworkArn"),
+        pub core_network_attachment_arn: Option<String> = m("CoreNetworkAttachmentArn").wire("coreNetworkAttachmentArn"),
+        pub gateway_association_state: Option<String> = m("GatewayAssociationState").wire("gatewayAssociationState").one_of(values::GATEWAY_ASSOCIATION_STATE),
+        pub options: Option<VpnConnectionOptions> = m("Options").wire("options"),
+        pub routes: Vec<VpnStaticRoute> = m("Routes").wire("routes").item("item").flattened(),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub vgw_telemetry: Vec<VgwTelemetry> = m("VgwTelemetry").wire("vgwTelemetry").item("item").flattened(),
+        pub pre_shared_key_arn: Option<String> = m("PreSharedKeyArn").wire("preSharedKeyArn"),
+        pub vpn_connection_id: Option<String> = m("VpnConnectionId").wire("vpnConnectionId"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::VPN_STATE),
+        pub customer_gateway_configuration: Option<String> = m("CustomerGatewayConfiguration").wire("customerGatewayConfiguration"),
+        pub r#type: Option<String> = m("Type").wire("type").one_of(values::GATEWAY_TYPE),
+        pub customer_gateway_id: Option<String> = m("CustomerGatewayId").wire("customerGatewayId"),
+        pub vpn_gateway_id: Option<String> = m("VpnGatewayId").wire("vpnGatewayId"),
+    }
+}
+
+shape! {
+    pub struct VpnConnectionOptions {
+        pub enable_acceleration: Option<bool> = m("EnableAcceleration").wire("enableAcceleration"),
+        pub static_routes_only: Option<bool> = m("StaticRoutesOnly").wire("staticRoutesOnly"),
+        pub local_ipv4_network_cidr: Option<String> = m("LocalIpv4NetworkCidr").wire("localIpv4NetworkCidr"),
+        pub remote_ipv4_network_cidr: Option<String> = m("RemoteIpv4NetworkCidr").wire("remoteIpv4NetworkCidr"),
+        pub local_ipv6_network_cidr: Option<String> = m("LocalIpv6NetworkCidr").wire("localIpv6NetworkCidr"),
+        pub remote_ipv6_network_cidr: Option<String> = m("RemoteIpv6NetworkCidr").wire("remoteIpv6NetworkCidr"),
+        pub outside_ip_address_type: Option<String> = m("OutsideIpAddressType").wire("outsideIpAddressType"),
+        pub transport_transit_gateway_attachment_id: Option<String> = m("TransportTransitGatewayAttachmentId").wire("transportTransitGatewayAttachmentId"),
+        pub tunnel_inside_ip_version: Option<String> = m("TunnelInsideIpVersion").wire("tunnelInsideIpVersion").one_of(values::TUNNEL_INSIDE_IP_VERSION),
+        pub tunnel_options: Vec<TunnelOption> = m("TunnelOptions").query("TunnelOptionSet").wire("tunnelOptionSet").item("item").flattened(),
+        pub tunnel_bandwidth: Option<String> = m("TunnelBandwidth").wire("tunnelBandwidth").one_of(values::VPN_TUNNEL_BANDWIDTH),
+    }
+}
+
+shape! {
+    pub struct VpnConnectionOptionsSpecification {
+        pub enable_acceleration: Option<bool> = m("EnableAcceleration"),
+        pub tunnel_inside_ip_version: Option<String> = m("TunnelInsideIpVersion").one_of(values::TUNNEL_INSIDE_IP_VERSION),
+        pub tunnel_options: Vec<VpnTunnelOptionsSpecification> = m("TunnelOptions").item("item").flattened(),
+        pub local_ipv4_network_cidr: Option<String> = m("LocalIpv4NetworkCidr"),
+        pub remote_ipv4_network_cidr: Option<String> = m("RemoteIpv4NetworkCidr"),
+        pub local_ipv6_network_cidr: Option<String> = m("LocalIpv6NetworkCidr"),
+        pub remote_ipv6_network_cidr: Option<String> = m("RemoteIpv6NetworkCidr"),
+        pub outside_ip_address_type: Option<String> = m("OutsideIpAddressType"),
+        pub transport_transit_gateway_attachment_id: Option<String> = m("TransportTransitGatewayAttachmentId"),
+        pub tunnel_bandwidth: Option<String> = m("TunnelBandwidth").one_of(values::VPN_TUNNEL_BANDWIDTH),
+        pub static_routes_only: Option<bool> = m("StaticRoutesOnly").wire("staticRoutesOnly"),
+    }
+}
+
+shape! {
+    pub struct VpnGateway {
+        pub amazon_side_asn: Option<i64> = m("AmazonSideAsn").wire("amazonSideAsn"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub vpn_gateway_id: Option<String> = m("VpnGatewayId").wire("vpnGatewayId"),
+        pub state: Option<String> = m("State").wire("state").one_of(values::VPN_STATE),
+        pub r#type: Option<String> = m("Type").wire("type").one_of(values::GATEWAY_TYPE),
+        pub availability_zone: Option<String> = m("AvailabilityZone").wire("availabilityZone"),
+        pub vpc_attachments: Vec<VpcAttachment> = m("VpcAttachments").query("Attachments").wire("attachments").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct VpnStaticRoute {
+        pub destination_cidr_block: Option<String> = m("DestinationCidrBlock").wire("destinationCidrBlock"),
+        pub source: Option<String> = m("Source").wire("source").one_of(values::VPN_STATIC_ROUTE_SOURCE),
+        pub state: Option<String> = m("State").wire("state").one_of(values::VPN_STATE),
+    }
+}
+
+shape! {
+    pub struct VpnTunnelLogOptions {
+        pub cloud_watch_log_options: Option<CloudWatchLogOptions> = m("CloudWatchLogOptions").wire("cloudWatchLogOptions"),
+    }
+}
+
+shape! {
+    pub struct VpnTunnelLogOptionsSpecification {
+        pub cloud_watch_log_options: Option<CloudWatchLogOptionsSpecification> = m("CloudWatchLogOptions"),
+    }
+}
+
+shape! {
+    pub struct VpnTunnelOptionsSpecification {
+        pub tunnel_inside_cidr: Option<String> = m("TunnelInsideCidr"),
+        pub tunnel_inside_ipv6_cidr: Option<String> = m("TunnelInsideIpv6Cidr"),
+        pub pre_shared_key: Option<String> = m("PreSharedKey"),
+        pub phase1_lifetime_seconds: Option<i32> = m("Phase1LifetimeSeconds"),
+        pub phase2_lifetime_seconds: Option<i32> = m("Phase2LifetimeSeconds"),
+        pub rekey_margin_time_seconds: Option<i32> = m("RekeyMarginTimeSeconds"),
+        pub rekey_fuzz_percentage: Option<i32> = m("RekeyFuzzPercentage"),
+        pub replay_window_size: Option<i32> = m("ReplayWindowSize"),
+        pub dpd_timeout_seconds: Option<i32> = m("DPDTimeoutSeconds"),
+        pub dpd_timeout_action: Option<String> = m("DPDTimeoutAction"),
+        pub phase1_encryption_algorithms: Vec<Phase1EncryptionAlgorithmsRequestListValue> = m("Phase1EncryptionAlgorithms").query("Phase1EncryptionAlgorithm").wire("Phase1EncryptionAlgorithm").item("item").flattened(),
+        pub phase2_encryption_algorithms: Vec<Phase2EncryptionAlgorithmsRequestListValue> = m("Phase2EncryptionAlgorithms").query("Phase2EncryptionAlgorithm").wire("Phase2EncryptionAlgorithm").item("item").flattened(),
+        pub phase1_integrity_algorithms: Vec<Phase1IntegrityAlgorithmsRequestListValue> = m("Phase1IntegrityAlgorithms").query("Phase1IntegrityAlgorithm").wire("Phase1IntegrityAlgorithm").item("item").flattened(),
+        pub phase2_integrity_algorithms: Vec<Phase2IntegrityAlgorithmsRequestListValue> = m("Phase2IntegrityAlgorithms").query("Phase2IntegrityAlgorithm").wire("Phase2IntegrityAlgorithm").item("item").flattened(),
+        pub phase1_dh_group_numbers: Vec<Phase1DHGroupNumbersRequestListValue> = m("Phase1DHGroupNumbers").query("Phase1DHGroupNumber").wire("Phase1DHGroupNumber").item("item").flattened(),
+        pub phase2_dh_group_numbers: Vec<Phase2DHGroupNumbersRequestListValue> = m("Phase2DHGroupNumbers").query("Phase2DHGroupNumber").wire("Phase2DHGroupNumber").item("item").flattened(),
+        pub ike_versions: Vec<IKEVersionsRequestListValue> = m("IKEVersions").query("IKEVersion").wire("IKEVersion").item("item").flattened(),
+        pub startup_action: Option<String> = m("StartupAction"),
+        pub log_options: Option<VpnTunnelLogOptionsSpecification> = m("LogOptions"),
+        pub enable_tunnel_lifecycle_control: Option<bool> = m("EnableTunnelLifecycleControl"),
+    }
+}
+
 /// The values that the model allows.
 pub mod values {
+    /// AcceleratorManufacturer
+    pub const ACCELERATOR_MANUFACTURER: &[&str] = &["amazon-web-services", "amd", "nvidia", "xilinx", "habana"];
+    /// AcceleratorName
+    pub const ACCELERATOR_NAME: &[&str] = &["a100", "inferentia", "k520", "k80", "m60", "radeon-pro-v520", "t4", "vu9p", "v100", "a10g", "h100", "t4g", "l40s", "l4", "gaudi-hl-205", "inferentia2", "trainium", "trainium2", "u30"];
+    /// AcceleratorType
+    pub const ACCELERATOR_TYPE: &[&str] = &["gpu", "fpga", "inference", "media"];
     /// AddressAttributeName
     pub const ADDRESS_ATTRIBUTE_NAME: &[&str] = &["domain-name"];
+    /// AddressTransferStatus
+    pub const ADDRESS_TRANSFER_STATUS: &[&str] = &["pending", "disabled", "accepted"];
+    /// Affinity
+    pub const AFFINITY: &[&str] = &["default", "host"];
     /// AmdSevSnpSpecification
     pub const AMD_SEV_SNP_SPECIFICATION: &[&str] = &["enabled", "disabled"];
+    /// ApplianceModeSupportValue
+    pub const APPLIANCE_MODE_SUPPORT_VALUE: &[&str] = &["enable", "disable"];
     /// ArchitectureType
     pub const ARCHITECTURE_TYPE: &[&str] = &["i386", "x86_64", "arm64", "x86_64_mac", "arm64_mac"];
     /// ArchitectureValues
@@ -4215,6 +8225,8 @@ pub mod values {
     pub const ATTACHMENT_LIMIT_TYPE: &[&str] = &["shared", "dedicated"];
     /// AttachmentStatus
     pub const ATTACHMENT_STATUS: &[&str] = &["attaching", "attached", "detaching", "detached"];
+    /// AutoAcceptSharedAttachmentsValue
+    pub const AUTO_ACCEPT_SHARED_ATTACHMENTS_VALUE: &[&str] = &["enable", "disable"];
     /// AutoProvisionZonesState
     pub const AUTO_PROVISION_ZONES_STATE: &[&str] = &["enabled", "disabled"];
     /// AutoScalingIpsState
@@ -4227,20 +8239,44 @@ pub mod values {
     pub const AVAILABILITY_ZONE_STATE: &[&str] = &["available", "information", "impaired", "unavailable", "constrained"];
     /// BandwidthWeightingType
     pub const BANDWIDTH_WEIGHTING_TYPE: &[&str] = &["default", "vpc-1", "ebs-1"];
+    /// BareMetal
+    pub const BARE_METAL: &[&str] = &["included", "required", "excluded"];
     /// BlockPublicAccessMode
     pub const BLOCK_PUBLIC_ACCESS_MODE: &[&str] = &["off", "block-bidirectional", "block-ingress"];
     /// BootModeType
     pub const BOOT_MODE_TYPE: &[&str] = &["legacy-bios", "uefi"];
     /// BootModeValues
     pub const BOOT_MODE_VALUES: &[&str] = &["legacy-bios", "uefi", "uefi-preferred"];
+    /// BurstablePerformance
+    pub const BURSTABLE_PERFORMANCE: &[&str] = &["included", "required", "excluded"];
     /// CapacityReservationPreference
     pub const CAPACITY_RESERVATION_PREFERENCE: &[&str] = &["capacity-reservations-only", "open", "none"];
     /// ConnectivityType
     pub const CONNECTIVITY_TYPE: &[&str] = &["private", "public"];
+    /// CpuManufacturer
+    pub const CPU_MANUFACTURER: &[&str] = &["intel", "amd", "amazon-web-services", "apple"];
+    /// DefaultHttpTokensEnforcedState
+    pub const DEFAULT_HTTP_TOKENS_ENFORCED_STATE: &[&str] = &["disabled", "enabled", "no-preference"];
+    /// DefaultInstanceMetadataEndpointState
+    pub const DEFAULT_INSTANCE_METADATA_ENDPOINT_STATE: &[&str] = &["disabled", "enabled", "no-preference"];
+    /// DefaultInstanceMetadataTagsState
+    pub const DEFAULT_INSTANCE_METADATA_TAGS_STATE: &[&str] = &["disabled", "enabled", "no-preference"];
+    /// DefaultRouteTableAssociationValue
+    pub const DEFAULT_ROUTE_TABLE_ASSOCIATION_VALUE: &[&str] = &["enable", "disable"];
+    /// DefaultRouteTablePropagationValue
+    pub const DEFAULT_ROUTE_TABLE_PROPAGATION_VALUE: &[&str] = &["enable", "disable"];
+    /// DestinationFileFormat
+    pub const DESTINATION_FILE_FORMAT: &[&str] = &["plain-text", "parquet"];
     /// DeviceType
     pub const DEVICE_TYPE: &[&str] = &["ebs", "instance-store"];
     /// DiskType
     pub const DISK_TYPE: &[&str] = &["hdd", "ssd"];
+    /// DnsNameState
+    pub const DNS_NAME_STATE: &[&str] = &["pendingVerification", "verified", "failed"];
+    /// DnsRecordIpType
+    pub const DNS_RECORD_IP_TYPE: &[&str] = &["ipv4", "dualstack", "ipv6", "service-defined"];
+    /// DnsSupportValue
+    pub const DNS_SUPPORT_VALUE: &[&str] = &["enable", "disable"];
     /// DomainType
     pub const DOMAIN_TYPE: &[&str] = &["vpc", "standard"];
     /// EbsEncryptionSupport
@@ -4251,24 +8287,44 @@ pub mod values {
     pub const EBS_OPTIMIZED_SUPPORT: &[&str] = &["unsupported", "supported", "default"];
     /// EnaSupport
     pub const ENA_SUPPORT: &[&str] = &["unsupported", "supported", "required"];
+    /// EncryptionStateValue
+    pub const ENCRYPTION_STATE_VALUE: &[&str] = &["enabling", "enabled", "disabling", "disabled"];
+    /// EncryptionSupportOptionValue
+    pub const ENCRYPTION_SUPPORT_OPTION_VALUE: &[&str] = &["enable", "disable"];
     /// EphemeralNvmeSupport
     pub const EPHEMERAL_NVME_SUPPORT: &[&str] = &["unsupported", "supported", "required"];
     /// EventCode
     pub const EVENT_CODE: &[&str] = &["instance-reboot", "system-reboot", "system-maintenance", "instance-retirement", "instance-stop"];
     /// FlexibleEnaQueuesSupport
     pub const FLEXIBLE_ENA_QUEUES_SUPPORT: &[&str] = &["unsupported", "supported"];
+    /// FlowLogsResourceType
+    pub const FLOW_LOGS_RESOURCE_TYPE: &[&str] = &["VPC", "Subnet", "NetworkInterface", "TransitGateway", "TransitGatewayAttachment", "RegionalNatGateway"];
+    /// GatewayAssociationState
+    pub const GATEWAY_ASSOCIATION_STATE: &[&str] = &["associated", "not-associated", "associating", "disassociating"];
+    /// GatewayType
+    pub const GATEWAY_TYPE: &[&str] = &["ipsec.1"];
+    /// HostTenancy
+    pub const HOST_TENANCY: &[&str] = &["default", "dedicated", "host"];
     /// HostnameType
     pub const HOSTNAME_TYPE: &[&str] = &["ip-name", "resource-name"];
+    /// HttpTokensEnforcedState
+    pub const HTTP_TOKENS_ENFORCED_STATE: &[&str] = &["disabled", "enabled"];
     /// HttpTokensState
     pub const HTTP_TOKENS_STATE: &[&str] = &["optional", "required"];
     /// HypervisorType
     pub const HYPERVISOR_TYPE: &[&str] = &["ovm", "xen"];
+    /// IamInstanceProfileAssociationState
+    pub const IAM_INSTANCE_PROFILE_ASSOCIATION_STATE: &[&str] = &["associating", "associated", "disassociating", "disassociated"];
+    /// ImageAttributeName
+    pub const IMAGE_ATTRIBUTE_NAME: &[&str] = &["description", "kernel", "ramdisk", "launchPermission", "productCodes", "blockDeviceMapping", "sriovNetSupport", "bootMode", "tpmSupport", "uefiData", "lastLaunchedTime", "imdsSupport", "deregistrationProtection"];
     /// ImageState
     pub const IMAGE_STATE: &[&str] = &["pending", "available", "invalid", "deregistered", "transient", "failed", "error", "disabled"];
     /// ImageTypeValues
     pub const IMAGE_TYPE_VALUES: &[&str] = &["machine", "kernel", "ramdisk"];
     /// ImdsSupportValues
     pub const IMDS_SUPPORT_VALUES: &[&str] = &["v2.0"];
+    /// InitializationType
+    pub const INITIALIZATION_TYPE: &[&str] = &["default", "provisioned-rate", "volume-copy"];
     /// InstanceAttributeName
     pub const INSTANCE_ATTRIBUTE_NAME: &[&str] = &["instanceType", "kernel", "ramdisk", "userData", "disableApiTermination", "instanceInitiatedShutdownBehavior", "rootDeviceName", "blockDeviceMapping", "productCodes", "sourceDestCheck", "groupSet", "ebsOptimized", "sriovNetSupport", "enaSupport", "enclaveOptions", "disableApiStop"];
     /// InstanceAutoRecoveryState
@@ -4277,6 +8333,8 @@ pub mod values {
     pub const INSTANCE_BANDWIDTH_WEIGHTING: &[&str] = &["default", "vpc-1", "ebs-1"];
     /// InstanceBootModeValues
     pub const INSTANCE_BOOT_MODE_VALUES: &[&str] = &["legacy-bios", "uefi"];
+    /// InstanceGeneration
+    pub const INSTANCE_GENERATION: &[&str] = &["current", "previous"];
     /// InstanceInterruptionBehavior
     pub const INSTANCE_INTERRUPTION_BEHAVIOR: &[&str] = &["hibernate", "stop", "terminate"];
     /// InstanceLifecycleType
@@ -4297,20 +8355,56 @@ pub mod values {
     pub const INSTANCE_STORAGE_ENCRYPTION_SUPPORT: &[&str] = &["unsupported", "required"];
     /// InstanceTypeHypervisor
     pub const INSTANCE_TYPE_HYPERVISOR: &[&str] = &["nitro", "xen"];
+    /// InterfacePermissionType
+    pub const INTERFACE_PERMISSION_TYPE: &[&str] = &["INSTANCE-ATTACH", "EIP-ASSOCIATE"];
+    /// InternetGatewayBlockMode
+    pub const INTERNET_GATEWAY_BLOCK_MODE: &[&str] = &["off", "block-bidirectional", "block-ingress"];
+    /// InternetGatewayExclusionMode
+    pub const INTERNET_GATEWAY_EXCLUSION_MODE: &[&str] = &["allow-bidirectional", "allow-egress"];
+    /// IpAddressType
+    pub const IP_ADDRESS_TYPE: &[&str] = &["ipv4", "dualstack", "ipv6"];
     /// IpSource
     pub const IP_SOURCE: &[&str] = &["amazon", "byoip", "none"];
     /// Ipv6AddressAttribute
     pub const IPV6_ADDRESS_ATTRIBUTE: &[&str] = &["public", "private"];
+    /// Ipv6SupportValue
+    pub const IPV6_SUPPORT_VALUE: &[&str] = &["enable", "disable"];
     /// KeyFormat
     pub const KEY_FORMAT: &[&str] = &["pem", "ppk"];
     /// KeyType
     pub const KEY_TYPE: &[&str] = &["rsa", "ed25519"];
+    /// LaunchTemplateAutoRecoveryState
+    pub const LAUNCH_TEMPLATE_AUTO_RECOVERY_STATE: &[&str] = &["default", "disabled"];
+    /// LaunchTemplateErrorCode
+    pub const LAUNCH_TEMPLATE_ERROR_CODE: &[&str] = &["launchTemplateIdDoesNotExist", "launchTemplateIdMalformed", "launchTemplateNameDoesNotExist", "launchTemplateNameMalformed", "launchTemplateVersionDoesNotExist", "unexpectedError"];
+    /// LaunchTemplateHttpTokensState
+    pub const LAUNCH_TEMPLATE_HTTP_TOKENS_STATE: &[&str] = &["optional", "required"];
+    /// LaunchTemplateInstanceMetadataEndpointState
+    pub const LAUNCH_TEMPLATE_INSTANCE_METADATA_ENDPOINT_STATE: &[&str] = &["disabled", "enabled"];
+    /// LaunchTemplateInstanceMetadataOptionsState
+    pub const LAUNCH_TEMPLATE_INSTANCE_METADATA_OPTIONS_STATE: &[&str] = &["pending", "applied"];
+    /// LaunchTemplateInstanceMetadataProtocolIpv6
+    pub const LAUNCH_TEMPLATE_INSTANCE_METADATA_PROTOCOL_IPV6: &[&str] = &["disabled", "enabled"];
+    /// LaunchTemplateInstanceMetadataTagsState
+    pub const LAUNCH_TEMPLATE_INSTANCE_METADATA_TAGS_STATE: &[&str] = &["disabled", "enabled"];
+    /// LocalStorage
+    pub const LOCAL_STORAGE: &[&str] = &["included", "required", "excluded"];
+    /// LocalStorageType
+    pub const LOCAL_STORAGE_TYPE: &[&str] = &["hdd", "ssd"];
     /// LocationType
     pub const LOCATION_TYPE: &[&str] = &["region", "availability-zone", "availability-zone-id", "outpost"];
+    /// LogDestinationType
+    pub const LOG_DESTINATION_TYPE: &[&str] = &["cloud-watch-logs", "s3", "kinesis-data-firehose"];
+    /// ManagedBy
+    pub const MANAGED_BY: &[&str] = &["account", "declarative-policy"];
     /// MarketType
     pub const MARKET_TYPE: &[&str] = &["spot", "capacity-block", "interruptible-capacity-reservation"];
+    /// MetadataDefaultHttpTokensState
+    pub const METADATA_DEFAULT_HTTP_TOKENS_STATE: &[&str] = &["optional", "required", "no-preference"];
     /// MonitoringState
     pub const MONITORING_STATE: &[&str] = &["disabled", "disabling", "enabled", "pending"];
+    /// MulticastSupportValue
+    pub const MULTICAST_SUPPORT_VALUE: &[&str] = &["enable", "disable"];
     /// NatGatewayAddressStatus
     pub const NAT_GATEWAY_ADDRESS_STATUS: &[&str] = &["assigning", "unassigning", "associating", "disassociating", "succeeded", "failed"];
     /// NatGatewayApplianceModifyState
@@ -4327,6 +8421,8 @@ pub mod values {
     pub const NETWORK_INTERFACE_ATTRIBUTE: &[&str] = &["description", "groupSet", "sourceDestCheck", "attachment", "associatePublicIpAddress"];
     /// NetworkInterfaceCreationType
     pub const NETWORK_INTERFACE_CREATION_TYPE: &[&str] = &["efa", "efa-only", "branch", "trunk"];
+    /// NetworkInterfacePermissionStateCode
+    pub const NETWORK_INTERFACE_PERMISSION_STATE_CODE: &[&str] = &["pending", "granted", "revoking", "revoked"];
     /// NetworkInterfaceStatus
     pub const NETWORK_INTERFACE_STATUS: &[&str] = &["available", "associated", "attaching", "in-use", "detaching"];
     /// NetworkInterfaceType
@@ -4335,18 +8431,32 @@ pub mod values {
     pub const NITRO_ENCLAVES_SUPPORT: &[&str] = &["unsupported", "supported"];
     /// NitroTpmSupport
     pub const NITRO_TPM_SUPPORT: &[&str] = &["unsupported", "supported"];
+    /// OperationType
+    pub const OPERATION_TYPE: &[&str] = &["add", "remove"];
+    /// PayerResponsibility
+    pub const PAYER_RESPONSIBILITY: &[&str] = &["ServiceOwner"];
+    /// PermissionGroup
+    pub const PERMISSION_GROUP: &[&str] = &["all"];
     /// PhcSupport
     pub const PHC_SUPPORT: &[&str] = &["unsupported", "supported"];
+    /// PlacementGroupState
+    pub const PLACEMENT_GROUP_STATE: &[&str] = &["pending", "available", "deleting", "deleted"];
     /// PlacementGroupStrategy
     pub const PLACEMENT_GROUP_STRATEGY: &[&str] = &["cluster", "partition", "spread"];
+    /// PlacementStrategy
+    pub const PLACEMENT_STRATEGY: &[&str] = &["cluster", "spread", "partition"];
     /// PlatformValues
     pub const PLATFORM_VALUES: &[&str] = &["Windows"];
     /// PrefixListState
     pub const PREFIX_LIST_STATE: &[&str] = &["create-in-progress", "create-complete", "create-failed", "modify-in-progress", "modify-complete", "modify-failed", "restore-in-progress", "restore-complete", "restore-failed", "delete-in-progress", "delete-complete", "delete-failed"];
+    /// PrincipalType
+    pub const PRINCIPAL_TYPE: &[&str] = &["All", "Service", "OrganizationUnit", "Account", "User", "Role"];
     /// ProductCodeValues
     pub const PRODUCT_CODE_VALUES: &[&str] = &["devpay", "marketplace"];
     /// RebootMigrationSupport
     pub const REBOOT_MIGRATION_SUPPORT: &[&str] = &["unsupported", "supported"];
+    /// ResetImageAttributeName
+    pub const RESET_IMAGE_ATTRIBUTE_NAME: &[&str] = &["launchPermission"];
     /// ResourceType
     pub const RESOURCE_TYPE: &[&str] = &["capacity-reservation", "client-vpn-endpoint", "customer-gateway", "carrier-gateway", "coip-pool", "declarative-policies-report", "dedicated-host", "dhcp-options", "egress-only-internet-gateway", "elastic-ip", "elastic-gpu", "export-image-task", "export-instance-task", "fleet", "fpga-image", "host-reservation", "image", "image-usage-report", "import-image-task", "import-snapshot-task", "instance", "instance-event-window", "internet-gateway", "ipam", "ipam-pool", "ipam-scope", "ipv4pool-ec2", "ipv6pool-ec2", "key-pair", "launch-template", "local-gateway", "local-gateway-route-table", "local-gateway-virtual-interface", "local-gateway-virtual-interface-group", "local-gateway-route-table-vpc-association", "local-gateway-route-table-virtual-interface-group-association", "natgateway", "network-acl", "network-interface", "network-insights-analysis", "network-insights-path", "network-insights-access-scope", "network-insights-access-scope-analysis", "outpost-lag", "placement-group", "prefix-list", "replace-root-volume-task", "reserved-instances", "route-table", "security-group", "security-group-rule", "service-link-virtual-interface", "snapshot", "spot-fleet-request", "spot-instances-request", "subnet", "subnet-cidr-reservation", "traffic-mirror-filter", "traffic-mirror-session", "traffic-mirror-target", "transit-gateway", "transit-gateway-attachment", "transit-gateway-connect-peer", "transit-gateway-multicast-domain", "transit-gateway-policy-table", "transit-gateway-metering-policy", "transit-gateway-route-table", "transit-gateway-route-table-announcement", "volume", "vpc", "vpc-endpoint", "vpc-endpoint-connection", "vpc-endpoint-service", "vpc-endpoint-service-permission", "vpc-peering-connection", "vpn-connection", "vpn-gateway", "vpc-flow-log", "capacity-reservation-fleet", "traffic-mirror-filter-rule", "vpc-endpoint-connection-device-type", "verified-access-instance", "verified-access-group", "verified-access-endpoint", "verified-access-policy", "verified-access-trust-provider", "vpn-connection-device-type", "vpc-block-public-access-exclusion", "vpc-encryption-control", "route-server", "route-server-endpoint", "route-server-peer", "ipam-resource-discovery", "ipam-resource-discovery-association", "instance-connect-endpoint", "verified-access-endpoint-target", "ipam-external-resource-verification-token", "capacity-block", "mac-modification-task", "ipam-prefix-list-resolver", "ipam-policy", "ipam-prefix-list-resolver-target", "secondary-interface", "secondary-network", "secondary-subnet", "capacity-manager-data-export", "vpn-concentrator", "ipam-pool-allocation"];
     /// RootDeviceType
@@ -4365,28 +8475,76 @@ pub mod values {
     pub const SECONDARY_INTERFACE_STATUS: &[&str] = &["available", "in-use"];
     /// SecondaryInterfaceType
     pub const SECONDARY_INTERFACE_TYPE: &[&str] = &["secondary"];
+    /// SecurityGroupReferencingSupportValue
+    pub const SECURITY_GROUP_REFERENCING_SUPPORT_VALUE: &[&str] = &["enable", "disable"];
+    /// ServiceConnectivityType
+    pub const SERVICE_CONNECTIVITY_TYPE: &[&str] = &["ipv4", "ipv6"];
     /// ServiceManaged
     pub const SERVICE_MANAGED: &[&str] = &["alb", "nlb", "rnat", "rds"];
+    /// ServiceState
+    pub const SERVICE_STATE: &[&str] = &["Pending", "Available", "Deleting", "Deleted", "Failed"];
+    /// ServiceType
+    pub const SERVICE_TYPE: &[&str] = &["Interface", "Gateway", "GatewayLoadBalancer"];
     /// ShutdownBehavior
     pub const SHUTDOWN_BEHAVIOR: &[&str] = &["stop", "terminate"];
+    /// SnapshotAttributeName
+    pub const SNAPSHOT_ATTRIBUTE_NAME: &[&str] = &["productCodes", "createVolumePermission"];
+    /// SnapshotLocationEnum
+    pub const SNAPSHOT_LOCATION_ENUM: &[&str] = &["regional", "local"];
+    /// SnapshotReturnCodes
+    pub const SNAPSHOT_RETURN_CODES: &[&str] = &["success", "skipped", "missing-permissions", "internal-error", "client-error"];
+    /// SnapshotState
+    pub const SNAPSHOT_STATE: &[&str] = &["pending", "completed", "error", "recoverable", "recovering"];
     /// SpotInstanceType
     pub const SPOT_INSTANCE_TYPE: &[&str] = &["one-time", "persistent"];
+    /// SpreadLevel
+    pub const SPREAD_LEVEL: &[&str] = &["host", "rack"];
+    /// State
+    pub const STATE: &[&str] = &["PendingAcceptance", "Pending", "Available", "Deleting", "Deleted", "Rejected", "Failed", "Expired", "Partial"];
     /// StatusName
     pub const STATUS_NAME: &[&str] = &["reachability"];
     /// StatusType
     pub const STATUS_TYPE: &[&str] = &["passed", "failed", "insufficient-data", "initializing"];
+    /// StorageTier
+    pub const STORAGE_TIER: &[&str] = &["archive", "standard"];
     /// SubnetCidrBlockStateCode
     pub const SUBNET_CIDR_BLOCK_STATE_CODE: &[&str] = &["associating", "associated", "disassociating", "disassociated", "failing", "failed"];
+    /// SubnetCidrReservationType
+    pub const SUBNET_CIDR_RESERVATION_TYPE: &[&str] = &["prefix", "explicit"];
     /// SubnetState
     pub const SUBNET_STATE: &[&str] = &["pending", "available", "unavailable", "failed", "failed-insufficient-capacity"];
     /// SummaryStatus
     pub const SUMMARY_STATUS: &[&str] = &["ok", "impaired", "insufficient-data", "not-applicable", "initializing"];
     /// SupportedAdditionalProcessorFeature
     pub const SUPPORTED_ADDITIONAL_PROCESSOR_FEATURE: &[&str] = &["amd-sev-snp", "nested-virtualization"];
+    /// TelemetryStatus
+    pub const TELEMETRY_STATUS: &[&str] = &["UP", "DOWN"];
     /// Tenancy
     pub const TENANCY: &[&str] = &["default", "dedicated", "host"];
     /// TpmSupportValues
     pub const TPM_SUPPORT_VALUES: &[&str] = &["v2.0"];
+    /// TrafficType
+    pub const TRAFFIC_TYPE: &[&str] = &["ACCEPT", "REJECT", "ALL"];
+    /// TransferType
+    pub const TRANSFER_TYPE: &[&str] = &["time-based", "standard"];
+    /// TransitGatewayAssociationState
+    pub const TRANSIT_GATEWAY_ASSOCIATION_STATE: &[&str] = &["associating", "associated", "disassociating", "disassociated"];
+    /// TransitGatewayAttachmentResourceType
+    pub const TRANSIT_GATEWAY_ATTACHMENT_RESOURCE_TYPE: &[&str] = &["vpc", "vpn", "vpn-concentrator", "direct-connect-gateway", "connect", "peering", "tgw-peering", "network-function", "client-vpn"];
+    /// TransitGatewayAttachmentState
+    pub const TRANSIT_GATEWAY_ATTACHMENT_STATE: &[&str] = &["initiating", "initiatingRequest", "pendingAcceptance", "rollingBack", "pending", "available", "modifying", "deleting", "deleted", "failed", "rejected", "rejecting", "failing"];
+    /// TransitGatewayPropagationState
+    pub const TRANSIT_GATEWAY_PROPAGATION_STATE: &[&str] = &["enabling", "enabled", "disabling", "disabled"];
+    /// TransitGatewayRouteState
+    pub const TRANSIT_GATEWAY_ROUTE_STATE: &[&str] = &["pending", "active", "blackhole", "deleting", "deleted"];
+    /// TransitGatewayRouteTableState
+    pub const TRANSIT_GATEWAY_ROUTE_TABLE_STATE: &[&str] = &["pending", "available", "deleting", "deleted"];
+    /// TransitGatewayRouteType
+    pub const TRANSIT_GATEWAY_ROUTE_TYPE: &[&str] = &["static", "propagated"];
+    /// TransitGatewayState
+    pub const TRANSIT_GATEWAY_STATE: &[&str] = &["pending", "available", "modifying", "deleting", "deleted"];
+    /// TunnelInsideIpVersion
+    pub const TUNNEL_INSIDE_IP_VERSION: &[&str] = &["ipv4", "ipv6"];
     /// UnsuccessfulInstanceCreditSpecificationErrorCode
     pub const UNSUCCESSFUL_INSTANCE_CREDIT_SPECIFICATION_ERROR_CODE: &[&str] = &["InvalidInstanceID.Malformed", "InvalidInstanceID.NotFound", "IncorrectInstanceState", "InstanceCreditSpecification.NotSupported"];
     /// UsageClassType
@@ -4395,12 +8553,26 @@ pub mod values {
     pub const VIRTUALIZATION_TYPE: &[&str] = &["hvm", "paravirtual"];
     /// VolumeAttachmentState
     pub const VOLUME_ATTACHMENT_STATE: &[&str] = &["attaching", "attached", "detaching", "detached", "busy"];
+    /// VolumeAttributeName
+    pub const VOLUME_ATTRIBUTE_NAME: &[&str] = &["autoEnableIO", "productCodes"];
+    /// VolumeModificationState
+    pub const VOLUME_MODIFICATION_STATE: &[&str] = &["modifying", "optimizing", "completed", "failed"];
     /// VolumeState
     pub const VOLUME_STATE: &[&str] = &["creating", "available", "in-use", "deleting", "deleted", "error"];
+    /// VolumeStatusInfoStatus
+    pub const VOLUME_STATUS_INFO_STATUS: &[&str] = &["ok", "impaired", "insufficient-data", "warning"];
+    /// VolumeStatusName
+    pub const VOLUME_STATUS_NAME: &[&str] = &["io-enabled", "io-performance", "initialization-state"];
     /// VolumeType
     pub const VOLUME_TYPE: &[&str] = &["standard", "io1", "io2", "gp2", "sc1", "st1", "gp3"];
     /// VpcAttributeName
     pub const VPC_ATTRIBUTE_NAME: &[&str] = &["enableDnsSupport", "enableDnsHostnames", "enableNetworkAddressUsageMetrics"];
+    /// VpcBlockPublicAccessExclusionState
+    pub const VPC_BLOCK_PUBLIC_ACCESS_EXCLUSION_STATE: &[&str] = &["create-in-progress", "create-complete", "create-failed", "update-in-progress", "update-complete", "update-failed", "delete-in-progress", "delete-complete", "disable-in-progress", "disable-complete"];
+    /// VpcBlockPublicAccessExclusionsAllowed
+    pub const VPC_BLOCK_PUBLIC_ACCESS_EXCLUSIONS_ALLOWED: &[&str] = &["allowed", "not-allowed"];
+    /// VpcBlockPublicAccessState
+    pub const VPC_BLOCK_PUBLIC_ACCESS_STATE: &[&str] = &["default-state", "update-in-progress", "update-complete"];
     /// VpcCidrBlockStateCode
     pub const VPC_CIDR_BLOCK_STATE_CODE: &[&str] = &["associating", "associated", "disassociating", "disassociated", "failing", "failed"];
     /// VpcEncryptionControlExclusionState
@@ -4411,8 +8583,18 @@ pub mod values {
     pub const VPC_ENCRYPTION_CONTROL_MODE: &[&str] = &["monitor", "enforce"];
     /// VpcEncryptionControlState
     pub const VPC_ENCRYPTION_CONTROL_STATE: &[&str] = &["enforce-in-progress", "monitor-in-progress", "enforce-failed", "monitor-failed", "deleting", "deleted", "available", "creating", "delete-failed"];
+    /// VpcEndpointType
+    pub const VPC_ENDPOINT_TYPE: &[&str] = &["Interface", "Gateway", "GatewayLoadBalancer", "Resource", "ServiceNetwork"];
     /// VpcPeeringConnectionStateReasonCode
     pub const VPC_PEERING_CONNECTION_STATE_REASON_CODE: &[&str] = &["initiating-request", "pending-acceptance", "active", "deleted", "rejected", "failed", "expired", "provisioning", "deleting"];
     /// VpcState
     pub const VPC_STATE: &[&str] = &["pending", "available"];
+    /// VpnEcmpSupportValue
+    pub const VPN_ECMP_SUPPORT_VALUE: &[&str] = &["enable", "disable"];
+    /// VpnState
+    pub const VPN_STATE: &[&str] = &["pending", "available", "deleting", "deleted"];
+    /// VpnStaticRouteSource
+    pub const VPN_STATIC_ROUTE_SOURCE: &[&str] = &["Static"];
+    /// VpnTunnelBandwidth
+    pub const VPN_TUNNEL_BANDWIDTH: &[&str] = &["standard", "large"];
 }

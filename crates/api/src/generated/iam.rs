@@ -2,8 +2,12 @@
 
 //! IAM 2010-05-08: shapes and operations.
 
+use std::collections::BTreeMap;
+
+use gureum_types::Timestamp;
+
 use crate::service::{Protocol, Service, ServiceInfo};
-use crate::shape::operations;
+use crate::shape::{m, operations, shape};
 
 /// The service on the wire.
 pub const INFO: ServiceInfo = ServiceInfo {
@@ -16,12 +20,1448 @@ pub const INFO: ServiceInfo = ServiceInfo {
 };
 
 operations! {
+    AddRoleToInstanceProfile(AddRoleToInstanceProfileRequest) -> ();
+    AddUserToGroup(AddUserToGroupRequest) -> ();
+    AttachGroupPolicy(AttachGroupPolicyRequest) -> ();
+    AttachRolePolicy(AttachRolePolicyRequest) -> ();
+    AttachUserPolicy(AttachUserPolicyRequest) -> ();
+    CreateAccessKey(CreateAccessKeyRequest) -> CreateAccessKeyResponse;
+    CreateAccountAlias(CreateAccountAliasRequest) -> ();
+    CreateGroup(CreateGroupRequest) -> CreateGroupResponse;
+    CreateInstanceProfile(CreateInstanceProfileRequest) -> CreateInstanceProfileResponse;
+    CreatePolicy(CreatePolicyRequest) -> CreatePolicyResponse;
+    CreatePolicyVersion(CreatePolicyVersionRequest) -> CreatePolicyVersionResponse;
+    CreateRole(CreateRoleRequest) -> CreateRoleResponse;
+    CreateServiceLinkedRole(CreateServiceLinkedRoleRequest) -> CreateServiceLinkedRoleResponse;
+    CreateUser(CreateUserRequest) -> CreateUserResponse;
+    DeleteAccessKey(DeleteAccessKeyRequest) -> ();
+    DeleteAccountAlias(DeleteAccountAliasRequest) -> ();
+    DeleteGroup(DeleteGroupRequest) -> ();
+    DeleteGroupPolicy(DeleteGroupPolicyRequest) -> ();
+    DeleteInstanceProfile(DeleteInstanceProfileRequest) -> ();
+    DeletePolicy(DeletePolicyRequest) -> ();
+    DeletePolicyVersion(DeletePolicyVersionRequest) -> ();
+    DeleteRole(DeleteRoleRequest) -> ();
+    DeleteRolePermissionsBoundary(DeleteRolePermissionsBoundaryRequest) -> ();
+    DeleteRolePolicy(DeleteRolePolicyRequest) -> ();
+    DeleteServiceLinkedRole(DeleteServiceLinkedRoleRequest) -> DeleteServiceLinkedRoleResponse;
+    DeleteUser(DeleteUserRequest) -> ();
+    DeleteUserPermissionsBoundary(DeleteUserPermissionsBoundaryRequest) -> ();
+    DeleteUserPolicy(DeleteUserPolicyRequest) -> ();
+    DetachGroupPolicy(DetachGroupPolicyRequest) -> ();
+    DetachRolePolicy(DetachRolePolicyRequest) -> ();
+    DetachUserPolicy(DetachUserPolicyRequest) -> ();
+    GetAccessKeyLastUsed(GetAccessKeyLastUsedRequest) -> GetAccessKeyLastUsedResponse;
+    GetAccountAuthorizationDetails(GetAccountAuthorizationDetailsRequest) -> GetAccountAuthorizationDetailsResponse;
+    GetAccountSummary(()) -> GetAccountSummaryResponse;
+    GetContextKeysForCustomPolicy(GetContextKeysForCustomPolicyRequest) -> GetContextKeysForPolicyResponse;
+    GetContextKeysForPrincipalPolicy(GetContextKeysForPrincipalPolicyRequest) -> GetContextKeysForPolicyResponse;
+    GetGroup(GetGroupRequest) -> GetGroupResponse;
+    GetGroupPolicy(GetGroupPolicyRequest) -> GetGroupPolicyResponse;
+    GetInstanceProfile(GetInstanceProfileRequest) -> GetInstanceProfileResponse;
+    GetPolicy(GetPolicyRequest) -> GetPolicyResponse;
+    GetPolicyVersion(GetPolicyVersionRequest) -> GetPolicyVersionResponse;
+    GetRole(GetRoleRequest) -> GetRoleResponse;
+    GetRolePolicy(GetRolePolicyRequest) -> GetRolePolicyResponse;
+    GetServiceLinkedRoleDeletionStatus(GetServiceLinkedRoleDeletionStatusRequest) -> GetServiceLinkedRoleDeletionStatusResponse;
+    GetUser(GetUserRequest) -> GetUserResponse;
+    GetUserPolicy(GetUserPolicyRequest) -> GetUserPolicyResponse;
+    ListAccessKeys(ListAccessKeysRequest) -> ListAccessKeysResponse;
+    ListAccountAliases(ListAccountAliasesRequest) -> ListAccountAliasesResponse;
+    ListAttachedGroupPolicies(ListAttachedGroupPoliciesRequest) -> ListAttachedGroupPoliciesResponse;
+    ListAttachedRolePolicies(ListAttachedRolePoliciesRequest) -> ListAttachedRolePoliciesResponse;
+    ListAttachedUserPolicies(ListAttachedUserPoliciesRequest) -> ListAttachedUserPoliciesResponse;
+    ListEntitiesForPolicy(ListEntitiesForPolicyRequest) -> ListEntitiesForPolicyResponse;
+    ListGroupPolicies(ListGroupPoliciesRequest) -> ListGroupPoliciesResponse;
+    ListGroups(ListGroupsRequest) -> ListGroupsResponse;
+    ListGroupsForUser(ListGroupsForUserRequest) -> ListGroupsForUserResponse;
+    ListInstanceProfileTags(ListInstanceProfileTagsRequest) -> ListInstanceProfileTagsResponse;
+    ListInstanceProfiles(ListInstanceProfilesRequest) -> ListInstanceProfilesResponse;
+    ListInstanceProfilesForRole(ListInstanceProfilesForRoleRequest) -> ListInstanceProfilesForRoleResponse;
+    ListPolicies(ListPoliciesRequest) -> ListPoliciesResponse;
+    ListPolicyTags(ListPolicyTagsRequest) -> ListPolicyTagsResponse;
+    ListPolicyVersions(ListPolicyVersionsRequest) -> ListPolicyVersionsResponse;
+    ListRolePolicies(ListRolePoliciesRequest) -> ListRolePoliciesResponse;
+    ListRoleTags(ListRoleTagsRequest) -> ListRoleTagsResponse;
+    ListRoles(ListRolesRequest) -> ListRolesResponse;
+    ListUserPolicies(ListUserPoliciesRequest) -> ListUserPoliciesResponse;
+    ListUserTags(ListUserTagsRequest) -> ListUserTagsResponse;
+    ListUsers(ListUsersRequest) -> ListUsersResponse;
+    PutGroupPolicy(PutGroupPolicyRequest) -> ();
+    PutRolePermissionsBoundary(PutRolePermissionsBoundaryRequest) -> ();
+    PutRolePolicy(PutRolePolicyRequest) -> ();
+    PutUserPermissionsBoundary(PutUserPermissionsBoundaryRequest) -> ();
+    PutUserPolicy(PutUserPolicyRequest) -> ();
+    RemoveRoleFromInstanceProfile(RemoveRoleFromInstanceProfileRequest) -> ();
+    RemoveUserFromGroup(RemoveUserFromGroupRequest) -> ();
+    SetDefaultPolicyVersion(SetDefaultPolicyVersionRequest) -> ();
+    SimulateCustomPolicy(SimulateCustomPolicyRequest) -> SimulatePolicyResponse;
+    SimulatePrincipalPolicy(SimulatePrincipalPolicyRequest) -> SimulatePolicyResponse;
+    TagInstanceProfile(TagInstanceProfileRequest) -> ();
+    TagPolicy(TagPolicyRequest) -> ();
+    TagRole(TagRoleRequest) -> ();
+    TagUser(TagUserRequest) -> ();
+    UntagInstanceProfile(UntagInstanceProfileRequest) -> ();
+    UntagPolicy(UntagPolicyRequest) -> ();
+    UntagRole(UntagRoleRequest) -> ();
+    UntagUser(UntagUserRequest) -> ();
+    UpdateAccessKey(UpdateAccessKeyRequest) -> ();
+    UpdateAssumeRolePolicy(UpdateAssumeRolePolicyRequest) -> ();
+    UpdateGroup(UpdateGroupRequest) -> ();
+    UpdateRole(UpdateRoleRequest) -> UpdateRoleResponse;
+    UpdateRoleDescription(UpdateRoleDescriptionRequest) -> UpdateRoleDescriptionResponse;
+    UpdateUser(UpdateUserRequest) -> ();
 }
 
 /// Hands the names of all operations of this service to the macro `$then`.
 #[macro_export]
 macro_rules! for_each_iam_operation {
     ($then:ident) => {
-        $then! {  }
+        $then! { AddRoleToInstanceProfile AddUserToGroup AttachGroupPolicy AttachRolePolicy AttachUserPolicy CreateAccessKey CreateAccountAlias CreateGroup CreateInstanceProfile CreatePolicy CreatePolicyVersion CreateRole CreateServiceLinkedRole CreateUser DeleteAccessKey DeleteAccountAlias DeleteGroup DeleteGroupPolicy DeleteInstanceProfile DeletePolicy DeletePolicyVersion DeleteRole DeleteRolePermissionsBoundary DeleteRolePolicy DeleteServiceLinkedRole DeleteUser DeleteUserPermissionsBoundary DeleteUserPolicy DetachGroupPolicy DetachRolePolicy DetachUserPolicy GetAccessKeyLastUsed GetAccountAuthorizationDetails GetAccountSummary GetContextKeysForCustomPolicy GetContextKeysForPrincipalPolicy GetGroup GetGroupPolicy GetInstanceProfile GetPolicy GetPolicyVersion GetRole GetRolePolicy GetServiceLinkedRoleDeletionStatus GetUser GetUserPolicy ListAccessKeys ListAccountAliases ListAttachedGroupPolicies ListAttachedRolePolicies ListAttachedUserPolicies ListEntitiesForPolicy ListGroupPolicies ListGroups ListGroupsForUser ListInstanceProfileTags ListInstanceProfiles ListInstanceProfilesForRole ListPolicies ListPolicyTags ListPolicyVersions ListRolePolicies ListRoleTags ListRoles ListUserPolicies ListUserTags ListUsers PutGroupPolicy PutRolePermissionsBoundary PutRolePolicy PutUserPermissionsBoundary PutUserPolicy RemoveRoleFromInstanceProfile RemoveUserFromGroup SetDefaultPolicyVersion SimulateCustomPolicy SimulatePrincipalPolicy TagInstanceProfile TagPolicy TagRole TagUser UntagInstanceProfile UntagPolicy UntagRole UntagUser UpdateAccessKey UpdateAssumeRolePolicy UpdateGroup UpdateRole UpdateRoleDescription UpdateUser }
     };
+}
+
+shape! {
+    pub struct AccessKey {
+        pub user_name: Option<String> = m("UserName").required().length(1, 64),
+        pub access_key_id: Option<String> = m("AccessKeyId").required().length(16, 128),
+        pub status: Option<String> = m("Status").required().one_of(values::STATUS_TYPE),
+        pub secret_access_key: Option<String> = m("SecretAccessKey").required(),
+        pub create_date: Option<Timestamp> = m("CreateDate"),
+    }
+}
+
+shape! {
+    pub struct AccessKeyLastUsed {
+        pub last_used_date: Option<Timestamp> = m("LastUsedDate"),
+        pub service_name: Option<String> = m("ServiceName").required(),
+        pub region: Option<String> = m("Region").required(),
+    }
+}
+
+shape! {
+    pub struct AccessKeyMetadata {
+        pub user_name: Option<String> = m("UserName").length(1, 64),
+        pub access_key_id: Option<String> = m("AccessKeyId").length(16, 128),
+        pub status: Option<String> = m("Status").one_of(values::STATUS_TYPE),
+        pub create_date: Option<Timestamp> = m("CreateDate"),
+    }
+}
+
+shape! {
+    pub struct AddRoleToInstanceProfileRequest {
+        pub instance_profile_name: Option<String> = m("InstanceProfileName").required().length(1, 128),
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+    }
+}
+
+shape! {
+    pub struct AddUserToGroupRequest {
+        pub group_name: Option<String> = m("GroupName").required().length(1, 128),
+        pub user_name: Option<String> = m("UserName").required().length(1, 128),
+    }
+}
+
+shape! {
+    pub struct AttachGroupPolicyRequest {
+        pub group_name: Option<String> = m("GroupName").required().length(1, 128),
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct AttachRolePolicyRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct AttachUserPolicyRequest {
+        pub user_name: Option<String> = m("UserName").required().length(1, 64),
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct AttachedPermissionsBoundary {
+        pub permissions_boundary_type: Option<String> = m("PermissionsBoundaryType").one_of(values::PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE),
+        pub permissions_boundary_arn: Option<String> = m("PermissionsBoundaryArn").length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct AttachedPolicy {
+        pub policy_name: Option<String> = m("PolicyName").length(1, 128),
+        pub policy_arn: Option<String> = m("PolicyArn").length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct ContextEntry {
+        pub context_key_name: Option<String> = m("ContextKeyName").length(5, 256),
+        pub context_key_values: Vec<String> = m("ContextKeyValues").item("member"),
+        pub context_key_type: Option<String> = m("ContextKeyType").one_of(values::CONTEXT_KEY_TYPE_ENUM),
+    }
+}
+
+shape! {
+    pub struct CreateAccessKeyRequest {
+        pub user_name: Option<String> = m("UserName").length(1, 128),
+    }
+}
+
+shape! {
+    pub struct CreateAccessKeyResponse {
+        pub access_key: Option<AccessKey> = m("AccessKey").required(),
+    }
+}
+
+shape! {
+    pub struct CreateAccountAliasRequest {
+        pub account_alias: Option<String> = m("AccountAlias").required().length(3, 63),
+    }
+}
+
+shape! {
+    pub struct CreateGroupRequest {
+        pub path: Option<String> = m("Path").length(1, 512),
+        pub group_name: Option<String> = m("GroupName").required().length(1, 128),
+    }
+}
+
+shape! {
+    pub struct CreateGroupResponse {
+        pub group: Option<Group> = m("Group").required(),
+    }
+}
+
+shape! {
+    pub struct CreateInstanceProfileRequest {
+        pub instance_profile_name: Option<String> = m("InstanceProfileName").required().length(1, 128),
+        pub path: Option<String> = m("Path").length(1, 512),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 50),
+    }
+}
+
+shape! {
+    pub struct CreateInstanceProfileResponse {
+        pub instance_profile: Option<InstanceProfile> = m("InstanceProfile").required(),
+    }
+}
+
+shape! {
+    pub struct CreatePolicyRequest {
+        pub policy_name: Option<String> = m("PolicyName").required().length(1, 128),
+        pub path: Option<String> = m("Path").length(1, 512),
+        pub policy_document: Option<String> = m("PolicyDocument").required().length(1, 131072),
+        pub description: Option<String> = m("Description").length(0, 1000),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 50),
+    }
+}
+
+shape! {
+    pub struct CreatePolicyResponse {
+        pub policy: Option<Policy> = m("Policy"),
+    }
+}
+
+shape! {
+    pub struct CreatePolicyVersionRequest {
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+        pub policy_document: Option<String> = m("PolicyDocument").required().length(1, 131072),
+        pub set_as_default: Option<bool> = m("SetAsDefault"),
+    }
+}
+
+shape! {
+    pub struct CreatePolicyVersionResponse {
+        pub policy_version: Option<PolicyVersion> = m("PolicyVersion"),
+    }
+}
+
+shape! {
+    pub struct CreateRoleRequest {
+        pub path: Option<String> = m("Path").length(1, 512),
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub assume_role_policy_document: Option<String> = m("AssumeRolePolicyDocument").required().length(1, 131072),
+        pub description: Option<String> = m("Description").length(0, 1000),
+        pub max_session_duration: Option<i32> = m("MaxSessionDuration").range(3600, 43200),
+        pub permissions_boundary: Option<String> = m("PermissionsBoundary").length(20, 2048),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 50),
+    }
+}
+
+shape! {
+    pub struct CreateRoleResponse {
+        pub role: Option<Role> = m("Role").required(),
+    }
+}
+
+shape! {
+    pub struct CreateServiceLinkedRoleRequest {
+        pub aws_service_name: Option<String> = m("AWSServiceName").required().length(1, 128),
+        pub description: Option<String> = m("Description").length(0, 1000),
+        pub custom_suffix: Option<String> = m("CustomSuffix").length(1, 64),
+    }
+}
+
+shape! {
+    pub struct CreateServiceLinkedRoleResponse {
+        pub role: Option<Role> = m("Role"),
+    }
+}
+
+shape! {
+    pub struct CreateUserRequest {
+        pub path: Option<String> = m("Path").length(1, 512),
+        pub user_name: Option<String> = m("UserName").required().length(1, 64),
+        pub permissions_boundary: Option<String> = m("PermissionsBoundary").length(20, 2048),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 50),
+    }
+}
+
+shape! {
+    pub struct CreateUserResponse {
+        pub user: Option<User> = m("User"),
+    }
+}
+
+shape! {
+    pub struct DeleteAccessKeyRequest {
+        pub user_name: Option<String> = m("UserName").length(1, 128),
+        pub access_key_id: Option<String> = m("AccessKeyId").required().length(16, 128),
+    }
+}
+
+shape! {
+    pub struct DeleteAccountAliasRequest {
+        pub account_alias: Option<String> = m("AccountAlias").required().length(3, 63),
+    }
+}
+
+shape! {
+    pub struct DeleteGroupPolicyRequest {
+        pub group_name: Option<String> = m("GroupName").required().length(1, 128),
+        pub policy_name: Option<String> = m("PolicyName").required().length(1, 128),
+    }
+}
+
+shape! {
+    pub struct DeleteGroupRequest {
+        pub group_name: Option<String> = m("GroupName").required().length(1, 128),
+    }
+}
+
+shape! {
+    pub struct DeleteInstanceProfileRequest {
+        pub instance_profile_name: Option<String> = m("InstanceProfileName").required().length(1, 128),
+    }
+}
+
+shape! {
+    pub struct DeletePolicyRequest {
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct DeletePolicyVersionRequest {
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+        pub version_id: Option<String> = m("VersionId").required(),
+    }
+}
+
+shape! {
+    pub struct DeleteRolePermissionsBoundaryRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+    }
+}
+
+shape! {
+    pub struct DeleteRolePolicyRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub policy_name: Option<String> = m("PolicyName").required().length(1, 128),
+    }
+}
+
+shape! {
+    pub struct DeleteRoleRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+    }
+}
+
+shape! {
+    pub struct DeleteServiceLinkedRoleRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+    }
+}
+
+shape! {
+    pub struct DeleteServiceLinkedRoleResponse {
+        pub deletion_task_id: Option<String> = m("DeletionTaskId").required().length(1, 1000),
+    }
+}
+
+shape! {
+    pub struct DeleteUserPermissionsBoundaryRequest {
+        pub user_name: Option<String> = m("UserName").required().length(1, 64),
+    }
+}
+
+shape! {
+    pub struct DeleteUserPolicyRequest {
+        pub user_name: Option<String> = m("UserName").required().length(1, 128),
+        pub policy_name: Option<String> = m("PolicyName").required().length(1, 128),
+    }
+}
+
+shape! {
+    pub struct DeleteUserRequest {
+        pub user_name: Option<String> = m("UserName").required().length(1, 128),
+    }
+}
+
+shape! {
+    pub struct DeletionTaskFailureReasonType {
+        pub reason: Option<String> = m("Reason").length(0, 1000),
+        pub role_usage_list: Vec<RoleUsageType> = m("RoleUsageList").item("member"),
+    }
+}
+
+shape! {
+    pub struct DetachGroupPolicyRequest {
+        pub group_name: Option<String> = m("GroupName").required().length(1, 128),
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct DetachRolePolicyRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct DetachUserPolicyRequest {
+        pub user_name: Option<String> = m("UserName").required().length(1, 64),
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct EvaluationResult {
+        pub eval_action_name: Option<String> = m("EvalActionName").required().length(3, 128),
+        pub eval_resource_name: Option<String> = m("EvalResourceName").length(1, 2048),
+        pub eval_decision: Option<String> = m("EvalDecision").required().one_of(values::POLICY_EVALUATION_DECISION_TYPE),
+        pub matched_statements: Vec<Statement> = m("MatchedStatements").item("member"),
+        pub missing_context_values: Vec<String> = m("MissingContextValues").item("member").length(5, 256),
+        pub organizations_decision_detail: Option<OrganizationsDecisionDetail> = m("OrganizationsDecisionDetail"),
+        pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail> = m("PermissionsBoundaryDecisionDetail"),
+        pub eval_decision_details: BTreeMap<String, String> = m("EvalDecisionDetails"),
+        pub resource_specific_results: Vec<ResourceSpecificResult> = m("ResourceSpecificResults").item("member"),
+    }
+}
+
+shape! {
+    pub struct GetAccessKeyLastUsedRequest {
+        pub access_key_id: Option<String> = m("AccessKeyId").required().length(16, 128),
+    }
+}
+
+shape! {
+    pub struct GetAccessKeyLastUsedResponse {
+        pub user_name: Option<String> = m("UserName").length(1, 128),
+        pub access_key_last_used: Option<AccessKeyLastUsed> = m("AccessKeyLastUsed"),
+    }
+}
+
+shape! {
+    pub struct GetAccountAuthorizationDetailsRequest {
+        pub filter: Vec<String> = m("Filter").item("member").one_of(values::ENTITY_TYPE),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+    }
+}
+
+shape! {
+    pub struct GetAccountAuthorizationDetailsResponse {
+        pub user_detail_list: Vec<UserDetail> = m("UserDetailList").item("member"),
+        pub group_detail_list: Vec<GroupDetail> = m("GroupDetailList").item("member"),
+        pub role_detail_list: Vec<RoleDetail> = m("RoleDetailList").item("member"),
+        pub policies: Vec<ManagedPolicyDetail> = m("Policies").item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct GetAccountSummaryResponse {
+        pub summary_map: BTreeMap<String, i32> = m("SummaryMap"),
+    }
+}
+
+shape! {
+    pub struct GetContextKeysForCustomPolicyRequest {
+        pub policy_input_list: Vec<String> = m("PolicyInputList").required().item("member").length(1, 131072),
+    }
+}
+
+shape! {
+    pub struct GetContextKeysForPolicyResponse {
+        pub context_key_names: Vec<String> = m("ContextKeyNames").item("member").length(5, 256),
+    }
+}
+
+shape! {
+    pub struct GetContextKeysForPrincipalPolicyRequest {
+        pub policy_source_arn: Option<String> = m("PolicySourceArn").required().length(20, 2048),
+        pub policy_input_list: Vec<String> = m("PolicyInputList").item("member").length(1, 131072),
+    }
+}
+
+shape! {
+    pub struct GetGroupPolicyRequest {
+        pub group_name: Option<String> = m("GroupName").required().length(1, 128),
+        pub policy_name: Option<String> = m("PolicyName").required().length(1, 128),
+    }
+}
+
+shape! {
+    pub struct GetGroupPolicyResponse {
+        pub group_name: Option<String> = m("GroupName").required().length(1, 128),
+        pub policy_name: Option<String> = m("PolicyName").required().length(1, 128),
+        pub policy_document: Option<String> = m("PolicyDocument").required().length(1, 131072),
+    }
+}
+
+shape! {
+    pub struct GetGroupRequest {
+        pub group_name: Option<String> = m("GroupName").required().length(1, 128),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct GetGroupResponse {
+        pub group: Option<Group> = m("Group").required(),
+        pub users: Vec<User> = m("Users").required().item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct GetInstanceProfileRequest {
+        pub instance_profile_name: Option<String> = m("InstanceProfileName").required().length(1, 128),
+    }
+}
+
+shape! {
+    pub struct GetInstanceProfileResponse {
+        pub instance_profile: Option<InstanceProfile> = m("InstanceProfile").required(),
+    }
+}
+
+shape! {
+    pub struct GetPolicyRequest {
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct GetPolicyResponse {
+        pub policy: Option<Policy> = m("Policy"),
+    }
+}
+
+shape! {
+    pub struct GetPolicyVersionRequest {
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+        pub version_id: Option<String> = m("VersionId").required(),
+    }
+}
+
+shape! {
+    pub struct GetPolicyVersionResponse {
+        pub policy_version: Option<PolicyVersion> = m("PolicyVersion"),
+    }
+}
+
+shape! {
+    pub struct GetRolePolicyRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub policy_name: Option<String> = m("PolicyName").required().length(1, 128),
+    }
+}
+
+shape! {
+    pub struct GetRolePolicyResponse {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub policy_name: Option<String> = m("PolicyName").required().length(1, 128),
+        pub policy_document: Option<String> = m("PolicyDocument").required().length(1, 131072),
+    }
+}
+
+shape! {
+    pub struct GetRoleRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+    }
+}
+
+shape! {
+    pub struct GetRoleResponse {
+        pub role: Option<Role> = m("Role").required(),
+    }
+}
+
+shape! {
+    pub struct GetServiceLinkedRoleDeletionStatusRequest {
+        pub deletion_task_id: Option<String> = m("DeletionTaskId").required().length(1, 1000),
+    }
+}
+
+shape! {
+    pub struct GetServiceLinkedRoleDeletionStatusResponse {
+        pub status: Option<String> = m("Status").required().one_of(values::DELETION_TASK_STATUS_TYPE),
+        pub reason: Option<DeletionTaskFailureReasonType> = m("Reason"),
+    }
+}
+
+shape! {
+    pub struct GetUserPolicyRequest {
+        pub user_name: Option<String> = m("UserName").required().length(1, 128),
+        pub policy_name: Option<String> = m("PolicyName").required().length(1, 128),
+    }
+}
+
+shape! {
+    pub struct GetUserPolicyResponse {
+        pub user_name: Option<String> = m("UserName").required().length(1, 128),
+        pub policy_name: Option<String> = m("PolicyName").required().length(1, 128),
+        pub policy_document: Option<String> = m("PolicyDocument").required().length(1, 131072),
+    }
+}
+
+shape! {
+    pub struct GetUserRequest {
+        pub user_name: Option<String> = m("UserName").length(1, 128),
+    }
+}
+
+shape! {
+    pub struct GetUserResponse {
+        pub user: Option<User> = m("User").required(),
+    }
+}
+
+shape! {
+    pub struct Group {
+        pub path: Option<String> = m("Path").required().length(1, 512),
+        pub group_name: Option<String> = m("GroupName").required().length(1, 128),
+        pub group_id: Option<String> = m("GroupId").required().length(16, 128),
+        pub arn: Option<String> = m("Arn").required().length(20, 2048),
+        pub create_date: Option<Timestamp> = m("CreateDate").required(),
+    }
+}
+
+shape! {
+    pub struct GroupDetail {
+        pub path: Option<String> = m("Path").length(1, 512),
+        pub group_name: Option<String> = m("GroupName").length(1, 128),
+        pub group_id: Option<String> = m("GroupId").length(16, 128),
+        pub arn: Option<String> = m("Arn").length(20, 2048),
+        pub create_date: Option<Timestamp> = m("CreateDate"),
+        pub group_policy_list: Vec<PolicyDetail> = m("GroupPolicyList").item("member"),
+        pub attached_managed_policies: Vec<AttachedPolicy> = m("AttachedManagedPolicies").item("member"),
+    }
+}
+
+shape! {
+    pub struct InstanceProfile {
+        pub path: Option<String> = m("Path").required().length(1, 512),
+        pub instance_profile_name: Option<String> = m("InstanceProfileName").required().length(1, 128),
+        pub instance_profile_id: Option<String> = m("InstanceProfileId").required().length(16, 128),
+        pub arn: Option<String> = m("Arn").required().length(20, 2048),
+        pub create_date: Option<Timestamp> = m("CreateDate").required(),
+        pub roles: Vec<Role> = m("Roles").required().item("member"),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 50).omit_empty(),
+    }
+}
+
+shape! {
+    pub struct ListAccessKeysRequest {
+        pub user_name: Option<String> = m("UserName").length(1, 128),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListAccessKeysResponse {
+        pub access_key_metadata: Vec<AccessKeyMetadata> = m("AccessKeyMetadata").required().item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListAccountAliasesRequest {
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListAccountAliasesResponse {
+        pub account_aliases: Vec<String> = m("AccountAliases").required().item("member").length(3, 63),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListAttachedGroupPoliciesRequest {
+        pub group_name: Option<String> = m("GroupName").required().length(1, 128),
+        pub path_prefix: Option<String> = m("PathPrefix").length(1, 512),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListAttachedGroupPoliciesResponse {
+        pub attached_policies: Vec<AttachedPolicy> = m("AttachedPolicies").item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListAttachedRolePoliciesRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub path_prefix: Option<String> = m("PathPrefix").length(1, 512),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListAttachedRolePoliciesResponse {
+        pub attached_policies: Vec<AttachedPolicy> = m("AttachedPolicies").item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListAttachedUserPoliciesRequest {
+        pub user_name: Option<String> = m("UserName").required().length(1, 64),
+        pub path_prefix: Option<String> = m("PathPrefix").length(1, 512),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListAttachedUserPoliciesResponse {
+        pub attached_policies: Vec<AttachedPolicy> = m("AttachedPolicies").item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListEntitiesForPolicyRequest {
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+        pub entity_filter: Option<String> = m("EntityFilter").one_of(values::ENTITY_TYPE),
+        pub path_prefix: Option<String> = m("PathPrefix").length(1, 512),
+        pub policy_usage_filter: Option<String> = m("PolicyUsageFilter").one_of(values::POLICY_USAGE_TYPE),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListEntitiesForPolicyResponse {
+        pub policy_groups: Vec<PolicyGroup> = m("PolicyGroups").item("member"),
+        pub policy_users: Vec<PolicyUser> = m("PolicyUsers").item("member"),
+        pub policy_roles: Vec<PolicyRole> = m("PolicyRoles").item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListGroupPoliciesRequest {
+        pub group_name: Option<String> = m("GroupName").required().length(1, 128),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListGroupPoliciesResponse {
+        pub policy_names: Vec<String> = m("PolicyNames").required().item("member").length(1, 128),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListGroupsForUserRequest {
+        pub user_name: Option<String> = m("UserName").required().length(1, 128),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListGroupsForUserResponse {
+        pub groups: Vec<Group> = m("Groups").required().item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListGroupsRequest {
+        pub path_prefix: Option<String> = m("PathPrefix").length(1, 512),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListGroupsResponse {
+        pub groups: Vec<Group> = m("Groups").required().item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListInstanceProfileTagsRequest {
+        pub instance_profile_name: Option<String> = m("InstanceProfileName").required().length(1, 128),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListInstanceProfileTagsResponse {
+        pub tags: Vec<Tag> = m("Tags").required().item("member").count(0, 50),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListInstanceProfilesForRoleRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListInstanceProfilesForRoleResponse {
+        pub instance_profiles: Vec<InstanceProfile> = m("InstanceProfiles").required().item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListInstanceProfilesRequest {
+        pub path_prefix: Option<String> = m("PathPrefix").length(1, 512),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListInstanceProfilesResponse {
+        pub instance_profiles: Vec<InstanceProfile> = m("InstanceProfiles").required().item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListPoliciesRequest {
+        pub scope: Option<String> = m("Scope").one_of(values::POLICY_SCOPE_TYPE),
+        pub only_attached: Option<bool> = m("OnlyAttached"),
+        pub path_prefix: Option<String> = m("PathPrefix").length(1, 512),
+        pub policy_usage_filter: Option<String> = m("PolicyUsageFilter").one_of(values::POLICY_USAGE_TYPE),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListPoliciesResponse {
+        pub policies: Vec<Policy> = m("Policies").item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListPolicyTagsRequest {
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListPolicyTagsResponse {
+        pub tags: Vec<Tag> = m("Tags").required().item("member").count(0, 50),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListPolicyVersionsRequest {
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListPolicyVersionsResponse {
+        pub versions: Vec<PolicyVersion> = m("Versions").item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListRolePoliciesRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListRolePoliciesResponse {
+        pub policy_names: Vec<String> = m("PolicyNames").required().item("member").length(1, 128),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListRoleTagsRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListRoleTagsResponse {
+        pub tags: Vec<Tag> = m("Tags").required().item("member").count(0, 50),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListRolesRequest {
+        pub path_prefix: Option<String> = m("PathPrefix").length(1, 512),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListRolesResponse {
+        pub roles: Vec<Role> = m("Roles").required().item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListUserPoliciesRequest {
+        pub user_name: Option<String> = m("UserName").required().length(1, 128),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListUserPoliciesResponse {
+        pub policy_names: Vec<String> = m("PolicyNames").required().item("member").length(1, 128),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListUserTagsRequest {
+        pub user_name: Option<String> = m("UserName").required().length(1, 128),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListUserTagsResponse {
+        pub tags: Vec<Tag> = m("Tags").required().item("member").count(0, 50),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ListUsersRequest {
+        pub path_prefix: Option<String> = m("PathPrefix").length(1, 512),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+    }
+}
+
+shape! {
+    pub struct ListUsersResponse {
+        pub users: Vec<User> = m("Users").required().item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct ManagedPolicyDetail {
+        pub policy_name: Option<String> = m("PolicyName").length(1, 128),
+        pub policy_id: Option<String> = m("PolicyId").length(16, 128),
+        pub arn: Option<String> = m("Arn").length(20, 2048),
+        pub path: Option<String> = m("Path").length(1, 512),
+        pub default_version_id: Option<String> = m("DefaultVersionId"),
+        pub attachment_count: Option<i32> = m("AttachmentCount"),
+        pub permissions_boundary_usage_count: Option<i32> = m("PermissionsBoundaryUsageCount"),
+        pub is_attachable: Option<bool> = m("IsAttachable"),
+        pub description: Option<String> = m("Description").length(0, 1000),
+        pub create_date: Option<Timestamp> = m("CreateDate"),
+        pub update_date: Option<Timestamp> = m("UpdateDate"),
+        pub policy_version_list: Vec<PolicyVersion> = m("PolicyVersionList").item("member"),
+    }
+}
+
+shape! {
+    pub struct OrganizationsDecisionDetail {
+        pub allowed_by_organizations: Option<bool> = m("AllowedByOrganizations"),
+    }
+}
+
+shape! {
+    pub struct PermissionsBoundaryDecisionDetail {
+        pub allowed_by_permissions_boundary: Option<bool> = m("AllowedByPermissionsBoundary"),
+    }
+}
+
+shape! {
+    pub struct Policy {
+        pub policy_name: Option<String> = m("PolicyName").length(1, 128),
+        pub policy_id: Option<String> = m("PolicyId").length(16, 128),
+        pub arn: Option<String> = m("Arn").length(20, 2048),
+        pub path: Option<String> = m("Path").length(1, 512),
+        pub default_version_id: Option<String> = m("DefaultVersionId"),
+        pub attachment_count: Option<i32> = m("AttachmentCount"),
+        pub permissions_boundary_usage_count: Option<i32> = m("PermissionsBoundaryUsageCount"),
+        pub is_attachable: Option<bool> = m("IsAttachable"),
+        pub description: Option<String> = m("Description").length(0, 1000),
+        pub create_date: Option<Timestamp> = m("CreateDate"),
+        pub update_date: Option<Timestamp> = m("UpdateDate"),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 50).omit_empty(),
+    }
+}
+
+shape! {
+    pub struct PolicyDetail {
+        pub policy_name: Option<String> = m("PolicyName").length(1, 128),
+        pub policy_document: Option<String> = m("PolicyDocument").length(1, 131072),
+    }
+}
+
+shape! {
+    pub struct PolicyGroup {
+        pub group_name: Option<String> = m("GroupName").length(1, 128),
+        pub group_id: Option<String> = m("GroupId").length(16, 128),
+    }
+}
+
+shape! {
+    pub struct PolicyRole {
+        pub role_name: Option<String> = m("RoleName").length(1, 64),
+        pub role_id: Option<String> = m("RoleId").length(16, 128),
+    }
+}
+
+shape! {
+    pub struct PolicyUser {
+        pub user_name: Option<String> = m("UserName").length(1, 64),
+        pub user_id: Option<String> = m("UserId").length(16, 128),
+    }
+}
+
+shape! {
+    pub struct PolicyVersion {
+        pub document: Option<String> = m("Document").length(1, 131072),
+        pub version_id: Option<String> = m("VersionId"),
+        pub is_default_version: Option<bool> = m("IsDefaultVersion"),
+        pub create_date: Option<Timestamp> = m("CreateDate"),
+    }
+}
+
+shape! {
+    pub struct Position {
+        pub line: Option<i32> = m("Line"),
+        pub column: Option<i32> = m("Column"),
+    }
+}
+
+shape! {
+    pub struct PutGroupPolicyRequest {
+        pub group_name: Option<String> = m("GroupName").required().length(1, 128),
+        pub policy_name: Option<String> = m("PolicyName").required().length(1, 128),
+        pub policy_document: Option<String> = m("PolicyDocument").required().length(1, 131072),
+    }
+}
+
+shape! {
+    pub struct PutRolePermissionsBoundaryRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub permissions_boundary: Option<String> = m("PermissionsBoundary").required().length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct PutRolePolicyRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub policy_name: Option<String> = m("PolicyName").required().length(1, 128),
+        pub policy_document: Option<String> = m("PolicyDocument").required().length(1, 131072),
+    }
+}
+
+shape! {
+    pub struct PutUserPermissionsBoundaryRequest {
+        pub user_name: Option<String> = m("UserName").required().length(1, 64),
+        pub permissions_boundary: Option<String> = m("PermissionsBoundary").required().length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct PutUserPolicyRequest {
+        pub user_name: Option<String> = m("UserName").required().length(1, 128),
+        pub policy_name: Option<String> = m("PolicyName").required().length(1, 128),
+        pub policy_document: Option<String> = m("PolicyDocument").required().length(1, 131072),
+    }
+}
+
+shape! {
+    pub struct RemoveRoleFromInstanceProfileRequest {
+        pub instance_profile_name: Option<String> = m("InstanceProfileName").required().length(1, 128),
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+    }
+}
+
+shape! {
+    pub struct RemoveUserFromGroupRequest {
+        pub group_name: Option<String> = m("GroupName").required().length(1, 128),
+        pub user_name: Option<String> = m("UserName").required().length(1, 128),
+    }
+}
+
+shape! {
+    pub struct ResourceSpecificResult {
+        pub eval_resource_name: Option<String> = m("EvalResourceName").required().length(1, 2048),
+        pub eval_resource_decision: Option<String> = m("EvalResourceDecision").required().one_of(values::POLICY_EVALUATION_DECISION_TYPE),
+        pub matched_statements: Vec<Statement> = m("MatchedStatements").item("member"),
+        pub missing_context_values: Vec<String> = m("MissingContextValues").item("member").length(5, 256),
+        pub eval_decision_details: BTreeMap<String, String> = m("EvalDecisionDetails"),
+        pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail> = m("PermissionsBoundaryDecisionDetail"),
+    }
+}
+
+shape! {
+    pub struct Role {
+        pub path: Option<String> = m("Path").required().length(1, 512),
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub role_id: Option<String> = m("RoleId").required().length(16, 128),
+        pub arn: Option<String> = m("Arn").required().length(20, 2048),
+        pub create_date: Option<Timestamp> = m("CreateDate").required(),
+        pub assume_role_policy_document: Option<String> = m("AssumeRolePolicyDocument").length(1, 131072),
+        pub description: Option<String> = m("Description").length(0, 1000),
+        pub max_session_duration: Option<i32> = m("MaxSessionDuration").range(3600, 43200),
+        pub permissions_boundary: Option<AttachedPermissionsBoundary> = m("PermissionsBoundary"),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 50).omit_empty(),
+        pub role_last_used: Option<RoleLastUsed> = m("RoleLastUsed"),
+    }
+}
+
+shape! {
+    pub struct RoleDetail {
+        pub path: Option<String> = m("Path").length(1, 512),
+        pub role_name: Option<String> = m("RoleName").length(1, 64),
+        pub role_id: Option<String> = m("RoleId").length(16, 128),
+        pub arn: Option<String> = m("Arn").length(20, 2048),
+        pub create_date: Option<Timestamp> = m("CreateDate"),
+        pub assume_role_policy_document: Option<String> = m("AssumeRolePolicyDocument").length(1, 131072),
+        pub instance_profile_list: Vec<InstanceProfile> = m("InstanceProfileList").item("member"),
+        pub role_policy_list: Vec<PolicyDetail> = m("RolePolicyList").item("member"),
+        pub attached_managed_policies: Vec<AttachedPolicy> = m("AttachedManagedPolicies").item("member"),
+        pub permissions_boundary: Option<AttachedPermissionsBoundary> = m("PermissionsBoundary"),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 50).omit_empty(),
+        pub role_last_used: Option<RoleLastUsed> = m("RoleLastUsed"),
+    }
+}
+
+shape! {
+    pub struct RoleLastUsed {
+        pub last_used_date: Option<Timestamp> = m("LastUsedDate"),
+        pub region: Option<String> = m("Region"),
+    }
+}
+
+shape! {
+    pub struct RoleUsageType {
+        pub region: Option<String> = m("Region").length(1, 100),
+        pub resources: Vec<String> = m("Resources").item("member").length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct SetDefaultPolicyVersionRequest {
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+        pub version_id: Option<String> = m("VersionId").required(),
+    }
+}
+
+shape! {
+    pub struct SimulateCustomPolicyRequest {
+        pub policy_input_list: Vec<String> = m("PolicyInputList").required().item("member").length(1, 131072),
+        pub permissions_boundary_policy_input_list: Vec<String> = m("PermissionsBoundaryPolicyInputList").item("member").length(1, 131072),
+        pub action_names: Vec<String> = m("ActionNames").required().item("member").length(3, 128),
+        pub resource_arns: Vec<String> = m("ResourceArns").item("member").length(1, 2048),
+        pub resource_policy: Option<String> = m("ResourcePolicy").length(1, 131072),
+        pub resource_owner: Option<String> = m("ResourceOwner").length(1, 2048),
+        pub caller_arn: Option<String> = m("CallerArn").length(1, 2048),
+        pub context_entries: Vec<ContextEntry> = m("ContextEntries").item("member"),
+        pub resource_handling_option: Option<String> = m("ResourceHandlingOption").length(1, 64),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+    }
+}
+
+shape! {
+    pub struct SimulatePolicyResponse {
+        pub evaluation_results: Vec<EvaluationResult> = m("EvaluationResults").item("member"),
+        pub is_truncated: Option<bool> = m("IsTruncated"),
+        pub marker: Option<String> = m("Marker"),
+    }
+}
+
+shape! {
+    pub struct SimulatePrincipalPolicyRequest {
+        pub policy_source_arn: Option<String> = m("PolicySourceArn").required().length(20, 2048),
+        pub policy_input_list: Vec<String> = m("PolicyInputList").item("member").length(1, 131072),
+        pub permissions_boundary_policy_input_list: Vec<String> = m("PermissionsBoundaryPolicyInputList").item("member").length(1, 131072),
+        pub action_names: Vec<String> = m("ActionNames").required().item("member").length(3, 128),
+        pub resource_arns: Vec<String> = m("ResourceArns").item("member").length(1, 2048),
+        pub resource_policy: Option<String> = m("ResourcePolicy").length(1, 131072),
+        pub resource_owner: Option<String> = m("ResourceOwner").length(1, 2048),
+        pub caller_arn: Option<String> = m("CallerArn").length(1, 2048),
+        pub context_entries: Vec<ContextEntry> = m("ContextEntries").item("member"),
+        pub resource_handling_option: Option<String> = m("ResourceHandlingOption").length(1, 64),
+        pub max_items: Option<i32> = m("MaxItems").range(1, 1000),
+        pub marker: Option<String> = m("Marker").length(1, 320),
+    }
+}
+
+shape! {
+    pub struct Statement {
+        pub source_policy_id: Option<String> = m("SourcePolicyId"),
+        pub source_policy_type: Option<String> = m("SourcePolicyType").one_of(values::POLICY_SOURCE_TYPE),
+        pub start_position: Option<Position> = m("StartPosition"),
+        pub end_position: Option<Position> = m("EndPosition"),
+    }
+}
+
+shape! {
+    pub struct Tag {
+        pub key: Option<String> = m("Key").required().length(1, 128),
+        pub value: Option<String> = m("Value").required().length(0, 256),
+    }
+}
+
+shape! {
+    pub struct TagInstanceProfileRequest {
+        pub instance_profile_name: Option<String> = m("InstanceProfileName").required().length(1, 128),
+        pub tags: Vec<Tag> = m("Tags").required().item("member").count(0, 50),
+    }
+}
+
+shape! {
+    pub struct TagPolicyRequest {
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+        pub tags: Vec<Tag> = m("Tags").required().item("member").count(0, 50),
+    }
+}
+
+shape! {
+    pub struct TagRoleRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub tags: Vec<Tag> = m("Tags").required().item("member").count(0, 50),
+    }
+}
+
+shape! {
+    pub struct TagUserRequest {
+        pub user_name: Option<String> = m("UserName").required().length(1, 128),
+        pub tags: Vec<Tag> = m("Tags").required().item("member").count(0, 50),
+    }
+}
+
+shape! {
+    pub struct UntagInstanceProfileRequest {
+        pub instance_profile_name: Option<String> = m("InstanceProfileName").required().length(1, 128),
+        pub tag_keys: Vec<String> = m("TagKeys").required().item("member").count(0, 50).length(1, 128),
+    }
+}
+
+shape! {
+    pub struct UntagPolicyRequest {
+        pub policy_arn: Option<String> = m("PolicyArn").required().length(20, 2048),
+        pub tag_keys: Vec<String> = m("TagKeys").required().item("member").count(0, 50).length(1, 128),
+    }
+}
+
+shape! {
+    pub struct UntagRoleRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub tag_keys: Vec<String> = m("TagKeys").required().item("member").count(0, 50).length(1, 128),
+    }
+}
+
+shape! {
+    pub struct UntagUserRequest {
+        pub user_name: Option<String> = m("UserName").required().length(1, 128),
+        pub tag_keys: Vec<String> = m("TagKeys").required().item("member").count(0, 50).length(1, 128),
+    }
+}
+
+shape! {
+    pub struct UpdateAccessKeyRequest {
+        pub user_name: Option<String> = m("UserName").length(1, 128),
+        pub access_key_id: Option<String> = m("AccessKeyId").required().length(16, 128),
+        pub status: Option<String> = m("Status").required().one_of(values::STATUS_TYPE),
+    }
+}
+
+shape! {
+    pub struct UpdateAssumeRolePolicyRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub policy_document: Option<String> = m("PolicyDocument").required().length(1, 131072),
+    }
+}
+
+shape! {
+    pub struct UpdateGroupRequest {
+        pub group_name: Option<String> = m("GroupName").required().length(1, 128),
+        pub new_path: Option<String> = m("NewPath").length(1, 512),
+        pub new_group_name: Option<String> = m("NewGroupName").length(1, 128),
+    }
+}
+
+shape! {
+    pub struct UpdateRoleDescriptionRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub description: Option<String> = m("Description").required().length(0, 1000),
+    }
+}
+
+shape! {
+    pub struct UpdateRoleDescriptionResponse {
+        pub role: Option<Role> = m("Role"),
+    }
+}
+
+shape! {
+    pub struct UpdateRoleRequest {
+        pub role_name: Option<String> = m("RoleName").required().length(1, 64),
+        pub description: Option<String> = m("Description").length(0, 1000),
+        pub max_session_duration: Option<i32> = m("MaxSessionDuration").range(3600, 43200),
+    }
+}
+
+shape! {
+    pub struct UpdateRoleResponse {
+    }
+}
+
+shape! {
+    pub struct UpdateUserRequest {
+        pub user_name: Option<String> = m("UserName").required().length(1, 128),
+        pub new_path: Option<String> = m("NewPath").length(1, 512),
+        pub new_user_name: Option<String> = m("NewUserName").length(1, 64),
+    }
+}
+
+shape! {
+    pub struct User {
+        pub path: Option<String> = m("Path").required().length(1, 512),
+        pub user_name: Option<String> = m("UserName").required().length(1, 64),
+        pub user_id: Option<String> = m("UserId").required().length(16, 128),
+        pub arn: Option<String> = m("Arn").required().length(20, 2048),
+        pub create_date: Option<Timestamp> = m("CreateDate").required(),
+        pub password_last_used: Option<Timestamp> = m("PasswordLastUsed"),
+        pub permissions_boundary: Option<AttachedPermissionsBoundary> = m("PermissionsBoundary"),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 50).omit_empty(),
+    }
+}
+
+shape! {
+    pub struct UserDetail {
+        pub path: Option<String> = m("Path").length(1, 512),
+        pub user_name: Option<String> = m("UserName").length(1, 64),
+        pub user_id: Option<String> = m("UserId").length(16, 128),
+        pub arn: Option<String> = m("Arn").length(20, 2048),
+        pub create_date: Option<Timestamp> = m("CreateDate"),
+        pub user_policy_list: Vec<PolicyDetail> = m("UserPolicyList").item("member"),
+        pub group_list: Vec<String> = m("GroupList").item("member").length(1, 128),
+        pub attached_managed_policies: Vec<AttachedPolicy> = m("AttachedManagedPolicies").item("member"),
+        pub permissions_boundary: Option<AttachedPermissionsBoundary> = m("PermissionsBoundary"),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 50).omit_empty(),
+    }
+}
+
+/// The values that the model allows.
+pub mod values {
+    /// ContextKeyTypeEnum
+    pub const CONTEXT_KEY_TYPE_ENUM: &[&str] = &["string", "stringList", "numeric", "numericList", "boolean", "booleanList", "ip", "ipList", "binary", "binaryList", "date", "dateList"];
+    /// DeletionTaskStatusType
+    pub const DELETION_TASK_STATUS_TYPE: &[&str] = &["SUCCEEDED", "IN_PROGRESS", "FAILED", "NOT_STARTED"];
+    /// EntityType
+    pub const ENTITY_TYPE: &[&str] = &["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"];
+    /// PermissionsBoundaryAttachmentType
+    pub const PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE: &[&str] = &["PermissionsBoundaryPolicy"];
+    /// PolicyEvaluationDecisionType
+    pub const POLICY_EVALUATION_DECISION_TYPE: &[&str] = &["allowed", "explicitDeny", "implicitDeny"];
+    /// PolicySourceType
+    pub const POLICY_SOURCE_TYPE: &[&str] = &["user", "group", "role", "aws-managed", "user-managed", "resource", "none"];
+    /// PolicyUsageType
+    pub const POLICY_USAGE_TYPE: &[&str] = &["PermissionsPolicy", "PermissionsBoundary"];
+    /// policyScopeType
+    pub const POLICY_SCOPE_TYPE: &[&str] = &["All", "AWS", "Local"];
+    /// statusType
+    pub const STATUS_TYPE: &[&str] = &["Active", "Inactive", "Expired"];
+    /// summaryKeyType
+    pub const SUMMARY_KEY_TYPE: &[&str] = &["Users", "UsersQuota", "Groups", "GroupsQuota", "ServerCertificates", "ServerCertificatesQuota", "UserPolicySizeQuota", "GroupPolicySizeQuota", "GroupsPerUserQuota", "SigningCertificatesPerUserQuota", "AccessKeysPerUserQuota", "MFADevices", "MFADevicesInUse", "AccountMFAEnabled", "AccountAccessKeysPresent", "AccountPasswordPresent", "AccountSigningCertificatesPresent", "AttachedPoliciesPerGroupQuota", "AttachedPoliciesPerRoleQuota", "AttachedPoliciesPerUserQuota", "Policies", "PoliciesQuota", "PolicySizeQuota", "PolicyVersionsInUse", "PolicyVersionsInUseQuota", "VersionsPerPolicyQuota", "GlobalEndpointTokenVersion", "AssumeRolePolicySizeQuota", "InstanceProfiles", "InstanceProfilesQuota", "Providers", "RolePolicySizeQuota", "Roles", "RolesQuota"];
 }

@@ -2,6 +2,8 @@
 
 //! SSM 2014-11-06: shapes and operations.
 
+use std::collections::BTreeMap;
+
 use gureum_types::Timestamp;
 
 use crate::service::{Protocol, Service, ServiceInfo};
@@ -18,17 +20,518 @@ pub const INFO: ServiceInfo = ServiceInfo {
 };
 
 operations! {
+    AddTagsToResource(AddTagsToResourceRequest) -> AddTagsToResourceResult;
+    CancelCommand(CancelCommandRequest) -> CancelCommandResult;
+    CreateDocument(CreateDocumentRequest) -> CreateDocumentResult;
+    DeleteDocument(DeleteDocumentRequest) -> DeleteDocumentResult;
+    DeleteParameter(DeleteParameterRequest) -> DeleteParameterResult;
+    DeleteParameters(DeleteParametersRequest) -> DeleteParametersResult;
+    DescribeDocument(DescribeDocumentRequest) -> DescribeDocumentResult;
+    DescribeInstanceInformation(DescribeInstanceInformationRequest) -> DescribeInstanceInformationResult;
+    DescribeParameters(DescribeParametersRequest) -> DescribeParametersResult;
+    DescribeSessions(DescribeSessionsRequest) -> DescribeSessionsResponse;
+    GetCommandInvocation(GetCommandInvocationRequest) -> GetCommandInvocationResult;
+    GetConnectionStatus(GetConnectionStatusRequest) -> GetConnectionStatusResponse;
+    GetDocument(GetDocumentRequest) -> GetDocumentResult;
     GetParameter(GetParameterRequest) -> GetParameterResult;
+    GetParameterHistory(GetParameterHistoryRequest) -> GetParameterHistoryResult;
     GetParameters(GetParametersRequest) -> GetParametersResult;
     GetParametersByPath(GetParametersByPathRequest) -> GetParametersByPathResult;
+    ListCommandInvocations(ListCommandInvocationsRequest) -> ListCommandInvocationsResult;
+    ListCommands(ListCommandsRequest) -> ListCommandsResult;
+    ListDocumentVersions(ListDocumentVersionsRequest) -> ListDocumentVersionsResult;
+    ListDocuments(ListDocumentsRequest) -> ListDocumentsResult;
+    ListInstanceAssociations(ListInstanceAssociationsRequest) -> ListInstanceAssociationsResult;
+    ListTagsForResource(ListTagsForResourceRequest) -> ListTagsForResourceResult;
+    PutParameter(PutParameterRequest) -> PutParameterResult;
+    RegisterManagedInstance(RegisterManagedInstanceRequest) -> RegisterManagedInstanceResult;
+    RemoveTagsFromResource(RemoveTagsFromResourceRequest) -> RemoveTagsFromResourceResult;
+    RequestManagedInstanceRoleToken(RequestManagedInstanceRoleTokenRequest) -> RequestManagedInstanceRoleTokenResult;
+    ResumeSession(ResumeSessionRequest) -> ResumeSessionResponse;
+    SendCommand(SendCommandRequest) -> SendCommandResult;
+    StartSession(StartSessionRequest) -> StartSessionResponse;
+    TerminateSession(TerminateSessionRequest) -> TerminateSessionResponse;
+    UpdateDocument(UpdateDocumentRequest) -> UpdateDocumentResult;
+    UpdateDocumentDefaultVersion(UpdateDocumentDefaultVersionRequest) -> UpdateDocumentDefaultVersionResult;
+    UpdateInstanceInformation(UpdateInstanceInformationRequest) -> UpdateInstanceInformationResult;
 }
 
 /// Hands the names of all operations of this service to the macro `$then`.
 #[macro_export]
 macro_rules! for_each_ssm_operation {
     ($then:ident) => {
-        $then! { GetParameter GetParameters GetParametersByPath }
+        $then! { AddTagsToResource CancelCommand CreateDocument DeleteDocument DeleteParameter DeleteParameters DescribeDocument DescribeInstanceInformation DescribeParameters DescribeSessions GetCommandInvocation GetConnectionStatus GetDocument GetParameter GetParameterHistory GetParameters GetParametersByPath ListCommandInvocations ListCommands ListDocumentVersions ListDocuments ListInstanceAssociations ListTagsForResource PutParameter RegisterManagedInstance RemoveTagsFromResource RequestManagedInstanceRoleToken ResumeSession SendCommand StartSession TerminateSession UpdateDocument UpdateDocumentDefaultVersion UpdateInstanceInformation }
     };
+}
+
+shape! {
+    pub struct AddTagsToResourceRequest {
+        pub resource_type: Option<String> = m("ResourceType").required().one_of(values::RESOURCE_TYPE_FOR_TAGGING),
+        pub resource_id: Option<String> = m("ResourceId").required(),
+        pub tags: Vec<Tag> = m("Tags").required().item("member").count(0, 1000),
+    }
+}
+
+shape! {
+    pub struct AddTagsToResourceResult {
+    }
+}
+
+shape! {
+    pub struct Alarm {
+        pub name: Option<String> = m("Name").required().length(1, 255),
+    }
+}
+
+shape! {
+    pub struct AlarmConfiguration {
+        pub ignore_poll_alarm_failure: Option<bool> = m("IgnorePollAlarmFailure"),
+        pub alarms: Vec<Alarm> = m("Alarms").required().item("member").count(1, 1),
+    }
+}
+
+shape! {
+    pub struct AlarmStateInformation {
+        pub name: Option<String> = m("Name").required().length(1, 255),
+        pub state: Option<String> = m("State").required().one_of(values::EXTERNAL_ALARM_STATE),
+    }
+}
+
+shape! {
+    pub struct AttachmentContent {
+        pub name: Option<String> = m("Name"),
+        pub size: Option<i64> = m("Size"),
+        pub hash: Option<String> = m("Hash").length(0, 256),
+        pub hash_type: Option<String> = m("HashType").one_of(values::ATTACHMENT_HASH_TYPE),
+        pub url: Option<String> = m("Url"),
+    }
+}
+
+shape! {
+    pub struct AttachmentInformation {
+        pub name: Option<String> = m("Name"),
+    }
+}
+
+shape! {
+    pub struct AttachmentsSource {
+        pub key: Option<String> = m("Key").one_of(values::ATTACHMENTS_SOURCE_KEY),
+        pub values: Vec<String> = m("Values").item("member").count(1, 1).length(1, 1024),
+        pub name: Option<String> = m("Name"),
+    }
+}
+
+shape! {
+    pub struct CancelCommandRequest {
+        pub command_id: Option<String> = m("CommandId").required().length(36, 36),
+        pub instance_ids: Vec<String> = m("InstanceIds").item("member").count(0, 50),
+    }
+}
+
+shape! {
+    pub struct CancelCommandResult {
+    }
+}
+
+shape! {
+    pub struct CloudWatchOutputConfig {
+        pub cloud_watch_log_group_name: Option<String> = m("CloudWatchLogGroupName").length(1, 512),
+        pub cloud_watch_output_enabled: Option<bool> = m("CloudWatchOutputEnabled"),
+    }
+}
+
+shape! {
+    pub struct Command {
+        pub command_id: Option<String> = m("CommandId").length(36, 36),
+        pub document_name: Option<String> = m("DocumentName"),
+        pub document_version: Option<String> = m("DocumentVersion"),
+        pub comment: Option<String> = m("Comment").length(0, 100),
+        pub expires_after: Option<Timestamp> = m("ExpiresAfter"),
+        pub parameters: BTreeMap<String, Vec<String>> = m("Parameters"),
+        pub instance_ids: Vec<String> = m("InstanceIds").item("member").count(0, 50),
+        pub targets: Vec<Target> = m("Targets").item("member").count(0, 5),
+        pub requested_date_time: Option<Timestamp> = m("RequestedDateTime"),
+        pub status: Option<String> = m("Status").one_of(values::COMMAND_STATUS),
+        pub status_details: Option<String> = m("StatusDetails").length(0, 100),
+        pub output_s3_region: Option<String> = m("OutputS3Region").length(3, 20),
+        pub output_s3_bucket_name: Option<String> = m("OutputS3BucketName").length(3, 63),
+        pub output_s3_key_prefix: Option<String> = m("OutputS3KeyPrefix").length(0, 500),
+        pub max_concurrency: Option<String> = m("MaxConcurrency").length(1, 7),
+        pub max_errors: Option<String> = m("MaxErrors").length(1, 7),
+        pub target_count: Option<i32> = m("TargetCount"),
+        pub completed_count: Option<i32> = m("CompletedCount"),
+        pub error_count: Option<i32> = m("ErrorCount"),
+        pub delivery_timed_out_count: Option<i32> = m("DeliveryTimedOutCount"),
+        pub service_role: Option<String> = m("ServiceRole"),
+        pub notification_config: Option<NotificationConfig> = m("NotificationConfig"),
+        pub cloud_watch_output_config: Option<CloudWatchOutputConfig> = m("CloudWatchOutputConfig"),
+        pub timeout_seconds: Option<i32> = m("TimeoutSeconds").range(30, 2592000),
+        pub alarm_configuration: Option<AlarmConfiguration> = m("AlarmConfiguration"),
+        pub triggered_alarms: Vec<AlarmStateInformation> = m("TriggeredAlarms").item("member").count(1, 1),
+    }
+}
+
+shape! {
+    pub struct CommandFilter {
+        pub key: Option<String> = m("key").required().one_of(values::COMMAND_FILTER_KEY),
+        pub value: Option<String> = m("value").required().length(1, 128),
+    }
+}
+
+shape! {
+    pub struct CommandInvocation {
+        pub command_id: Option<String> = m("CommandId").length(36, 36),
+        pub instance_id: Option<String> = m("InstanceId"),
+        pub instance_name: Option<String> = m("InstanceName").length(0, 255),
+        pub comment: Option<String> = m("Comment").length(0, 100),
+        pub document_name: Option<String> = m("DocumentName"),
+        pub document_version: Option<String> = m("DocumentVersion"),
+        pub requested_date_time: Option<Timestamp> = m("RequestedDateTime"),
+        pub status: Option<String> = m("Status").one_of(values::COMMAND_INVOCATION_STATUS),
+        pub status_details: Option<String> = m("StatusDetails").length(0, 100),
+        pub trace_output: Option<String> = m("TraceOutput").length(0, 2500),
+        pub standard_output_url: Option<String> = m("StandardOutputUrl"),
+        pub standard_error_url: Option<String> = m("StandardErrorUrl"),
+        pub command_plugins: Vec<CommandPlugin> = m("CommandPlugins").item("member"),
+        pub service_role: Option<String> = m("ServiceRole"),
+        pub notification_config: Option<NotificationConfig> = m("NotificationConfig"),
+        pub cloud_watch_output_config: Option<CloudWatchOutputConfig> = m("CloudWatchOutputConfig"),
+    }
+}
+
+shape! {
+    pub struct CommandPlugin {
+        pub name: Option<String> = m("Name").length(4, u32::MAX),
+        pub status: Option<String> = m("Status").one_of(values::COMMAND_PLUGIN_STATUS),
+        pub status_details: Option<String> = m("StatusDetails").length(0, 100),
+        pub response_code: Option<i32> = m("ResponseCode"),
+        pub response_start_date_time: Option<Timestamp> = m("ResponseStartDateTime"),
+        pub response_finish_date_time: Option<Timestamp> = m("ResponseFinishDateTime"),
+        pub output: Option<String> = m("Output").length(0, 2500),
+        pub standard_output_url: Option<String> = m("StandardOutputUrl"),
+        pub standard_error_url: Option<String> = m("StandardErrorUrl"),
+        pub output_s3_region: Option<String> = m("OutputS3Region").length(3, 20),
+        pub output_s3_bucket_name: Option<String> = m("OutputS3BucketName").length(3, 63),
+        pub output_s3_key_prefix: Option<String> = m("OutputS3KeyPrefix").length(0, 500),
+    }
+}
+
+shape! {
+    pub struct CreateDocumentRequest {
+        pub content: Option<String> = m("Content").required().length(1, u32::MAX),
+        pub requires: Vec<DocumentRequires> = m("Requires").item("member").count(1, u32::MAX),
+        pub attachments: Vec<AttachmentsSource> = m("Attachments").item("member").count(0, 20),
+        pub name: Option<String> = m("Name").required(),
+        pub display_name: Option<String> = m("DisplayName").length(0, 1024),
+        pub version_name: Option<String> = m("VersionName"),
+        pub document_type: Option<String> = m("DocumentType").one_of(values::DOCUMENT_TYPE),
+        pub document_format: Option<String> = m("DocumentFormat").one_of(values::DOCUMENT_FORMAT),
+        pub target_type: Option<String> = m("TargetType").length(0, 200),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 1000),
+    }
+}
+
+shape! {
+    pub struct CreateDocumentResult {
+        pub document_description: Option<DocumentDescription> = m("DocumentDescription"),
+    }
+}
+
+shape! {
+    pub struct DeleteDocumentRequest {
+        pub name: Option<String> = m("Name").required(),
+        pub document_version: Option<String> = m("DocumentVersion"),
+        pub version_name: Option<String> = m("VersionName"),
+        pub force: Option<bool> = m("Force"),
+    }
+}
+
+shape! {
+    pub struct DeleteDocumentResult {
+    }
+}
+
+shape! {
+    pub struct DeleteParameterRequest {
+        pub name: Option<String> = m("Name").required().length(1, 2048),
+    }
+}
+
+shape! {
+    pub struct DeleteParameterResult {
+    }
+}
+
+shape! {
+    pub struct DeleteParametersRequest {
+        pub names: Vec<String> = m("Names").required().item("member").count(1, 10).length(1, 2048),
+    }
+}
+
+shape! {
+    pub struct DeleteParametersResult {
+        pub deleted_parameters: Vec<String> = m("DeletedParameters").item("member").count(1, 10).length(1, 2048),
+        pub invalid_parameters: Vec<String> = m("InvalidParameters").item("member").count(1, 10).length(1, 2048),
+    }
+}
+
+shape! {
+    pub struct DescribeDocumentRequest {
+        pub name: Option<String> = m("Name").required(),
+        pub document_version: Option<String> = m("DocumentVersion"),
+        pub version_name: Option<String> = m("VersionName"),
+    }
+}
+
+shape! {
+    pub struct DescribeDocumentResult {
+        pub document: Option<DocumentDescription> = m("Document"),
+    }
+}
+
+shape! {
+    pub struct DescribeInstanceInformationRequest {
+        pub instance_information_filter_list: Vec<InstanceInformationFilter> = m("InstanceInformationFilterList").item("member"),
+        pub filters: Vec<InstanceInformationStringFilter> = m("Filters").item("member"),
+        pub max_results: Option<i32> = m("MaxResults").range(5, 50),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeInstanceInformationResult {
+        pub instance_information_list: Vec<InstanceInformation> = m("InstanceInformationList").item("member"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeParametersRequest {
+        pub filters: Vec<ParametersFilter> = m("Filters").item("member"),
+        pub parameter_filters: Vec<ParameterStringFilter> = m("ParameterFilters").item("member"),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 50),
+        pub next_token: Option<String> = m("NextToken"),
+        pub shared: Option<bool> = m("Shared"),
+    }
+}
+
+shape! {
+    pub struct DescribeParametersResult {
+        pub parameters: Vec<ParameterMetadata> = m("Parameters").item("member"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeSessionsRequest {
+        pub state: Option<String> = m("State").required().one_of(values::SESSION_STATE),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 200),
+        pub next_token: Option<String> = m("NextToken"),
+        pub filters: Vec<SessionFilter> = m("Filters").item("member").count(1, 6),
+    }
+}
+
+shape! {
+    pub struct DescribeSessionsResponse {
+        pub sessions: Vec<Session> = m("Sessions").item("member"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DocumentDefaultVersionDescription {
+        pub name: Option<String> = m("Name"),
+        pub default_version: Option<String> = m("DefaultVersion"),
+        pub default_version_name: Option<String> = m("DefaultVersionName"),
+    }
+}
+
+shape! {
+    pub struct DocumentDescription {
+        pub sha1: Option<String> = m("Sha1"),
+        pub hash: Option<String> = m("Hash").length(0, 256),
+        pub hash_type: Option<String> = m("HashType").one_of(values::DOCUMENT_HASH_TYPE),
+        pub name: Option<String> = m("Name"),
+        pub display_name: Option<String> = m("DisplayName").length(0, 1024),
+        pub version_name: Option<String> = m("VersionName"),
+        pub owner: Option<String> = m("Owner"),
+        pub created_date: Option<Timestamp> = m("CreatedDate"),
+        pub status: Option<String> = m("Status").one_of(values::DOCUMENT_STATUS),
+        pub status_information: Option<String> = m("StatusInformation"),
+        pub document_version: Option<String> = m("DocumentVersion"),
+        pub description: Option<String> = m("Description"),
+        pub parameters: Vec<DocumentParameter> = m("Parameters").item("member"),
+        pub platform_types: Vec<String> = m("PlatformTypes").item("member").one_of(values::PLATFORM_TYPE),
+        pub document_type: Option<String> = m("DocumentType").one_of(values::DOCUMENT_TYPE),
+        pub schema_version: Option<String> = m("SchemaVersion"),
+        pub latest_version: Option<String> = m("LatestVersion"),
+        pub default_version: Option<String> = m("DefaultVersion"),
+        pub document_format: Option<String> = m("DocumentFormat").one_of(values::DOCUMENT_FORMAT),
+        pub target_type: Option<String> = m("TargetType").length(0, 200),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 1000),
+        pub attachments_information: Vec<AttachmentInformation> = m("AttachmentsInformation").item("member"),
+        pub requires: Vec<DocumentRequires> = m("Requires").item("member").count(1, u32::MAX),
+        pub author: Option<String> = m("Author"),
+        pub review_information: Vec<ReviewInformation> = m("ReviewInformation").item("member").count(1, u32::MAX),
+        pub approved_version: Option<String> = m("ApprovedVersion"),
+        pub pending_review_version: Option<String> = m("PendingReviewVersion"),
+        pub review_status: Option<String> = m("ReviewStatus").one_of(values::REVIEW_STATUS),
+        pub category: Vec<String> = m("Category").item("member").count(0, 3).length(0, 128),
+        pub category_enum: Vec<String> = m("CategoryEnum").item("member").count(0, 3).length(0, 128),
+    }
+}
+
+shape! {
+    pub struct DocumentFilter {
+        pub key: Option<String> = m("key").required().one_of(values::DOCUMENT_FILTER_KEY),
+        pub value: Option<String> = m("value").required().length(1, u32::MAX),
+    }
+}
+
+shape! {
+    pub struct DocumentIdentifier {
+        pub name: Option<String> = m("Name"),
+        pub created_date: Option<Timestamp> = m("CreatedDate"),
+        pub display_name: Option<String> = m("DisplayName").length(0, 1024),
+        pub owner: Option<String> = m("Owner"),
+        pub version_name: Option<String> = m("VersionName"),
+        pub platform_types: Vec<String> = m("PlatformTypes").item("member").one_of(values::PLATFORM_TYPE),
+        pub document_version: Option<String> = m("DocumentVersion"),
+        pub document_type: Option<String> = m("DocumentType").one_of(values::DOCUMENT_TYPE),
+        pub schema_version: Option<String> = m("SchemaVersion"),
+        pub document_format: Option<String> = m("DocumentFormat").one_of(values::DOCUMENT_FORMAT),
+        pub target_type: Option<String> = m("TargetType").length(0, 200),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 1000),
+        pub requires: Vec<DocumentRequires> = m("Requires").item("member").count(1, u32::MAX),
+        pub review_status: Option<String> = m("ReviewStatus").one_of(values::REVIEW_STATUS),
+        pub author: Option<String> = m("Author"),
+    }
+}
+
+shape! {
+    pub struct DocumentKeyValuesFilter {
+        pub key: Option<String> = m("Key").length(1, 128),
+        pub values: Vec<String> = m("Values").item("member").length(1, 256),
+    }
+}
+
+shape! {
+    pub struct DocumentParameter {
+        pub name: Option<String> = m("Name"),
+        pub r#type: Option<String> = m("Type").one_of(values::DOCUMENT_PARAMETER_TYPE),
+        pub description: Option<String> = m("Description"),
+        pub default_value: Option<String> = m("DefaultValue"),
+    }
+}
+
+shape! {
+    pub struct DocumentRequires {
+        pub name: Option<String> = m("Name").required(),
+        pub version: Option<String> = m("Version"),
+        pub require_type: Option<String> = m("RequireType").length(0, 128),
+        pub version_name: Option<String> = m("VersionName"),
+    }
+}
+
+shape! {
+    pub struct DocumentVersionInfo {
+        pub name: Option<String> = m("Name"),
+        pub display_name: Option<String> = m("DisplayName").length(0, 1024),
+        pub document_version: Option<String> = m("DocumentVersion"),
+        pub version_name: Option<String> = m("VersionName"),
+        pub created_date: Option<Timestamp> = m("CreatedDate"),
+        pub is_default_version: Option<bool> = m("IsDefaultVersion"),
+        pub document_format: Option<String> = m("DocumentFormat").one_of(values::DOCUMENT_FORMAT),
+        pub status: Option<String> = m("Status").one_of(values::DOCUMENT_STATUS),
+        pub status_information: Option<String> = m("StatusInformation"),
+        pub review_status: Option<String> = m("ReviewStatus").one_of(values::REVIEW_STATUS),
+    }
+}
+
+shape! {
+    pub struct GetCommandInvocationRequest {
+        pub command_id: Option<String> = m("CommandId").required().length(36, 36),
+        pub instance_id: Option<String> = m("InstanceId").required(),
+        pub plugin_name: Option<String> = m("PluginName").length(4, u32::MAX),
+    }
+}
+
+shape! {
+    pub struct GetCommandInvocationResult {
+        pub command_id: Option<String> = m("CommandId").length(36, 36),
+        pub instance_id: Option<String> = m("InstanceId"),
+        pub comment: Option<String> = m("Comment").length(0, 100),
+        pub document_name: Option<String> = m("DocumentName"),
+        pub document_version: Option<String> = m("DocumentVersion"),
+        pub plugin_name: Option<String> = m("PluginName").length(4, u32::MAX),
+        pub response_code: Option<i32> = m("ResponseCode"),
+        pub execution_start_date_time: Option<String> = m("ExecutionStartDateTime"),
+        pub execution_elapsed_time: Option<String> = m("ExecutionElapsedTime"),
+        pub execution_end_date_time: Option<String> = m("ExecutionEndDateTime"),
+        pub status: Option<String> = m("Status").one_of(values::COMMAND_INVOCATION_STATUS),
+        pub status_details: Option<String> = m("StatusDetails").length(0, 100),
+        pub standard_output_content: Option<String> = m("StandardOutputContent").length(0, 24000),
+        pub standard_output_url: Option<String> = m("StandardOutputUrl"),
+        pub standard_error_content: Option<String> = m("StandardErrorContent").length(0, 8000),
+        pub standard_error_url: Option<String> = m("StandardErrorUrl"),
+        pub cloud_watch_output_config: Option<CloudWatchOutputConfig> = m("CloudWatchOutputConfig"),
+    }
+}
+
+shape! {
+    pub struct GetConnectionStatusRequest {
+        pub target: Option<String> = m("Target").required().length(1, 400),
+    }
+}
+
+shape! {
+    pub struct GetConnectionStatusResponse {
+        pub target: Option<String> = m("Target").length(1, 400),
+        pub status: Option<String> = m("Status").one_of(values::CONNECTION_STATUS),
+    }
+}
+
+shape! {
+    pub struct GetDocumentRequest {
+        pub name: Option<String> = m("Name").required(),
+        pub version_name: Option<String> = m("VersionName"),
+        pub document_version: Option<String> = m("DocumentVersion"),
+        pub document_format: Option<String> = m("DocumentFormat").one_of(values::DOCUMENT_FORMAT),
+    }
+}
+
+shape! {
+    pub struct GetDocumentResult {
+        pub name: Option<String> = m("Name"),
+        pub created_date: Option<Timestamp> = m("CreatedDate"),
+        pub display_name: Option<String> = m("DisplayName").length(0, 1024),
+        pub version_name: Option<String> = m("VersionName"),
+        pub document_version: Option<String> = m("DocumentVersion"),
+        pub status: Option<String> = m("Status").one_of(values::DOCUMENT_STATUS),
+        pub status_information: Option<String> = m("StatusInformation"),
+        pub content: Option<String> = m("Content").length(1, u32::MAX),
+        pub document_type: Option<String> = m("DocumentType").one_of(values::DOCUMENT_TYPE),
+        pub document_format: Option<String> = m("DocumentFormat").one_of(values::DOCUMENT_FORMAT),
+        pub requires: Vec<DocumentRequires> = m("Requires").item("member").count(1, u32::MAX),
+        pub attachments_content: Vec<AttachmentContent> = m("AttachmentsContent").item("member"),
+        pub review_status: Option<String> = m("ReviewStatus").one_of(values::REVIEW_STATUS),
+    }
+}
+
+shape! {
+    pub struct GetParameterHistoryRequest {
+        pub name: Option<String> = m("Name").required().length(1, 2048),
+        pub with_decryption: Option<bool> = m("WithDecryption"),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 50),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct GetParameterHistoryResult {
+        pub parameters: Vec<ParameterHistory> = m("Parameters").item("member"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
 }
 
 shape! {
@@ -77,6 +580,166 @@ shape! {
 }
 
 shape! {
+    pub struct InstanceAggregatedAssociationOverview {
+        pub detailed_status: Option<String> = m("DetailedStatus"),
+        pub instance_association_status_aggregated_count: BTreeMap<String, i32> = m("InstanceAssociationStatusAggregatedCount"),
+    }
+}
+
+shape! {
+    pub struct InstanceAssociationSummary {
+        pub association_id: Option<String> = m("AssociationId").length(0, 512),
+        pub checksum: Option<String> = m("Checksum").length(0, 512),
+        pub detailed_status: Option<String> = m("DetailedStatus").length(0, 512),
+        pub document_version: Option<String> = m("DocumentVersion").length(0, 512),
+        pub instance_id: Option<String> = m("InstanceId").length(0, 512),
+        pub name: Option<String> = m("Name").length(0, 512),
+    }
+}
+
+shape! {
+    pub struct InstanceInformation {
+        pub instance_id: Option<String> = m("InstanceId"),
+        pub ping_status: Option<String> = m("PingStatus").one_of(values::PING_STATUS),
+        pub last_ping_date_time: Option<Timestamp> = m("LastPingDateTime"),
+        pub agent_version: Option<String> = m("AgentVersion"),
+        pub is_latest_version: Option<bool> = m("IsLatestVersion"),
+        pub platform_type: Option<String> = m("PlatformType").one_of(values::PLATFORM_TYPE),
+        pub platform_name: Option<String> = m("PlatformName"),
+        pub platform_version: Option<String> = m("PlatformVersion"),
+        pub activation_id: Option<String> = m("ActivationId"),
+        pub iam_role: Option<String> = m("IamRole").length(0, 64),
+        pub registration_date: Option<Timestamp> = m("RegistrationDate"),
+        pub resource_type: Option<String> = m("ResourceType").one_of(values::RESOURCE_TYPE),
+        pub name: Option<String> = m("Name"),
+        pub ip_address: Option<String> = m("IPAddress").length(1, 46),
+        pub computer_name: Option<String> = m("ComputerName").length(1, 255),
+        pub association_status: Option<String> = m("AssociationStatus"),
+        pub last_association_execution_date: Option<Timestamp> = m("LastAssociationExecutionDate"),
+        pub last_successful_association_execution_date: Option<Timestamp> = m("LastSuccessfulAssociationExecutionDate"),
+        pub association_overview: Option<InstanceAggregatedAssociationOverview> = m("AssociationOverview"),
+        pub source_id: Option<String> = m("SourceId").length(0, 128),
+        pub source_type: Option<String> = m("SourceType").one_of(values::SOURCE_TYPE),
+    }
+}
+
+shape! {
+    pub struct InstanceInformationFilter {
+        pub key: Option<String> = m("key").required().one_of(values::INSTANCE_INFORMATION_FILTER_KEY),
+        pub value_set: Vec<String> = m("valueSet").required().item("member").count(1, 100).length(1, u32::MAX),
+    }
+}
+
+shape! {
+    pub struct InstanceInformationStringFilter {
+        pub key: Option<String> = m("Key").required().length(1, u32::MAX),
+        pub values: Vec<String> = m("Values").required().item("member").count(1, 100).length(1, u32::MAX),
+    }
+}
+
+shape! {
+    pub struct ListCommandInvocationsRequest {
+        pub command_id: Option<String> = m("CommandId").length(36, 36),
+        pub instance_id: Option<String> = m("InstanceId"),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 50),
+        pub next_token: Option<String> = m("NextToken"),
+        pub filters: Vec<CommandFilter> = m("Filters").item("member").count(1, 5),
+        pub details: Option<bool> = m("Details"),
+    }
+}
+
+shape! {
+    pub struct ListCommandInvocationsResult {
+        pub command_invocations: Vec<CommandInvocation> = m("CommandInvocations").item("member"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct ListCommandsRequest {
+        pub command_id: Option<String> = m("CommandId").length(36, 36),
+        pub instance_id: Option<String> = m("InstanceId"),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 50),
+        pub next_token: Option<String> = m("NextToken"),
+        pub filters: Vec<CommandFilter> = m("Filters").item("member").count(1, 5),
+    }
+}
+
+shape! {
+    pub struct ListCommandsResult {
+        pub commands: Vec<Command> = m("Commands").item("member"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct ListDocumentVersionsRequest {
+        pub name: Option<String> = m("Name").required(),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 50),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct ListDocumentVersionsResult {
+        pub document_versions: Vec<DocumentVersionInfo> = m("DocumentVersions").item("member").count(1, u32::MAX),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct ListDocumentsRequest {
+        pub document_filter_list: Vec<DocumentFilter> = m("DocumentFilterList").item("member").count(1, u32::MAX),
+        pub filters: Vec<DocumentKeyValuesFilter> = m("Filters").item("member").count(0, 6),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 50),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct ListDocumentsResult {
+        pub document_identifiers: Vec<DocumentIdentifier> = m("DocumentIdentifiers").item("member"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct ListInstanceAssociationsRequest {
+        pub instance_id: Option<String> = m("InstanceId").required().length(0, 512),
+        pub max_results: Option<i32> = m("MaxResults"),
+        pub next_token: Option<String> = m("NextToken").length(0, 512),
+    }
+}
+
+shape! {
+    pub struct ListInstanceAssociationsResult {
+        pub associations: Vec<InstanceAssociationSummary> = m("Associations").item("member"),
+        pub next_token: Option<String> = m("NextToken").length(0, 512),
+    }
+}
+
+shape! {
+    pub struct ListTagsForResourceRequest {
+        pub resource_type: Option<String> = m("ResourceType").required().one_of(values::RESOURCE_TYPE_FOR_TAGGING),
+        pub resource_id: Option<String> = m("ResourceId").required(),
+    }
+}
+
+shape! {
+    pub struct ListTagsForResourceResult {
+        pub tag_list: Vec<Tag> = m("TagList").item("member").count(0, 1000),
+    }
+}
+
+shape! {
+    pub struct NotificationConfig {
+        pub notification_arn: Option<String> = m("NotificationArn"),
+        pub notification_events: Vec<String> = m("NotificationEvents").item("member").one_of(values::NOTIFICATION_EVENT),
+        pub notification_type: Option<String> = m("NotificationType").one_of(values::NOTIFICATION_TYPE),
+    }
+}
+
+shape! {
     pub struct Parameter {
         pub name: Option<String> = m("Name").length(1, 2048),
         pub r#type: Option<String> = m("Type").one_of(values::PARAMETER_TYPE),
@@ -91,6 +754,49 @@ shape! {
 }
 
 shape! {
+    pub struct ParameterHistory {
+        pub name: Option<String> = m("Name").length(1, 2048),
+        pub r#type: Option<String> = m("Type").one_of(values::PARAMETER_TYPE),
+        pub key_id: Option<String> = m("KeyId").length(1, 256),
+        pub last_modified_date: Option<Timestamp> = m("LastModifiedDate"),
+        pub last_modified_user: Option<String> = m("LastModifiedUser"),
+        pub description: Option<String> = m("Description").length(0, 1024),
+        pub value: Option<String> = m("Value"),
+        pub allowed_pattern: Option<String> = m("AllowedPattern").length(0, 1024),
+        pub version: Option<i64> = m("Version"),
+        pub labels: Vec<String> = m("Labels").item("member").count(1, 10).length(1, 100),
+        pub tier: Option<String> = m("Tier").one_of(values::PARAMETER_TIER),
+        pub policies: Vec<ParameterInlinePolicy> = m("Policies").item("member"),
+        pub data_type: Option<String> = m("DataType").length(0, 128),
+    }
+}
+
+shape! {
+    pub struct ParameterInlinePolicy {
+        pub policy_text: Option<String> = m("PolicyText"),
+        pub policy_type: Option<String> = m("PolicyType"),
+        pub policy_status: Option<String> = m("PolicyStatus"),
+    }
+}
+
+shape! {
+    pub struct ParameterMetadata {
+        pub name: Option<String> = m("Name").length(1, 2048),
+        pub arn: Option<String> = m("ARN"),
+        pub r#type: Option<String> = m("Type").one_of(values::PARAMETER_TYPE),
+        pub key_id: Option<String> = m("KeyId").length(1, 256),
+        pub last_modified_date: Option<Timestamp> = m("LastModifiedDate"),
+        pub last_modified_user: Option<String> = m("LastModifiedUser"),
+        pub description: Option<String> = m("Description").length(0, 1024),
+        pub allowed_pattern: Option<String> = m("AllowedPattern").length(0, 1024),
+        pub version: Option<i64> = m("Version"),
+        pub tier: Option<String> = m("Tier").one_of(values::PARAMETER_TIER),
+        pub policies: Vec<ParameterInlinePolicy> = m("Policies").item("member"),
+        pub data_type: Option<String> = m("DataType").length(0, 128),
+    }
+}
+
+shape! {
     pub struct ParameterStringFilter {
         pub key: Option<String> = m("Key").required().length(1, 132),
         pub option: Option<String> = m("Option").length(1, 10),
@@ -98,8 +804,321 @@ shape! {
     }
 }
 
+shape! {
+    pub struct ParametersFilter {
+        pub key: Option<String> = m("Key").required().one_of(values::PARAMETERS_FILTER_KEY),
+        pub values: Vec<String> = m("Values").required().item("member").count(1, 50).length(1, 1024),
+    }
+}
+
+shape! {
+    pub struct PutParameterRequest {
+        pub name: Option<String> = m("Name").required().length(1, 2048),
+        pub description: Option<String> = m("Description").length(0, 1024),
+        pub value: Option<String> = m("Value").required(),
+        pub r#type: Option<String> = m("Type").one_of(values::PARAMETER_TYPE),
+        pub key_id: Option<String> = m("KeyId").length(1, 256),
+        pub overwrite: Option<bool> = m("Overwrite"),
+        pub allowed_pattern: Option<String> = m("AllowedPattern").length(0, 1024),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 1000),
+        pub tier: Option<String> = m("Tier").one_of(values::PARAMETER_TIER),
+        pub policies: Option<String> = m("Policies").length(1, 4096),
+        pub data_type: Option<String> = m("DataType").length(0, 128),
+    }
+}
+
+shape! {
+    pub struct PutParameterResult {
+        pub version: Option<i64> = m("Version"),
+        pub tier: Option<String> = m("Tier").one_of(values::PARAMETER_TIER),
+    }
+}
+
+shape! {
+    pub struct RegisterManagedInstanceRequest {
+        pub activation_code: Option<String> = m("ActivationCode").length(0, 512),
+        pub activation_id: Option<String> = m("ActivationId").length(0, 512),
+        pub fingerprint: Option<String> = m("Fingerprint").required().length(0, 512),
+        pub iam_role: Option<String> = m("IamRole").length(0, 512),
+        pub public_key: Option<String> = m("PublicKey").required().length(0, 4096),
+        pub public_key_type: Option<String> = m("PublicKeyType").length(0, 512),
+    }
+}
+
+shape! {
+    pub struct RegisterManagedInstanceResult {
+        pub instance_id: Option<String> = m("InstanceId").length(0, 512),
+    }
+}
+
+shape! {
+    pub struct RemoveTagsFromResourceRequest {
+        pub resource_type: Option<String> = m("ResourceType").required().one_of(values::RESOURCE_TYPE_FOR_TAGGING),
+        pub resource_id: Option<String> = m("ResourceId").required(),
+        pub tag_keys: Vec<String> = m("TagKeys").required().item("member").length(1, 128),
+    }
+}
+
+shape! {
+    pub struct RemoveTagsFromResourceResult {
+    }
+}
+
+shape! {
+    pub struct RequestManagedInstanceRoleTokenRequest {
+        pub fingerprint: Option<String> = m("Fingerprint").required().length(0, 512),
+    }
+}
+
+shape! {
+    pub struct RequestManagedInstanceRoleTokenResult {
+        pub access_key_id: Option<String> = m("AccessKeyId").length(0, 512),
+        pub secret_access_key: Option<String> = m("SecretAccessKey").length(0, 512),
+        pub session_token: Option<String> = m("SessionToken"),
+        pub token_expiration_date: Option<Timestamp> = m("TokenExpirationDate"),
+        pub update_key_pair: Option<bool> = m("UpdateKeyPair"),
+    }
+}
+
+shape! {
+    pub struct ResumeSessionRequest {
+        pub session_id: Option<String> = m("SessionId").required().length(1, 96),
+    }
+}
+
+shape! {
+    pub struct ResumeSessionResponse {
+        pub session_id: Option<String> = m("SessionId").length(1, 96),
+        pub token_value: Option<String> = m("TokenValue").length(0, 300),
+        pub stream_url: Option<String> = m("StreamUrl"),
+    }
+}
+
+shape! {
+    pub struct ReviewInformation {
+        pub reviewed_time: Option<Timestamp> = m("ReviewedTime"),
+        pub status: Option<String> = m("Status").one_of(values::REVIEW_STATUS),
+        pub reviewer: Option<String> = m("Reviewer").length(0, 50),
+    }
+}
+
+shape! {
+    pub struct SendCommandRequest {
+        pub instance_ids: Vec<String> = m("InstanceIds").item("member").count(0, 50),
+        pub targets: Vec<Target> = m("Targets").item("member").count(0, 5),
+        pub document_name: Option<String> = m("DocumentName").required(),
+        pub document_version: Option<String> = m("DocumentVersion"),
+        pub document_hash: Option<String> = m("DocumentHash").length(0, 256),
+        pub document_hash_type: Option<String> = m("DocumentHashType").one_of(values::DOCUMENT_HASH_TYPE),
+        pub timeout_seconds: Option<i32> = m("TimeoutSeconds").range(30, 2592000),
+        pub comment: Option<String> = m("Comment").length(0, 100),
+        pub parameters: BTreeMap<String, Vec<String>> = m("Parameters"),
+        pub output_s3_region: Option<String> = m("OutputS3Region").length(3, 20),
+        pub output_s3_bucket_name: Option<String> = m("OutputS3BucketName").length(3, 63),
+        pub output_s3_key_prefix: Option<String> = m("OutputS3KeyPrefix").length(0, 500),
+        pub max_concurrency: Option<String> = m("MaxConcurrency").length(1, 7),
+        pub max_errors: Option<String> = m("MaxErrors").length(1, 7),
+        pub service_role_arn: Option<String> = m("ServiceRoleArn"),
+        pub notification_config: Option<NotificationConfig> = m("NotificationConfig"),
+        pub cloud_watch_output_config: Option<CloudWatchOutputConfig> = m("CloudWatchOutputConfig"),
+        pub alarm_configuration: Option<AlarmConfiguration> = m("AlarmConfiguration"),
+    }
+}
+
+shape! {
+    pub struct SendCommandResult {
+        pub command: Option<Command> = m("Command"),
+    }
+}
+
+shape! {
+    pub struct Session {
+        pub session_id: Option<String> = m("SessionId").length(1, 96),
+        pub target: Option<String> = m("Target").length(1, 400),
+        pub status: Option<String> = m("Status").one_of(values::SESSION_STATUS),
+        pub start_date: Option<Timestamp> = m("StartDate"),
+        pub end_date: Option<Timestamp> = m("EndDate"),
+        pub document_name: Option<String> = m("DocumentName"),
+        pub owner: Option<String> = m("Owner").length(1, 256),
+        pub reason: Option<String> = m("Reason").length(1, 256),
+        pub details: Option<String> = m("Details").length(1, 1024),
+        pub output_url: Option<SessionManagerOutputUrl> = m("OutputUrl"),
+        pub max_session_duration: Option<String> = m("MaxSessionDuration").length(1, 4),
+        pub access_type: Option<String> = m("AccessType").one_of(values::ACCESS_TYPE),
+    }
+}
+
+shape! {
+    pub struct SessionFilter {
+        pub key: Option<String> = m("key").required().one_of(values::SESSION_FILTER_KEY),
+        pub value: Option<String> = m("value").required().length(1, 400),
+    }
+}
+
+shape! {
+    pub struct SessionManagerOutputUrl {
+        pub s3_output_url: Option<String> = m("S3OutputUrl").length(1, 2083),
+        pub cloud_watch_output_url: Option<String> = m("CloudWatchOutputUrl").length(1, 2083),
+    }
+}
+
+shape! {
+    pub struct StartSessionRequest {
+        pub target: Option<String> = m("Target").required().length(1, 400),
+        pub document_name: Option<String> = m("DocumentName"),
+        pub reason: Option<String> = m("Reason").length(1, 256),
+        pub parameters: BTreeMap<String, Vec<String>> = m("Parameters"),
+    }
+}
+
+shape! {
+    pub struct StartSessionResponse {
+        pub session_id: Option<String> = m("SessionId").length(1, 96),
+        pub token_value: Option<String> = m("TokenValue").length(0, 300),
+        pub stream_url: Option<String> = m("StreamUrl"),
+    }
+}
+
+shape! {
+    pub struct Tag {
+        pub key: Option<String> = m("Key").required().length(1, 128),
+        pub value: Option<String> = m("Value").required().length(0, 256),
+    }
+}
+
+shape! {
+    pub struct Target {
+        pub key: Option<String> = m("Key").length(1, 163),
+        pub values: Vec<String> = m("Values").item("member").count(0, 50),
+    }
+}
+
+shape! {
+    pub struct TerminateSessionRequest {
+        pub session_id: Option<String> = m("SessionId").required().length(1, 96),
+    }
+}
+
+shape! {
+    pub struct TerminateSessionResponse {
+        pub session_id: Option<String> = m("SessionId").length(1, 96),
+    }
+}
+
+shape! {
+    pub struct UpdateDocumentDefaultVersionRequest {
+        pub name: Option<String> = m("Name").required(),
+        pub document_version: Option<String> = m("DocumentVersion").required(),
+    }
+}
+
+shape! {
+    pub struct UpdateDocumentDefaultVersionResult {
+        pub description: Option<DocumentDefaultVersionDescription> = m("Description"),
+    }
+}
+
+shape! {
+    pub struct UpdateDocumentRequest {
+        pub content: Option<String> = m("Content").required().length(1, u32::MAX),
+        pub attachments: Vec<AttachmentsSource> = m("Attachments").item("member").count(0, 20),
+        pub name: Option<String> = m("Name").required(),
+        pub display_name: Option<String> = m("DisplayName").length(0, 1024),
+        pub version_name: Option<String> = m("VersionName"),
+        pub document_version: Option<String> = m("DocumentVersion"),
+        pub document_format: Option<String> = m("DocumentFormat").one_of(values::DOCUMENT_FORMAT),
+        pub target_type: Option<String> = m("TargetType").length(0, 200),
+    }
+}
+
+shape! {
+    pub struct UpdateDocumentResult {
+        pub document_description: Option<DocumentDescription> = m("DocumentDescription"),
+    }
+}
+
+shape! {
+    pub struct UpdateInstanceInformationRequest {
+        pub agent_name: Option<String> = m("AgentName").length(0, 512),
+        pub agent_status: Option<String> = m("AgentStatus").length(0, 512),
+        pub agent_version: Option<String> = m("AgentVersion").length(0, 512),
+        pub availability_zone: Option<String> = m("AvailabilityZone").length(0, 512),
+        pub availability_zone_id: Option<String> = m("AvailabilityZoneId").length(0, 512),
+        pub computer_name: Option<String> = m("ComputerName").length(0, 512),
+        pub ip_address: Option<String> = m("IPAddress").length(0, 512),
+        pub instance_id: Option<String> = m("InstanceId").required().length(0, 512),
+        pub platform_name: Option<String> = m("PlatformName").length(0, 512),
+        pub platform_type: Option<String> = m("PlatformType").length(0, 512),
+        pub platform_version: Option<String> = m("PlatformVersion").length(0, 512),
+        pub ssm_connection_channel: Option<String> = m("SSMConnectionChannel").length(0, 512),
+    }
+}
+
+shape! {
+    pub struct UpdateInstanceInformationResult {
+    }
+}
+
 /// The values that the model allows.
 pub mod values {
+    /// AccessType
+    pub const ACCESS_TYPE: &[&str] = &["Standard", "JustInTime"];
+    /// AttachmentHashType
+    pub const ATTACHMENT_HASH_TYPE: &[&str] = &["Sha256"];
+    /// AttachmentsSourceKey
+    pub const ATTACHMENTS_SOURCE_KEY: &[&str] = &["SourceUrl", "S3FileUrl", "AttachmentReference"];
+    /// CommandFilterKey
+    pub const COMMAND_FILTER_KEY: &[&str] = &["InvokedAfter", "InvokedBefore", "Status", "ExecutionStage", "DocumentName"];
+    /// CommandInvocationStatus
+    pub const COMMAND_INVOCATION_STATUS: &[&str] = &["Pending", "InProgress", "Delayed", "Success", "Cancelled", "TimedOut", "Failed", "Cancelling"];
+    /// CommandPluginStatus
+    pub const COMMAND_PLUGIN_STATUS: &[&str] = &["Pending", "InProgress", "Success", "TimedOut", "Cancelled", "Failed"];
+    /// CommandStatus
+    pub const COMMAND_STATUS: &[&str] = &["Pending", "InProgress", "Success", "Cancelled", "Failed", "TimedOut", "Cancelling"];
+    /// ConnectionStatus
+    pub const CONNECTION_STATUS: &[&str] = &["connected", "notconnected"];
+    /// DocumentFilterKey
+    pub const DOCUMENT_FILTER_KEY: &[&str] = &["Name", "Owner", "PlatformTypes", "DocumentType"];
+    /// DocumentFormat
+    pub const DOCUMENT_FORMAT: &[&str] = &["YAML", "JSON", "TEXT"];
+    /// DocumentHashType
+    pub const DOCUMENT_HASH_TYPE: &[&str] = &["Sha256", "Sha1"];
+    /// DocumentParameterType
+    pub const DOCUMENT_PARAMETER_TYPE: &[&str] = &["String", "StringList"];
+    /// DocumentStatus
+    pub const DOCUMENT_STATUS: &[&str] = &["Creating", "Active", "Updating", "Deleting", "Failed"];
+    /// DocumentType
+    pub const DOCUMENT_TYPE: &[&str] = &["Command", "Policy", "Automation", "Session", "Package", "ApplicationConfiguration", "ApplicationConfigurationSchema", "DeploymentStrategy", "ChangeCalendar", "Automation.ChangeTemplate", "ProblemAnalysis", "ProblemAnalysisTemplate", "CloudFormation", "ConformancePackTemplate", "QuickSetup", "ManualApprovalPolicy", "AutoApprovalPolicy"];
+    /// ExternalAlarmState
+    pub const EXTERNAL_ALARM_STATE: &[&str] = &["UNKNOWN", "ALARM"];
+    /// InstanceInformationFilterKey
+    pub const INSTANCE_INFORMATION_FILTER_KEY: &[&str] = &["InstanceIds", "AgentVersion", "PingStatus", "PlatformTypes", "ActivationIds", "IamRole", "ResourceType", "AssociationStatus"];
+    /// NotificationEvent
+    pub const NOTIFICATION_EVENT: &[&str] = &["All", "InProgress", "Success", "TimedOut", "Cancelled", "Failed"];
+    /// NotificationType
+    pub const NOTIFICATION_TYPE: &[&str] = &["Command", "Invocation"];
+    /// ParameterTier
+    pub const PARAMETER_TIER: &[&str] = &["Standard", "Advanced", "Intelligent-Tiering"];
     /// ParameterType
     pub const PARAMETER_TYPE: &[&str] = &["String", "StringList", "SecureString"];
+    /// ParametersFilterKey
+    pub const PARAMETERS_FILTER_KEY: &[&str] = &["Name", "Type", "KeyId"];
+    /// PingStatus
+    pub const PING_STATUS: &[&str] = &["Online", "ConnectionLost", "Inactive"];
+    /// PlatformType
+    pub const PLATFORM_TYPE: &[&str] = &["Windows", "Linux", "MacOS"];
+    /// ResourceType
+    pub const RESOURCE_TYPE: &[&str] = &["ManagedInstance", "EC2Instance"];
+    /// ResourceTypeForTagging
+    pub const RESOURCE_TYPE_FOR_TAGGING: &[&str] = &["Document", "ManagedInstance", "MaintenanceWindow", "Parameter", "PatchBaseline", "OpsItem", "OpsMetadata", "Automation", "Association"];
+    /// ReviewStatus
+    pub const REVIEW_STATUS: &[&str] = &["APPROVED", "NOT_REVIEWED", "PENDING", "REJECTED"];
+    /// SessionFilterKey
+    pub const SESSION_FILTER_KEY: &[&str] = &["InvokedAfter", "InvokedBefore", "Target", "Owner", "Status", "SessionId", "AccessType"];
+    /// SessionState
+    pub const SESSION_STATE: &[&str] = &["Active", "History"];
+    /// SessionStatus
+    pub const SESSION_STATUS: &[&str] = &["Connected", "Connecting", "Disconnected", "Terminated", "Terminating", "Failed"];
+    /// SourceType
+    pub const SOURCE_TYPE: &[&str] = &["AWS::EC2::Instance", "AWS::IoT::Thing", "AWS::SSM::ManagedInstance"];
 }

@@ -2,6 +2,8 @@
 
 //! STS 2011-06-15: shapes and operations.
 
+use gureum_types::Timestamp;
+
 use crate::service::{Protocol, Service, ServiceInfo};
 use crate::shape::{m, operations, shape};
 
@@ -16,15 +18,93 @@ pub const INFO: ServiceInfo = ServiceInfo {
 };
 
 operations! {
+    AssumeRole(AssumeRoleRequest) -> AssumeRoleResponse;
+    DecodeAuthorizationMessage(DecodeAuthorizationMessageRequest) -> DecodeAuthorizationMessageResponse;
+    GetAccessKeyInfo(GetAccessKeyInfoRequest) -> GetAccessKeyInfoResponse;
     GetCallerIdentity(GetCallerIdentityRequest) -> GetCallerIdentityResponse;
+    GetFederationToken(GetFederationTokenRequest) -> GetFederationTokenResponse;
+    GetSessionToken(GetSessionTokenRequest) -> GetSessionTokenResponse;
 }
 
 /// Hands the names of all operations of this service to the macro `$then`.
 #[macro_export]
 macro_rules! for_each_sts_operation {
     ($then:ident) => {
-        $then! { GetCallerIdentity }
+        $then! { AssumeRole DecodeAuthorizationMessage GetAccessKeyInfo GetCallerIdentity GetFederationToken GetSessionToken }
     };
+}
+
+shape! {
+    pub struct AssumeRoleRequest {
+        pub role_arn: Option<String> = m("RoleArn").required().length(20, 2048),
+        pub role_session_name: Option<String> = m("RoleSessionName").required().length(2, 64),
+        pub policy_arns: Vec<PolicyDescriptorType> = m("PolicyArns").item("member"),
+        pub policy: Option<String> = m("Policy").length(1, u32::MAX),
+        pub duration_seconds: Option<i32> = m("DurationSeconds").range(900, 43200),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 50),
+        pub transitive_tag_keys: Vec<String> = m("TransitiveTagKeys").item("member").count(0, 50).length(1, 128),
+        pub external_id: Option<String> = m("ExternalId").length(2, 1224),
+        pub serial_number: Option<String> = m("SerialNumber").length(9, 256),
+        pub token_code: Option<String> = m("TokenCode").length(6, 6),
+        pub source_identity: Option<String> = m("SourceIdentity").length(2, 64),
+        pub provided_contexts: Vec<ProvidedContext> = m("ProvidedContexts").item("member").count(1, 5),
+    }
+}
+
+shape! {
+    pub struct AssumeRoleResponse {
+        pub credentials: Option<Credentials> = m("Credentials"),
+        pub assumed_role_user: Option<AssumedRoleUser> = m("AssumedRoleUser"),
+        pub packed_policy_size: Option<i32> = m("PackedPolicySize").range(0, i64::MAX),
+        pub source_identity: Option<String> = m("SourceIdentity").length(2, 64),
+    }
+}
+
+shape! {
+    pub struct AssumedRoleUser {
+        pub assumed_role_id: Option<String> = m("AssumedRoleId").required().length(2, 193),
+        pub arn: Option<String> = m("Arn").required().length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct Credentials {
+        pub access_key_id: Option<String> = m("AccessKeyId").required().length(16, 128),
+        pub secret_access_key: Option<String> = m("SecretAccessKey").required(),
+        pub session_token: Option<String> = m("SessionToken").required(),
+        pub expiration: Option<Timestamp> = m("Expiration").required(),
+    }
+}
+
+shape! {
+    pub struct DecodeAuthorizationMessageRequest {
+        pub encoded_message: Option<String> = m("EncodedMessage").required().length(1, 10240),
+    }
+}
+
+shape! {
+    pub struct DecodeAuthorizationMessageResponse {
+        pub decoded_message: Option<String> = m("DecodedMessage"),
+    }
+}
+
+shape! {
+    pub struct FederatedUser {
+        pub federated_user_id: Option<String> = m("FederatedUserId").required().length(2, 193),
+        pub arn: Option<String> = m("Arn").required().length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct GetAccessKeyInfoRequest {
+        pub access_key_id: Option<String> = m("AccessKeyId").required().length(16, 128),
+    }
+}
+
+shape! {
+    pub struct GetAccessKeyInfoResponse {
+        pub account: Option<String> = m("Account"),
+    }
 }
 
 shape! {
@@ -37,5 +117,57 @@ shape! {
         pub user_id: Option<String> = m("UserId"),
         pub account: Option<String> = m("Account"),
         pub arn: Option<String> = m("Arn").length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct GetFederationTokenRequest {
+        pub name: Option<String> = m("Name").required().length(2, 32),
+        pub policy: Option<String> = m("Policy").length(1, 2048),
+        pub policy_arns: Vec<PolicyDescriptorType> = m("PolicyArns").item("member"),
+        pub duration_seconds: Option<i32> = m("DurationSeconds").range(900, 129600),
+        pub tags: Vec<Tag> = m("Tags").item("member").count(0, 50),
+    }
+}
+
+shape! {
+    pub struct GetFederationTokenResponse {
+        pub credentials: Option<Credentials> = m("Credentials"),
+        pub federated_user: Option<FederatedUser> = m("FederatedUser"),
+        pub packed_policy_size: Option<i32> = m("PackedPolicySize").range(0, i64::MAX),
+    }
+}
+
+shape! {
+    pub struct GetSessionTokenRequest {
+        pub duration_seconds: Option<i32> = m("DurationSeconds").range(900, 129600),
+        pub serial_number: Option<String> = m("SerialNumber").length(9, 256),
+        pub token_code: Option<String> = m("TokenCode").length(6, 6),
+    }
+}
+
+shape! {
+    pub struct GetSessionTokenResponse {
+        pub credentials: Option<Credentials> = m("Credentials"),
+    }
+}
+
+shape! {
+    pub struct PolicyDescriptorType {
+        pub arn: Option<String> = m("arn").length(20, 2048),
+    }
+}
+
+shape! {
+    pub struct ProvidedContext {
+        pub provider_arn: Option<String> = m("ProviderArn").length(20, 2048),
+        pub context_assertion: Option<String> = m("ContextAssertion").length(4, 2048),
+    }
+}
+
+shape! {
+    pub struct Tag {
+        pub key: Option<String> = m("Key").required().length(1, 128),
+        pub value: Option<String> = m("Value").required().length(0, 256),
     }
 }

@@ -3,6 +3,8 @@
     exchange.py capture FOLDER   write real, signed requests of a few calls (checked in)
     exchange.py requests         print one made-up request a line for every operation served
     exchange.py outputs          print one made-up output a line for every operation served
+    exchange.py examples         print the examples that AWS publishes with the models, a line
+                                 for each request and each output of an operation served
     exchange.py parse            read responses from stdin, compare what botocore makes of them
 
 Made-up values come from the service models with a fixed seed. Values travel as JSON: bytes as
@@ -18,21 +20,42 @@ import sys
 import tomllib
 from urllib.parse import urlencode
 
+import botocore.model
 import botocore.parsers
 import botocore.serialize
 import botocore.session
+import botocore.utils
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 UTC = datetime.timezone.utc
 TEXTS = ["a", "한글 구름", "<&>\"'", "a=b&c=d+e%20", "two\nlines\r\n", " spaces ", "x" * 40, "😀"]
 
 
+def service_model(name, version):
+    """The model of botocore, with what models/<service>.json adds to it."""
+    loader = botocore.session.get_session().get_component("data_loader")
+    description = loader.load_service_model(name, "service-2", version)
+    more = ROOT / f"models/{name}.json"
+    if more.is_file():
+        added = json.loads(more.read_text())
+        http = {"method": "POST", "requestUri": "/"}
+        operations = {
+            operation: {"name": operation, "http": http, **shapes}
+            for operation, shapes in added["operations"].items()
+        }
+        description = {
+            **description,
+            "operations": {**description["operations"], **operations},
+            "shapes": {**description["shapes"], **added["shapes"]},
+        }
+    return botocore.model.ServiceModel(description, name)
+
+
 def services():
     config = tomllib.loads((ROOT / "models/operations.toml").read_text())
     config.pop("botocore")
-    loader = botocore.session.get_session()
     for name, wanted in config.items():
-        model = loader.get_service_model(name, wanted["version"])
+        model = service_model(name, wanted["version"])
         closed = set(wanted.get("open_enums", []))
         for operation in sorted(sum(wanted["operations"].values(), [])):
             yield name, model, model.operation_model(operation), closed
@@ -162,12 +185,66 @@ def print_outputs():
             print(json.dumps({"service": name, "operation": operation.name, "output": plain(output)}))
 
 
+def of_shape(shape, value):
+    """A value of an example as its shape has it: they are JSON, and a few write numbers and
+    booleans as texts."""
+    match shape.type_name:
+        case "structure":
+            return {key: of_shape(shape.members[key], item) for key, item in value.items()}
+        case "list":
+            return [of_shape(shape.member, item) for item in value]
+        case "map":
+            return {key: of_shape(shape.value, item) for key, item in value.items()}
+        case "timestamp":
+            return botocore.utils.parse_timestamp(value)
+        case "blob":
+            return value.encode()
+        case "integer" | "long":
+            return int(value)
+        case "boolean" if isinstance(value, str):
+            return value == "true"
+        case _:
+            return value
+
+
+def without_blanks(value):
+    """EC2 takes an empty text as absent, but for a `Value`."""
+    if isinstance(value, dict):
+        items = {key: without_blanks(item) for key, item in value.items()}
+        return {key: item for key, item in items.items() if item != "" or key == "Value"}
+    if isinstance(value, list):
+        return [without_blanks(item) for item in value]
+    return value
+
+
+def print_examples():
+    loader = botocore.session.get_session().get_component("data_loader")
+    for name, model, operation, _ in services():
+        version = model.metadata["apiVersion"]
+        published = loader.load_service_model(name, "examples-1", version)["examples"]
+        for example in published.get(operation.name, []):
+            about = {"service": name, "operation": operation.name, "id": example["id"]}
+            if "input" in example and operation.input_shape:
+                params = of_shape(operation.input_shape, example["input"])
+                line = serialised(model, operation, params)
+                expected = pruned(plain(params))
+                expected = without_blanks(expected) if name == "ec2" else expected
+                print(json.dumps(line | about | {"params": expected}))
+            if "output" in example and operation.output_shape:
+                output = of_shape(operation.output_shape, example["output"])
+                print(json.dumps(about | {"output": pruned(plain(output))}))
+
+
 def parse_responses():
     models = {(name, operation.name): (model, operation) for name, model, operation, _ in services()}
     count = 0
     for line in sys.stdin:
         item = json.loads(line)
         model, operation = models[item["service"], item["operation"]]
+        if operation.has_event_stream_output:
+            # It has no body of its own: the stream is read in the cases of tests/e2e/api.
+            count += 1
+            continue
         parser = botocore.parsers.create_parser(model.metadata["protocol"])
         response = {
             "status_code": item["status"],
@@ -315,6 +392,8 @@ if __name__ == "__main__":
             print_requests()
         case ["outputs"]:
             print_outputs()
+        case ["examples"]:
+            print_examples()
         case ["parse"]:
             parse_responses()
         case _:

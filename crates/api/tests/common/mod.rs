@@ -136,7 +136,18 @@ fn codec(service: Service, name: &str) -> (Decode, Encode) {
             use gureum_api::ec2::op;
             gureum_api::for_each_ec2_operation!(arms)(name)
         }
-        Service::Iam => None,
+        Service::Ec2InstanceConnect => {
+            use gureum_api::ec2_instance_connect::op;
+            gureum_api::for_each_ec2_instance_connect_operation!(arms)(name)
+        }
+        Service::Iam => {
+            use gureum_api::iam::op;
+            gureum_api::for_each_iam_operation!(arms)(name)
+        }
+        Service::Logs => {
+            use gureum_api::logs::op;
+            gureum_api::for_each_logs_operation!(arms)(name)
+        }
         Service::Ssm => {
             use gureum_api::ssm::op;
             gureum_api::for_each_ssm_operation!(arms)(name)

@@ -3,7 +3,9 @@
 //! Behind every name is the same Debian for now, and each description says so; it differs in the
 //! login user, the root device and the default of the metadata service.
 
-use gureum_types::{ImageId, Region};
+use std::{collections::HashMap, sync::LazyLock};
+
+use gureum_types::{ImageId, REGIONS, Region};
 use sha2::{Digest as _, Sha256};
 
 /// An image of the catalogue.
@@ -158,7 +160,17 @@ pub(crate) fn image_id(region: &Region, image: &Image) -> ImageId {
 
 /// The image with an id in a region.
 pub(crate) fn image_with_id(region: &Region, id: &str) -> Option<&'static Image> {
-    IMAGES.iter().find(|image| image_id(region, image).as_str() == id)
+    // Instances are shown with facts of their images, so ids are worked out once only.
+    static KNOWN: LazyLock<HashMap<ImageId, (Region, &Image)>> = LazyLock::new(|| {
+        let regions = REGIONS.iter().filter_map(|(name, _)| name.parse::<Region>().ok());
+        regions
+            .flat_map(|region| {
+                IMAGES.iter().map(move |image| (image_id(&region, image), (region.clone(), image)))
+            })
+            .collect()
+    });
+    let (known, image) = KNOWN.get(&id.parse::<ImageId>().ok()?)?;
+    (known == region).then_some(*image)
 }
 
 /// The newest image whose name begins so.

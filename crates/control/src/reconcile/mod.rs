@@ -9,6 +9,8 @@ mod gateways;
 mod outcome;
 mod plan;
 mod purge;
+mod retention;
+pub(crate) mod role_credentials;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,7 +22,7 @@ use gureum_store::{Snapshot, Store, StoreError, Transaction};
 use gureum_types::{
     InstanceId,
     host::{HostEvent, InterfaceSpec, ObservedInstance},
-    record::{Instance, Scope},
+    record::{Instance, NetworkInterface, Scope},
 };
 use tokio::{
     sync::mpsc,
@@ -30,14 +32,17 @@ use tokio::{
 use crate::{
     call::Call,
     config::Config,
+    iam::caller::Caller,
     linux::{Linux, LinuxError},
     publish::Publisher,
 };
 
-pub(crate) use plan::{Action, plan};
+pub(crate) use plan::{Action, Room, Whom, plan};
 
 /// The longest pause between two trials.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How often log data is looked through for what is too old.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How many instances are stopped, removed or otherwise changed at once. Each holds a thread.
 const CHANGES_AT_ONCE: usize = 128;
 
@@ -85,6 +90,33 @@ struct Done {
     result: Result<(), LinuxError>,
 }
 
+/// The instances that something may have to be done for: those about which something changed
+/// since they were last looked at, and those that wait for their turn.
+struct Attention {
+    records: Arc<Snapshot>,
+    to: HashSet<InstanceId>,
+}
+
+impl Attention {
+    /// Turns to what changed since.
+    fn follow(&mut self, records: Arc<Snapshot>) {
+        for (key, instance) in records.changed::<Instance>(&self.records) {
+            let id = instance.map(|it| it.id.clone()).or_else(|| key.id.parse().ok());
+            self.to.extend(id);
+        }
+        for (key, interface) in records.changed::<NetworkInterface>(&self.records) {
+            let before = key
+                .scope
+                .as_ref()
+                .and_then(|scope| self.records.find::<NetworkInterface>(scope, &key.id));
+            for interface in interface.into_iter().chain(before) {
+                self.to.extend(interface.attachment.iter().map(|it| it.instance_id.clone()));
+            }
+        }
+        self.records = records;
+    }
+}
+
 pub(crate) struct Reconciler {
     store: Arc<Store>,
     linux: Arc<dyn Linux>,
@@ -127,6 +159,7 @@ impl Reconciler {
         let (done, mut finished) = mpsc::channel(64);
         let (look, mut looked) = mpsc::channel(1);
         let mut watch = self.store.watch();
+        let mut attention = Attention { records: self.store.snapshot(), to: HashSet::new() };
         // Before anything is asked for: what is booted now looks like what ran all the time.
         if let Some(observed) = observe(self.linux.as_ref()).await {
             self.find_lost(&observed);
@@ -135,11 +168,22 @@ impl Reconciler {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // While somebody looks: of whom that will not tell how it is by then.
         let mut overtaken: Option<HashSet<InstanceId>> = None;
+        let (mut sweep, mut swept) = (tokio::spawn(async {}), Instant::now());
         let mut listening = true;
+        // The records by which credentials were last issued; none where time may have passed.
+        let mut credentials_seen = None;
         loop {
             tokio::select! {
                 _ = tick.tick() => {
+                    credentials_seen = None;
                     self.purge();
+                    self.write_uses();
+                    if let Err(error) = self.store.flush() {
+                        tracing::error!(%error, "the records could not be brought to disk");
+                    }
+                    if sweep.is_finished() && swept.elapsed() >= SWEEP_EVERY {
+                        (sweep, swept) = (self.sweep_logs(), Instant::now());
+                    }
                     if overtaken.is_none() {
                         overtaken = Some(HashSet::new());
                         let (linux, look) = (self.linux.clone(), look.clone());
@@ -154,7 +198,7 @@ impl Reconciler {
                     if let Some(mut observed) = found {
                         observed.retain(|it| !overtaken.contains(&it.id));
                         self.take_over(&observed, &overtaken);
-                        self.act(&observed, &done);
+                        self.act(Some(&observed), &mut attention, &done);
                     }
                 }
                 changed = watch.changed() => {
@@ -163,41 +207,67 @@ impl Reconciler {
                     }
                 }
                 event = events.recv(), if listening => match event {
-                    Some(event) => self.take_in(&event),
+                    Some(event) => {
+                        self.take_in(&event);
+                        attention.to.extend(self.concerned(&event));
+                    }
                     None => listening = false,
                 },
                 Some(ended) = finished.recv() => {
                     if let Some(overtaken) = &mut overtaken {
                         overtaken.insert(ended.id.clone());
                     }
+                    attention.to.insert(ended.id.clone());
                     self.conclude(ended);
                 }
             }
             self.settle_gateways();
-            self.act(&[], &done);
+            self.issue_role_credentials(&mut credentials_seen);
+            self.act(None, &mut attention, &done);
         }
     }
 
-    /// Starts what there is to do and room for.
-    fn act(&self, observed: &[ObservedInstance], done: &mpsc::Sender<Done>) {
+    /// The instance that an event is about.
+    fn concerned(&self, event: &HostEvent) -> Option<InstanceId> {
+        match event {
+            HostEvent::PoweredOff(id) | HostEvent::Died(id) | HostEvent::Ready(id) => {
+                Some(id.clone())
+            }
+            HostEvent::LinkLost(port) => {
+                let records = self.store.snapshot();
+                let attachment = records.interface_behind(*port)?.attachment.as_ref()?;
+                Some(attachment.instance_id.clone())
+            }
+        }
+    }
+
+    /// Starts what there is to do and room for: for all instances where they were observed, else
+    /// for those that have attention.
+    fn act(
+        &self,
+        observed: Option<&[ObservedInstance]>,
+        attention: &mut Attention,
+        done: &mpsc::Sender<Done>,
+    ) {
         let records = self.store.snapshot();
+        attention.follow(records.clone());
         let actions = self.remember(|memories| {
-            let mut actions = plan(&records, observed, memories, Instant::now());
+            let whom = observed.map_or(Whom::These(&attention.to), Whom::All);
             let busy = |work| memories.values().filter(|it| it.busy == Some(work)).count();
-            let mut launches = self.config.launches_at_once.saturating_sub(busy(Work::Launch));
-            let mut changes = CHANGES_AT_ONCE.saturating_sub(busy(Work::Change));
-            actions.retain(|(id, action)| {
-                let (work, room) = match action {
-                    Action::Run(_) => (Work::Launch, &mut launches),
-                    _ => (Work::Change, &mut changes),
-                };
-                let fits = *room > 0;
-                if fits {
-                    *room -= 1;
-                    memories.entry(id.clone()).or_default().busy = Some(work);
-                }
-                fits
+            let room = Room {
+                launches: self.config.launches_at_once.saturating_sub(busy(Work::Launch)),
+                changes: CHANGES_AT_ONCE.saturating_sub(busy(Work::Change)),
+            };
+            let (actions, waiting) = plan(&records, whom, memories, room, Instant::now());
+            // Who has something to do, or must wait for it, is looked at again.
+            attention.to.retain(|id| {
+                memories.get(id).is_some_and(|it| it.busy.is_some() || it.not_before.is_some())
             });
+            attention.to.extend(waiting);
+            for (id, action) in &actions {
+                attention.to.insert(id.clone());
+                memories.entry(id.clone()).or_default().busy = Some(action.work());
+            }
             actions
         });
         for (id, action) in actions {
@@ -214,16 +284,27 @@ impl Reconciler {
         }
     }
 
+    /// Writes down when access keys and roles were last used.
+    fn write_uses(&self) {
+        let news = self.config.uses.take_news(&self.store.snapshot());
+        if !news.is_empty() {
+            self.change(|tx| news.write(tx));
+        }
+    }
+
     /// Changes records of the reconciler's own accord; a failure is tried again at the next pass.
+    /// What is lost with the machine's power is found out anew, so the disk is not waited for.
     fn change(&self, change: impl Fn(&mut Transaction) -> Result<(), StoreError>) {
-        if let Err(error) = self.store.transact(change) {
+        if let Err(error) = self.store.transact_lightly(change) {
             tracing::error!(%error, "the state of instances could not be recorded");
         }
     }
 
     fn call(&self, scope: &Scope) -> Call {
         let (scope, now) = (scope.clone(), (self.config.clock)());
-        Call { scope, now, config: self.config.clone() }
+        // Nobody asked: what an account's own services do needs no leave.
+        let caller = Caller::root(scope.account.clone(), "");
+        Call { scope, caller, now, endpoint: String::new(), config: self.config.clone() }
     }
 }
 

@@ -1,6 +1,9 @@
 //! What becomes of instances by what happened: actions that ended, events, observations.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use gureum_store::Transaction;
 use gureum_types::{
@@ -283,8 +286,9 @@ impl Reconciler {
     /// Instances that ran when the machine went down will be booted: their status checks begin
     /// anew. Those that outlived the daemon are as well as they were.
     pub(super) fn find_lost(&self, observed: &[ObservedInstance]) {
+        let observed = by_id(observed);
         let runs = |it: &Instance| {
-            let seen = observed.iter().find(|seen| seen.id == it.id);
+            let seen = observed.get(&it.id);
             seen.is_some_and(|seen| seen.run != Run::Off && seen.start == it.starts)
         };
         let records = self.store.snapshot();
@@ -307,6 +311,7 @@ impl Reconciler {
     /// Takes in what was found on the machine, where nothing is or was under way meanwhile.
     pub(super) fn take_over(&self, observed: &[ObservedInstance], overtaken: &HashSet<InstanceId>) {
         let records = self.store.snapshot();
+        let observed = by_id(observed);
         let running = records
             .everywhere::<Instance>()
             .map(|(_, it)| it)
@@ -314,7 +319,7 @@ impl Reconciler {
         for it in running {
             let (busy, adopted) =
                 self.memory(&it.id, |it| (it.busy.is_some(), it.plugged.is_some()));
-            let seen = observed.iter().find(|seen| seen.id == it.id);
+            let seen = observed.get(&it.id);
             let up = seen.is_some_and(|seen| seen.run != Run::Off);
             match (busy, adopted, up) {
                 // It was running here and its end was not reported.
@@ -326,6 +331,10 @@ impl Reconciler {
             }
         }
     }
+}
+
+fn by_id(observed: &[ObservedInstance]) -> HashMap<&InstanceId, &ObservedInstance> {
+    observed.iter().map(|it| (&it.id, it)).collect()
 }
 
 /// As [`instance`], out of a transaction that will change it.

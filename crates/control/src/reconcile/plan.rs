@@ -13,7 +13,7 @@ use gureum_types::{
 };
 use tokio::time::Instant;
 
-use super::Memories;
+use super::{Memories, Work};
 use crate::{
     catalogue::{image_with_id, instance_type},
     resource::{instance, network_interface, public_ip},
@@ -43,40 +43,112 @@ pub(crate) enum Action {
     Detach(InterfaceSpec),
 }
 
-/// The next action of every instance that needs one. What is observed may be nothing, when
-/// nobody looked.
+impl Action {
+    /// Under which bound it falls.
+    pub(crate) fn work(&self) -> Work {
+        match self {
+            Self::Run(_) => Work::Launch,
+            _ => Work::Change,
+        }
+    }
+}
+
+/// Which instances are looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whom<'a> {
+    /// All, with what was observed of them on the machine.
+    All(&'a [ObservedInstance]),
+    /// These, for something about them may have changed; nobody looked at the machine.
+    These(&'a HashSet<InstanceId>),
+}
+
+/// How many actions may begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Launches and starts.
+    pub(crate) launches: usize,
+    /// Everything else.
+    pub(crate) changes: usize,
+}
+
+impl Room {
+    /// Takes a place, if there is one.
+    fn take(&mut self, work: Work) -> bool {
+        let places = match work {
+            Work::Launch => &mut self.launches,
+            Work::Change => &mut self.changes,
+        };
+        let fits = *places > 0;
+        *places = places.saturating_sub(1);
+        fits
+    }
+}
+
+/// The next action of every instance that needs one, as far as there is room; and who waits.
 pub(crate) fn plan(
     records: &Snapshot,
-    observed: &[ObservedInstance],
+    whom: Whom<'_>,
     memories: &Memories,
+    mut room: Room,
     now: Instant,
-) -> Vec<(InstanceId, Action)> {
+) -> (Vec<(InstanceId, Action)>, Vec<InstanceId>) {
+    let observed = match whom {
+        Whom::All(observed) => observed,
+        Whom::These(_) => &[],
+    };
     let observed: HashMap<_, _> = observed.iter().map(|it| (&it.id, it)).collect();
     let may_act = |id: &InstanceId| {
         memories
             .get(id)
             .is_none_or(|it| it.busy.is_none() && it.not_before.is_none_or(|moment| moment <= now))
     };
-    let mut actions = Vec::new();
+    let (mut actions, mut waiting) = (Vec::new(), Vec::new());
     let mut known = HashSet::new();
-    for (key, instance) in records.everywhere::<Instance>() {
+    let looked_at: Vec<_> = match whom {
+        Whom::All(_) => records
+            .everywhere::<Instance>()
+            .filter_map(|(key, instance)| Some((key.scope.as_ref()?, instance)))
+            .collect(),
+        Whom::These(ids) => ids.iter().filter_map(|id| super::instance(records, id)).collect(),
+    };
+    for (scope, instance) in looked_at {
         known.insert(&instance.id);
-        let Some(scope) = &key.scope else { continue };
         if !may_act(&instance.id) {
+            continue;
+        }
+        // What a launch is made of takes a while to work out: not for those that wait.
+        let is_plugged = memories.get(&instance.id).is_some_and(|it| it.plugged.is_some());
+        let launches = match instance.state {
+            InstanceState::Pending => true,
+            InstanceState::Running => !is_plugged,
+            _ => false,
+        };
+        if launches && room.launches == 0 {
+            waiting.push(instance.id.clone());
             continue;
         }
         let seen = observed.get(&instance.id).copied();
         if let Some(action) = next(records, scope, instance, seen, memories) {
-            actions.push((instance.id.clone(), action));
+            match room.take(action.work()) {
+                true => actions.push((instance.id.clone(), action)),
+                false => waiting.push(instance.id.clone()),
+            }
         }
     }
     // What no record knows was reset away, or its purging was cut short.
+    let is_asked = |id: &&InstanceId| match whom {
+        Whom::All(_) => true,
+        Whom::These(ids) => ids.contains(*id),
+    };
     let here = memories.iter().filter(|(_, it)| it.plugged.is_some()).map(|(id, _)| id);
-    let there: HashSet<&InstanceId> = here.chain(observed.into_keys()).collect();
+    let there: HashSet<&InstanceId> = here.filter(is_asked).chain(observed.into_keys()).collect();
     for id in there.into_iter().filter(|id| !known.contains(id) && may_act(id)) {
-        actions.push((id.clone(), Action::Terminate));
+        match room.take(Work::Change) {
+            true => actions.push((id.clone(), Action::Terminate)),
+            false => waiting.push(id.clone()),
+        }
     }
-    actions
+    (actions, waiting)
 }
 
 fn next(

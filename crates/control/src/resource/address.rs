@@ -16,7 +16,7 @@ use http::StatusCode;
 
 use crate::{
     allocate,
-    call::{Answer, Call, find, given, listed},
+    call::{Answer, Call, find, given, listed, required, text},
     filter::{Fields, select, some},
     page::page,
     resource::public_ip,
@@ -84,17 +84,83 @@ pub(crate) fn describe(
 
 /// The attribute `domain-name` is a reverse record that somebody asked for. Nothing here sets
 /// one, so none is shown.
+/// The name that a reverse lookup shall give, with its dot at the end as in the DNS.
+fn shown_attribute(address: &Address) -> ec2::AddressAttribute {
+    ec2::AddressAttribute {
+        public_ip: Some(address.public_ip.to_string()),
+        allocation_id: Some(address.allocation_id.to_string()),
+        ptr_record: address.domain_name.clone(),
+        ..Default::default()
+    }
+}
+
+/// Recorded: reverse lookups of the simulated internet know no such names.
+pub(crate) fn modify_attribute(
+    call: &Call,
+    tx: &mut Transaction,
+    r: &ec2::ModifyAddressAttributeRequest,
+) -> Answer<ec2::ModifyAddressAttributeResult> {
+    let address = required::<Address>(tx, &call.scope, &r.allocation_id, "AllocationId")?;
+    let name = text(&r.domain_name, "DomainName")?;
+    let label = |it: &str| {
+        !it.is_empty()
+            && it.len() <= 63
+            && it.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let bare = name.strip_suffix('.').unwrap_or(name);
+    if bare.len() > 253 || !bare.contains('.') || !bare.split('.').all(label) {
+        let reason = "This is not a valid domain name.";
+        return Err(ApiError::invalid_value(name, "domainName", reason));
+    }
+    let domain_name = Some(format!("{bare}."));
+    let address = tx.put(&call.scope, Address { domain_name, ..(*address).clone() });
+    Ok(ec2::ModifyAddressAttributeResult { address: Some(updated(&address)) })
+}
+
+pub(crate) fn reset_attribute(
+    call: &Call,
+    tx: &mut Transaction,
+    r: &ec2::ResetAddressAttributeRequest,
+) -> Answer<ec2::ResetAddressAttributeResult> {
+    let address = required::<Address>(tx, &call.scope, &r.allocation_id, "AllocationId")?;
+    let address = tx.put(&call.scope, Address { domain_name: None, ..(*address).clone() });
+    Ok(ec2::ResetAddressAttributeResult { address: Some(updated(&address)) })
+}
+
+/// The attribute with its change, which is on its way on AWS when a call is answered.
+fn updated(address: &Address) -> ec2::AddressAttribute {
+    ec2::AddressAttribute {
+        ptr_record_update: Some(ec2::PtrUpdateStatus {
+            value: address.domain_name.clone(),
+            status: Some("PENDING".into()),
+            ..Default::default()
+        }),
+        ..shown_attribute(address)
+    }
+}
+
+/// Nobody offers addresses to another account here.
+pub(crate) fn describe_transfers(
+    call: &Call,
+    records: &Snapshot,
+    r: &ec2::DescribeAddressTransfersRequest,
+) -> Answer<ec2::DescribeAddressTransfersResult> {
+    for id in &r.allocation_ids {
+        find::<Address>(records, &call.scope, id)?;
+    }
+    let none: Vec<ec2::AddressTransfer> = Vec::new();
+    let (address_transfers, next_token) =
+        page(none, r.max_results, &r.next_token, |it| it.allocation_id.as_deref())?;
+    Ok(ec2::DescribeAddressTransfersResult { address_transfers, next_token })
+}
+
 pub(crate) fn describe_attribute(
     call: &Call,
     records: &Snapshot,
     r: &ec2::DescribeAddressesAttributeRequest,
 ) -> Answer<ec2::DescribeAddressesAttributeResult> {
     let found = listed::<Address>(records, &call.scope, &r.allocation_ids)?;
-    let addresses = found.iter().map(|address| ec2::AddressAttribute {
-        public_ip: Some(address.public_ip.to_string()),
-        allocation_id: Some(address.allocation_id.to_string()),
-        ..Default::default()
-    });
+    let addresses = found.iter().map(|address| shown_attribute(address));
     let (addresses, next_token) =
         page(addresses.collect(), r.max_results, &r.next_token, |it: &ec2::AddressAttribute| {
             it.allocation_id.as_deref()
@@ -161,7 +227,14 @@ pub(crate) fn allocate(
     let tags = tags::on_creation::<Address>(&r.tag_specifications)?;
     let allocation_id = AllocationId::new(call.random());
     let public_ip = allocate::public_address(call, tx, allocation_id.as_str())?;
-    let address = Address { allocation_id, public_ip, association: None, created: call.now, tags };
+    let address = Address {
+        allocation_id,
+        public_ip,
+        association: None,
+        domain_name: None,
+        created: call.now,
+        tags,
+    };
     let address = tx.put(&call.scope, address);
     Ok(ec2::AllocateAddressResult {
         allocation_id: Some(address.allocation_id.to_string()),

@@ -2,7 +2,7 @@
 
 use gureum_api::{ApiError, Resource, ec2};
 use gureum_store::Snapshot;
-use gureum_types::{ImageId, Region, SnapshotId};
+use gureum_types::{ImageId, Region, SnapshotId, record::OwnImage};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     catalogue::{IMAGES, Image, ROOT_GIB, image_id, image_with_id},
     filter::{Fields, flag, select, some},
     page::page,
-    resource::ssm,
+    resource::{own_image, ssm},
 };
 
 /// The snapshot that root volumes of an image are made from.
@@ -22,11 +22,24 @@ pub(crate) fn snapshot_id(region: &Region, image: &Image) -> SnapshotId {
 }
 
 /// The image that a launch names: an id, or a parameter of Systems Manager that holds one.
-pub(crate) fn for_launch(call: &Call, text: &str) -> Answer<&'static Image> {
-    match text.strip_prefix("resolve:ssm:") {
-        Some(alias) => ssm::aliased_image(call, alias),
-        None => find(call, text),
+pub(crate) fn for_launch(call: &Call, records: &Snapshot, text: &str) -> Answer<&'static Image> {
+    let id = match text.strip_prefix("resolve:ssm:") {
+        Some(alias) => ssm::aliased_image(call, records, alias)?,
+        None => text.to_owned(),
+    };
+    if records.find::<OwnImage>(&call.scope, &id).is_some() {
+        return Err(ApiError::unsupported_operation(format!(
+            "Instances cannot be launched from the image {id}: it is a record, and the disk that \
+             it was made of was not copied. Launch an image of the catalogue."
+        )));
     }
+    find(call, &id)
+}
+
+/// Whether an id is that of an image that the account sees.
+pub(crate) fn exists(call: &Call, records: &Snapshot, id: &str) -> bool {
+    image_with_id(call.region(), id).is_some()
+        || records.find::<OwnImage>(&call.scope, id).is_some()
 }
 
 /// The image with an id.
@@ -116,7 +129,9 @@ const FIELDS: &Fields<ec2::Image> = &[
     ("ramdisk-id", |_| Vec::new()),
     ("root-device-name", |it| some(&it.root_device_name)),
     ("root-device-type", |it| some(&it.root_device_type)),
-    ("source-instance-id", |_| Vec::new()),
+    ("source-image-id", |it| some(&it.source_image_id)),
+    ("source-image-region", |it| some(&it.source_image_region)),
+    ("source-instance-id", |it| some(&it.source_instance_id)),
     ("state", |it| some(&it.state)),
     ("state-reason-code", |_| Vec::new()),
     ("state-reason-message", |_| Vec::new()),
@@ -126,22 +141,29 @@ const FIELDS: &Fields<ec2::Image> = &[
 
 pub(crate) fn describe(
     call: &Call,
-    _: &Snapshot,
+    records: &Snapshot,
     r: &ec2::DescribeImagesRequest,
 ) -> Answer<ec2::DescribeImagesResult> {
     let mut found = Vec::new();
+    let mut own = Vec::new();
     for id in &r.image_ids {
-        found.push(find(call, id)?);
+        match own_image::seen(call, records, id) {
+            Some(image) => own.push(image),
+            None => found.push(find(call, id)?),
+        }
     }
     if r.image_ids.is_empty() {
         found.extend(IMAGES);
+        own.extend(own_image::all_seen(call, records));
     }
+    own.retain(|image| own_image::is_asked_for(call, image, &r.owners, &r.executable_users));
     // The catalogue is public: it belongs to others, and everybody may run it.
     let owned = |image: &Image, owner: &String| owner == image.owner || owner == "amazon";
     found.retain(|image| r.owners.is_empty() || r.owners.iter().any(|it| owned(image, it)));
     let runnable = |user: &String| user == "all";
     found.retain(|_| r.executable_users.is_empty() || r.executable_users.iter().any(runnable));
     let mut images: Vec<_> = found.into_iter().map(|image| shown(call, image)).collect();
+    images.extend(own.iter().map(own_image::shown));
     images.sort_by(|a, b| a.image_id.cmp(&b.image_id));
     images.dedup_by(|a, b| a.image_id == b.image_id);
     let images = select(images, &r.filters, FIELDS, Some(|it| &it.tags))?;

@@ -7,15 +7,18 @@ use gureum_api::{ApiError, ec2};
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
     InstanceId, Region, Timestamp,
-    record::{Address, Instance, InstanceState, MetadataOptions, NetworkInterface, Volume, Vpc},
+    record::{
+        Address, Instance, InstanceState, MetadataOptions, NetworkInterface, Scope, Volume, Vpc,
+    },
 };
 
 use crate::{
     call::{Answer, Call, parse_id, text},
     catalogue::{image_with_id, instance_type},
-    filter::{Fields, flag, select, some},
-    page::page,
+    filter::{Fields, flag, some},
+    query::{Index, Query, View, own, referrers},
     resource::{
+        iam_instance_profile,
         network_interface::{self as eni, shown_groups, shown_mac},
         public_ip,
     },
@@ -51,6 +54,14 @@ pub(crate) fn shown_metadata_options(
         http_endpoint: enabled(options.enabled),
         http_protocol_ipv6: enabled(options.ipv6),
         instance_metadata_tags: enabled(options.tags),
+    }
+}
+
+pub(crate) fn shown_maintenance(instance: &Instance) -> ec2::InstanceMaintenanceOptions {
+    let word = |disabled: bool| Some(if disabled { "disabled" } else { "default" }.to_owned());
+    ec2::InstanceMaintenanceOptions {
+        auto_recovery: word(instance.auto_recovery_disabled),
+        reboot_migration: word(instance.reboot_migration_disabled),
     }
 }
 
@@ -177,6 +188,10 @@ pub(crate) fn shown(call: &Call, records: &Snapshot, instance: &Instance) -> ec2
         ena_support: Some(true),
         // What the API calls so is Xen for all of them.
         hypervisor: Some("xen".into()),
+        iam_instance_profile: instance
+            .iam_instance_profile
+            .as_ref()
+            .map(iam_instance_profile::shown_profile),
         network_interfaces: interfaces
             .iter()
             .map(|it| shown_interface(call, records, it, names))
@@ -212,10 +227,7 @@ pub(crate) fn shown(call: &Call, records: &Snapshot, instance: &Instance) -> ec2
             enable_resource_name_dns_a_record: Some(instance.resource_name_dns_a_record),
             enable_resource_name_dns_aaaa_record: Some(instance.resource_name_dns_aaaa_record),
         }),
-        maintenance_options: Some(ec2::InstanceMaintenanceOptions {
-            auto_recovery: Some("default".into()),
-            ..Default::default()
-        }),
+        maintenance_options: Some(shown_maintenance(instance)),
         current_instance_boot_mode: Some("legacy-bios".into()),
         instance_id: Some(instance.id.to_string()),
         image_id: Some(instance.image_id.to_string()),
@@ -232,7 +244,15 @@ pub(crate) fn shown(call: &Call, records: &Snapshot, instance: &Instance) -> ec2
         placement: Some(ec2::Placement {
             availability_zone: Some(instance.availability_zone.clone()),
             availability_zone_id: call.region().zone_id(&instance.availability_zone),
-            group_name: Some(String::new()),
+            group_id: instance.placed.as_ref().map(|it| it.group_id.to_string()),
+            group_name: Some(
+                instance.placed.as_ref().map_or_else(String::new, |it| it.group_name.clone()),
+            ),
+            partition_number: instance
+                .placed
+                .as_ref()
+                .and_then(|it| it.partition)
+                .and_then(|number| i32::try_from(number).ok()),
             tenancy: Some(instance.tenancy.clone()),
             ..Default::default()
         }),
@@ -274,15 +294,15 @@ fn of_request(
     call: &Call,
     records: &Snapshot,
     ids: &[String],
-    max_results: Option<i32>,
+    query: Query<'_>,
 ) -> Answer<Vec<Arc<Instance>>> {
-    if !ids.is_empty() && max_results.is_some() {
+    if !ids.is_empty() && query.max_results.is_some() {
         return Err(ApiError::invalid_parameter_combination(
             "The parameter instancesSet cannot be used with the parameter maxResults",
         ));
     }
     match ids.is_empty() {
-        true => Ok(records.all::<Instance>(&call.scope).cloned().collect()),
+        true => query.candidates(records, &call.scope, ids, INDEX),
         false => named(call, records, ids),
     }
 }
@@ -386,9 +406,16 @@ const FIELDS: &Fields<Seen> = &[
     }),
     ("host-id", |_| Vec::new()),
     ("hypervisor", |it| some(&it.instance.hypervisor)),
-    ("iam-instance-profile.arn", |_| Vec::new()),
-    ("iam-instance-profile.id", |_| Vec::new()),
-    ("iam-instance-profile.name", |_| Vec::new()),
+    ("iam-instance-profile.arn", |it| {
+        it.instance.iam_instance_profile.iter().filter_map(|it| it.arn.clone()).collect()
+    }),
+    ("iam-instance-profile.id", |it| {
+        it.instance.iam_instance_profile.iter().filter_map(|it| it.id.clone()).collect()
+    }),
+    ("iam-instance-profile.name", |it| {
+        let arns = it.instance.iam_instance_profile.iter().filter_map(|it| it.arn.as_deref());
+        arns.filter_map(|arn| arn.rsplit('/').next()).map(str::to_owned).collect()
+    }),
     ("image-id", |it| some(&it.instance.image_id)),
     ("instance-id", |it| some(&it.instance.instance_id)),
     ("instance-lifecycle", |_| Vec::new()),
@@ -468,8 +495,14 @@ const FIELDS: &Fields<Seen> = &[
     ("network-interface.subnet-id", of_interfaces!(subnet_id)),
     ("network-interface.vpc-id", of_interfaces!(vpc_id)),
     ("owner-id", |it| vec![it.owner.clone()]),
-    ("placement-group-name", |_| Vec::new()),
-    ("placement-partition-number", |_| Vec::new()),
+    ("placement-group-name", |it| {
+        let placement = it.instance.placement.iter();
+        placement.filter_map(|it| it.group_name.clone()).filter(|it| !it.is_empty()).collect()
+    }),
+    ("placement-partition-number", |it| {
+        let placement = it.instance.placement.iter();
+        placement.filter_map(|it| it.partition_number).map(|it| it.to_string()).collect()
+    }),
     ("platform", |_| Vec::new()),
     ("platform-details", |it| some(&it.instance.platform_details)),
     ("private-dns-name", |it| some(&it.instance.private_dns_name)),
@@ -510,20 +543,58 @@ const FIELDS: &Fields<Seen> = &[
     ("vpc-id", |it| some(&it.instance.vpc_id)),
 ];
 
+/// The instances of interfaces.
+fn of_interfaces(
+    records: &Snapshot,
+    scope: &Scope,
+    interfaces: &[Arc<NetworkInterface>],
+) -> Vec<Arc<Instance>> {
+    let attachments = interfaces.iter().filter_map(|it| it.attachment.as_ref());
+    attachments.flat_map(|it| own(records, scope, it.instance_id.as_str())).collect()
+}
+
+/// The instances by the filters that name them or something of theirs. A terminated one has only
+/// its id, reservation and tags.
+const INDEX: &Index<Instance> = &[
+    ("iam-instance-profile.arn", referrers),
+    ("iam-instance-profile.id", referrers),
+    ("instance-id", own),
+    ("instance.group-id", |records, scope, id| {
+        of_interfaces(records, scope, &referrers(records, scope, id))
+    }),
+    ("key-name", |records, scope, name| {
+        referrers(records, scope, &gureum_store::key_name_reference(name))
+    }),
+    ("network-interface.group-id", |records, scope, id| {
+        of_interfaces(records, scope, &referrers(records, scope, id))
+    }),
+    ("network-interface.network-interface-id", |records, scope, id| {
+        of_interfaces(records, scope, &own(records, scope, id))
+    }),
+    ("private-ip-address", |records, scope, address| {
+        of_interfaces(records, scope, &eni::of_private_ip(records, scope, address))
+    }),
+    ("reservation-id", referrers),
+    ("subnet-id", referrers),
+    ("vpc-id", referrers),
+];
+
+const VIEW: View<Instance, Seen> =
+    View { fields: FIELDS, index: INDEX, tags: Some(|it| &it.instance.tags) };
+
 pub(crate) fn describe(
     call: &Call,
     records: &Snapshot,
     r: &ec2::DescribeInstancesRequest,
 ) -> Answer<ec2::DescribeInstancesResult> {
-    let found = of_request(call, records, &r.instance_ids, r.max_results)?;
-    let seen = found.iter().map(|it| Seen {
+    let query =
+        Query { filters: &r.filters, max_results: r.max_results, next_token: &r.next_token };
+    let found = of_request(call, records, &r.instance_ids, query)?;
+    let (seen, next_token) = query.page(&found, &VIEW, |it| Seen {
         instance: shown(call, records, it),
         reservation: it.reservation_id.to_string(),
         owner: call.account().to_string(),
-    });
-    let seen = select(seen.collect(), &r.filters, FIELDS, Some(|it| &it.instance.tags))?;
-    let (seen, next_token) =
-        page(seen, r.max_results, &r.next_token, |it| it.instance.instance_id.as_deref())?;
+    })?;
     let mut reservations: BTreeMap<String, ec2::Reservation> = BTreeMap::new();
     for Seen { instance, reservation, owner } in seen {
         let entry = reservations.entry(reservation.clone()).or_insert_with(|| ec2::Reservation {
@@ -588,27 +659,30 @@ fn checks(instance: &Instance) -> ec2::InstanceStatusSummary {
     ec2::InstanceStatusSummary { details: details.collect(), status: Some(status.into()) }
 }
 
+const STATUS_VIEW: View<Instance, ec2::InstanceStatus> =
+    View { fields: STATUS_FIELDS, index: &[], tags: None };
+
 pub(crate) fn describe_status(
     call: &Call,
     records: &Snapshot,
     r: &ec2::DescribeInstanceStatusRequest,
 ) -> Answer<ec2::DescribeInstanceStatusResult> {
-    let mut found = of_request(call, records, &r.instance_ids, r.max_results)?;
+    let query =
+        Query { filters: &r.filters, max_results: r.max_results, next_token: &r.next_token };
+    let mut found = of_request(call, records, &r.instance_ids, query)?;
     if r.include_all_instances != Some(true) {
         found.retain(|it| it.state == InstanceState::Running);
     }
-    let statuses = found.iter().map(|it| ec2::InstanceStatus {
-        availability_zone: Some(it.availability_zone.clone()),
-        availability_zone_id: call.region().zone_id(&it.availability_zone),
-        instance_id: Some(it.id.to_string()),
-        instance_state: Some(shown_state(it.state)),
-        instance_status: Some(checks(it)),
-        system_status: Some(checks(it)),
-        ..Default::default()
-    });
-    let statuses = select(statuses.collect(), &r.filters, STATUS_FIELDS, None)?;
     let (instance_statuses, next_token) =
-        page(statuses, r.max_results, &r.next_token, |it| it.instance_id.as_deref())?;
+        query.page(&found, &STATUS_VIEW, |it| ec2::InstanceStatus {
+            availability_zone: Some(it.availability_zone.clone()),
+            availability_zone_id: call.region().zone_id(&it.availability_zone),
+            instance_id: Some(it.id.to_string()),
+            instance_state: Some(shown_state(it.state)),
+            instance_status: Some(checks(it)),
+            system_status: Some(checks(it)),
+            ..Default::default()
+        })?;
     Ok(ec2::DescribeInstanceStatusResult { instance_statuses, next_token })
 }
 
@@ -800,6 +874,7 @@ pub(crate) fn bury(call: &Call, tx: &mut Transaction, id: &InstanceId) {
         it.state = InstanceState::Terminated;
         it.state_changed = call.now;
         it.status_ok = false;
+        it.iam_instance_profile = None;
     });
 }
 

@@ -8,9 +8,9 @@ use gureum_types::{
 };
 
 use crate::{
-    call::{Answer, Call, listed, required},
-    filter::{Fields, select, some},
-    page::page,
+    call::{Answer, Call, required},
+    filter::{Fields, some},
+    query::{Query, View, own, referrers},
     resource::route_table,
     tags,
 };
@@ -35,16 +35,21 @@ const FIELDS: &Fields<ec2::InternetGateway> = &[
     ("owner-id", |it| some(&it.owner_id)),
 ];
 
+const VIEW: View<InternetGateway, ec2::InternetGateway> = View {
+    fields: FIELDS,
+    index: &[("attachment.vpc-id", referrers), ("internet-gateway-id", own)],
+    tags: Some(|it| &it.tags),
+};
+
 pub(crate) fn describe(
     call: &Call,
     records: &Snapshot,
     r: &ec2::DescribeInternetGatewaysRequest,
 ) -> Answer<ec2::DescribeInternetGatewaysResult> {
-    let found = listed::<InternetGateway>(records, &call.scope, &r.internet_gateway_ids)?;
-    let gateways = found.iter().map(|gateway| shown(call, gateway)).collect();
-    let gateways = select(gateways, &r.filters, FIELDS, Some(|it| &it.tags))?;
+    let query =
+        Query { filters: &r.filters, max_results: r.max_results, next_token: &r.next_token };
     let (internet_gateways, next_token) =
-        page(gateways, r.max_results, &r.next_token, |it| it.internet_gateway_id.as_deref())?;
+        query.answer(records, &call.scope, &r.internet_gateway_ids, &VIEW, |it| shown(call, it))?;
     Ok(ec2::DescribeInternetGatewaysResult { internet_gateways, next_token })
 }
 

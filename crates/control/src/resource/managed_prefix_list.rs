@@ -1,4 +1,4 @@
-//! Managed prefix lists of callers (PL-1): versioned blocks of one family under one id, to which
+//! Managed prefix lists of callers, and those of services to look at (PL-1): versioned blocks of one family under one id, to which
 //! rules of security groups (SG-10) and routes (RT-16) refer.
 
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use gureum_types::{
 use ipnet::IpNet;
 
 use crate::{
-    call::{Answer, Call, listed, required, text},
+    call::{Answer, Call, text},
     filter::{Fields, select, some},
     page::page,
-    resource::{cidr, idempotency, security_group},
+    resource::{cidr, idempotency, prefix_list, security_group},
     tags,
 };
 
@@ -38,6 +38,17 @@ fn shown(call: &Call, list: &PrefixList) -> ec2::ManagedPrefixList {
         tags: tags::shown(&list.tags),
         owner_id: Some(call.account().to_string()),
         ..Default::default()
+    }
+}
+
+/// A list of a service, which has neither size nor versions.
+fn shown_of_service(call: &Call, list: &PrefixList) -> ec2::ManagedPrefixList {
+    ec2::ManagedPrefixList {
+        prefix_list_arn: Some(format!("arn:aws:ec2:{}:aws:prefix-list/{}", call.region(), list.id)),
+        max_entries: None,
+        version: None,
+        owner_id: Some("AWS".to_owned()),
+        ..shown(call, list)
     }
 }
 
@@ -150,7 +161,19 @@ pub(crate) fn create(
 }
 
 fn named(call: &Call, records: &Snapshot, id: &Option<String>) -> Answer<Arc<PrefixList>> {
-    required::<PrefixList>(records, &call.scope, id, "PrefixListId")
+    prefix_list::required(call, records, id, "PrefixListId")
+}
+
+/// A list that the caller may change.
+fn own(call: &Call, records: &Snapshot, id: &Option<String>) -> Answer<Arc<PrefixList>> {
+    let list = named(call, records, id)?;
+    match prefix_list::is_of_service(&list) {
+        true => Err(ApiError::operation_not_permitted(format!(
+            "The prefix list {} is managed by AWS and cannot be changed.",
+            list.id
+        ))),
+        false => Ok(list),
+    }
 }
 
 /// What a caller knows of must be what is there.
@@ -177,7 +200,7 @@ pub(crate) fn modify(
     tx: &mut Transaction,
     r: &ec2::ModifyManagedPrefixListRequest,
 ) -> Answer<ec2::ModifyManagedPrefixListResult> {
-    let present = named(call, tx, &r.prefix_list_id)?;
+    let present = own(call, tx, &r.prefix_list_id)?;
     let mut list = (*present).clone();
     let changes_entries = !r.add_entries.is_empty() || !r.remove_entries.is_empty();
     if changes_entries && r.max_entries.is_some() {
@@ -242,7 +265,7 @@ pub(crate) fn restore(
     tx: &mut Transaction,
     r: &ec2::RestoreManagedPrefixListVersionRequest,
 ) -> Answer<ec2::RestoreManagedPrefixListVersionResult> {
-    let mut list = (*named(call, tx, &r.prefix_list_id)?).clone();
+    let mut list = (*own(call, tx, &r.prefix_list_id)?).clone();
     let missing = |name| move || ApiError::missing_parameter(name);
     let wanted = r.previous_version.ok_or_else(missing("PreviousVersion"))?;
     check_version(&list, r.current_version.ok_or_else(missing("CurrentVersion"))?)?;
@@ -274,7 +297,7 @@ pub(crate) fn delete(
     tx: &mut Transaction,
     r: &ec2::DeleteManagedPrefixListRequest,
 ) -> Answer<ec2::DeleteManagedPrefixListResult> {
-    let list = named(call, tx, &r.prefix_list_id)?;
+    let list = own(call, tx, &r.prefix_list_id)?;
     if !referrers(tx, &list).is_empty() {
         return Err(ApiError::has_dependencies(Resource::PrefixList, &list.id));
     }
@@ -306,8 +329,20 @@ pub(crate) fn describe(
     records: &Snapshot,
     r: &ec2::DescribeManagedPrefixListsRequest,
 ) -> Answer<ec2::DescribeManagedPrefixListsResult> {
-    let found = listed::<PrefixList>(records, &call.scope, &r.prefix_list_ids)?;
-    let lists = found.iter().map(|list| shown(call, list)).collect();
+    let mut found: Vec<_> = match r.prefix_list_ids.as_slice() {
+        [] => {
+            let own = records.all::<PrefixList>(&call.scope);
+            own.cloned().chain(prefix_list::of_region(call.region()).cloned()).collect()
+        }
+        ids => ids.iter().map(|id| prefix_list::named(call, records, id)).collect::<Answer<_>>()?,
+    };
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    found.dedup_by(|a, b| a.id == b.id);
+    let lists = found.iter().map(|list| match prefix_list::is_of_service(list) {
+        true => shown_of_service(call, list),
+        false => shown(call, list),
+    });
+    let lists = lists.collect();
     let lists = select(lists, &r.filters, FIELDS, Some(|it| &it.tags))?;
     let (prefix_lists, next_token) =
         page(lists, r.max_results, &r.next_token, |it| it.prefix_list_id.as_deref())?;

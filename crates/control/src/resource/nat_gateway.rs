@@ -17,9 +17,9 @@ use gureum_types::{
 
 use crate::{
     allocate,
-    call::{Answer, Call, given, listed, parse_id, required},
-    filter::{Fields, select, some},
-    page::page,
+    call::{Answer, Call, given, parse_id, required},
+    filter::{Fields, some},
+    query::{Query, View, own},
     resource::{idempotency, network_interface},
     tags,
 };
@@ -91,16 +91,17 @@ const FIELDS: &Fields<ec2::NatGateway> = &[
     ("vpc-id", |it| some(&it.vpc_id)),
 ];
 
+const VIEW: View<NatGateway, ec2::NatGateway> =
+    View { fields: FIELDS, index: &[("nat-gateway-id", own)], tags: Some(|it| &it.tags) };
+
 pub(crate) fn describe(
     call: &Call,
     records: &Snapshot,
     r: &ec2::DescribeNatGatewaysRequest,
 ) -> Answer<ec2::DescribeNatGatewaysResult> {
-    let found = listed::<NatGateway>(records, &call.scope, &r.nat_gateway_ids)?;
-    let gateways = found.iter().map(|gateway| shown(gateway)).collect();
-    let gateways = select(gateways, &r.filter, FIELDS, Some(|it| &it.tags))?;
+    let query = Query { filters: &r.filter, max_results: r.max_results, next_token: &r.next_token };
     let (nat_gateways, next_token) =
-        page(gateways, r.max_results, &r.next_token, |it| it.nat_gateway_id.as_deref())?;
+        query.answer(records, &call.scope, &r.nat_gateway_ids, &VIEW, shown)?;
     Ok(ec2::DescribeNatGatewaysResult { nat_gateways, next_token })
 }
 

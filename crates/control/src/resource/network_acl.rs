@@ -11,9 +11,9 @@ use gureum_types::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
-    call::{Answer, Call, given, listed, required, text},
-    filter::{Fields, flag, select, some},
-    page::page,
+    call::{Answer, Call, given, required, text},
+    filter::{Fields, flag, some},
+    query::{Query, View, own, referrers},
     resource::{cidr, idempotency},
     tags,
 };
@@ -138,16 +138,29 @@ const FIELDS: &Fields<ec2::NetworkAcl> = &[
     ("vpc-id", |it| some(&it.vpc_id)),
 ];
 
+const VIEW: View<NetworkAcl, ec2::NetworkAcl> = View {
+    fields: FIELDS,
+    index: &[
+        ("association.association-id", referrers),
+        ("association.subnet-id", referrers),
+        ("network-acl-id", own),
+        ("association.network-acl-id", own),
+        ("vpc-id", referrers),
+    ],
+    tags: Some(|it| &it.tags),
+};
+
 pub(crate) fn describe(
     call: &Call,
     records: &Snapshot,
     r: &ec2::DescribeNetworkAclsRequest,
 ) -> Answer<ec2::DescribeNetworkAclsResult> {
-    let found = listed::<NetworkAcl>(records, &call.scope, &r.network_acl_ids)?;
-    let acls = found.iter().map(|acl| shown(call, records, acl)).collect();
-    let acls = select(acls, &r.filters, FIELDS, Some(|it| &it.tags))?;
+    let query =
+        Query { filters: &r.filters, max_results: r.max_results, next_token: &r.next_token };
     let (network_acls, next_token) =
-        page(acls, r.max_results, &r.next_token, |it| it.network_acl_id.as_deref())?;
+        query.answer(records, &call.scope, &r.network_acl_ids, &VIEW, |it| {
+            shown(call, records, it)
+        })?;
     Ok(ec2::DescribeNetworkAclsResult { network_acls, next_token })
 }
 

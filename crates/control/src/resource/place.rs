@@ -167,6 +167,7 @@ pub(crate) mod fixture {
         allocate,
         call::{Answer, Call},
         config::Config,
+        iam::caller::Caller,
         resource::network_acl,
     };
 
@@ -200,7 +201,9 @@ pub(crate) mod fixture {
             config.random = Arc::new(move || next.fetch_add(1, Ordering::Relaxed));
             let region = "ap-northeast-2".parse().expect("a region");
             let call = Call {
+                endpoint: String::new(),
                 scope: Scope { account: AccountId::default(), region },
+                caller: Caller::root(AccountId::default(), "AKID"),
                 now: Timestamp(1_630_630_923_000),
                 config: Arc::new(config),
             };
@@ -217,7 +220,9 @@ pub(crate) mod fixture {
         /// Another caller's view of it.
         pub(crate) fn of_account(&self, account: &str) -> Call {
             let account = AccountId::parse(account).expect("an account");
-            Call { scope: Scope { account, ..self.call.scope.clone() }, ..self.call.clone() }
+            let caller = Caller::root(account.clone(), account.as_str());
+            let scope = Scope { account, ..self.call.scope.clone() };
+            Call { scope, caller, ..self.call.clone() }
         }
 
         pub(crate) fn records(&self) -> Arc<Snapshot> {
@@ -370,6 +375,7 @@ pub(crate) mod fixture {
                         ipv6: false,
                         tags: false,
                     },
+                    iam_instance_profile: None,
                     tenancy: "default".into(),
                     ebs_optimized: false,
                     monitoring: false,
@@ -378,6 +384,10 @@ pub(crate) mod fixture {
                     instance_initiated_shutdown_behavior: "stop".into(),
                     cpu_credits: None,
                     hibernation: false,
+                    connect_keys: Vec::new(),
+                    auto_recovery_disabled: false,
+                    reboot_migration_disabled: false,
+                    placed: None,
                     root_device_name: "/dev/xvda".into(),
                     private_dns_hostname_type: "ip-name".into(),
                     resource_name_dns_a_record: false,

@@ -5,18 +5,19 @@ use std::{net::Ipv6Addr, sync::Arc};
 use gureum_api::{ApiError, Resource, ec2};
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
-    InternetGatewayId, NatGatewayId, PrefixListId,
+    InternetGatewayId, NAT64_PREFIX, NatGatewayId, TransitGatewayId, VpnGatewayId,
     record::{
         EgressOnlyInternetGateway, Instance, InstanceState, InternetGateway, NatGateway,
-        NatGatewayState, NetworkInterface, PeeringStatus, PrefixList, Route, RouteDestination,
-        RouteTable, RouteTarget, Subnet, Vpc, VpcPeeringConnection,
+        NatGatewayState, NetworkInterface, PeeringStatus, Route, RouteDestination, RouteTable,
+        RouteTarget, Subnet, TransitGateway, TransitGatewayVpcAttachment, Vpc, VpcEndpoint,
+        VpcPeeringConnection, VpnGateway,
     },
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
     call::{Answer, Call, find, given, required},
-    resource::{cidr, public_ip, vpc, vpc_peering_connection as peering},
+    resource::{cidr, prefix_list, public_ip, vpc, vpc_peering_connection as peering},
 };
 
 /// How many routes of a family a table may have: the default quota, the highest (RT-17).
@@ -26,8 +27,6 @@ const ROUTE_QUOTA: (usize, usize) = (50, 1000);
 const RESERVED_IPV4: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(169, 254, 168, 0), 22);
 const RESERVED_IPV6: Ipv6Net =
     Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0), 32);
-/// IPv4 addresses as IPv6 ones, which NAT gateways translate (NAT-24).
-const NAT64: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
 /// Whether what a route leads to works now (RT-12, RT-13).
 pub(crate) fn is_active(
@@ -51,10 +50,28 @@ pub(crate) fn is_active(
         RouteTarget::EgressOnlyInternetGateway(id) => {
             records.find::<EgressOnlyInternetGateway>(&call.scope, id.as_str()).is_some()
         }
+        RouteTarget::VpnGateway(id) => records
+            .find::<VpnGateway>(&call.scope, id.as_str())
+            .is_some_and(|gateway| gateway.vpc_id.as_ref() == Some(&table.vpc_id)),
+        RouteTarget::TransitGateway(id) => transit_attachment(records, table, id).is_some(),
         RouteTarget::VpcPeeringConnection(id) => records
             .machine::<VpcPeeringConnection>(id.as_str())
             .is_some_and(|peering| peering.status == PeeringStatus::Active),
+        RouteTarget::VpcEndpoint(id) => records
+            .find::<VpcEndpoint>(&call.scope, id.as_str())
+            .is_some_and(|endpoint| endpoint.carries()),
     }
+}
+
+/// The attachment of a transit gateway to the VPC of a table.
+fn transit_attachment<'a>(
+    records: &'a Snapshot,
+    table: &RouteTable,
+    id: &TransitGatewayId,
+) -> Option<&'a Arc<TransitGatewayVpcAttachment>> {
+    records
+        .referrers::<TransitGatewayVpcAttachment>(id.as_str())
+        .find(|attachment| attachment.vpc_id == table.vpc_id)
 }
 
 fn instance_of<'a>(
@@ -108,6 +125,9 @@ fn shown_route(call: &Call, records: &Snapshot, table: &RouteTable, route: &Rout
         RouteTarget::VpcPeeringConnection(id) => {
             shown.vpc_peering_connection_id = Some(id.to_string());
         }
+        RouteTarget::VpnGateway(id) => shown.gateway_id = Some(id.to_string()),
+        RouteTarget::TransitGateway(id) => shown.transit_gateway_id = Some(id.to_string()),
+        RouteTarget::VpcEndpoint(id) => shown.gateway_id = Some(id.to_string()),
     }
     shown
 }
@@ -156,13 +176,10 @@ fn destination(
         (None, Some(text), None) => {
             Ok(RouteDestination::Ipv6(cidr::ipv6(text, "destinationIpv6CidrBlock")?))
         }
-        (None, None, Some(id)) => match id.parse::<PrefixListId>() {
-            Ok(parsed) => match records.find::<PrefixList>(&call.scope, id) {
-                Some(_) => Ok(RouteDestination::PrefixList(parsed)),
-                None => Err(ApiError::not_found(Resource::PrefixList, id)),
-            },
-            Err(error) => Err(ApiError::malformed_id(Resource::PrefixList, &error)),
-        },
+        (None, None, Some(id)) => {
+            let list = prefix_list::named(call, records, id)?;
+            Ok(RouteDestination::PrefixList(list.id.clone()))
+        }
         (None, None, None) => Err(ApiError::missing_parameter("DestinationCidrBlock")),
         _ => Err(ApiError::invalid_parameter_combination(
             "Exactly one of destinationCidrBlock, destinationIpv6CidrBlock and \
@@ -177,7 +194,7 @@ fn is_ipv6(call: &Call, records: &Snapshot, destination: &RouteDestination) -> b
         RouteDestination::Ipv4(_) => false,
         RouteDestination::Ipv6(_) => true,
         RouteDestination::PrefixList(id) => {
-            records.find::<PrefixList>(&call.scope, id.as_str()).is_some_and(|list| list.ipv6)
+            prefix_list::find(call, records, id.as_str()).is_some_and(|list| list.ipv6)
         }
     }
 }
@@ -194,9 +211,8 @@ fn check_family(
     let (fits, name) = match target {
         RouteTarget::EgressOnlyInternetGateway(id) => (ipv6, id.as_str()),
         RouteTarget::NatGateway(id) => {
-            let nat64 = |to: &Ipv6Net| NAT64.contains(to);
             let fits = match destination {
-                RouteDestination::Ipv6(to) => nat64(to),
+                RouteDestination::Ipv6(to) => NAT64_PREFIX.contains(to),
                 _ => !ipv6,
             };
             (fits, id.as_str())
@@ -304,6 +320,7 @@ struct Named<'a> {
     nat: Option<&'a str>,
     egress_only: Option<&'a str>,
     peering: Option<&'a str>,
+    transit: Option<&'a str>,
     local: bool,
 }
 
@@ -321,6 +338,7 @@ fn target(
         named.nat,
         named.egress_only,
         named.peering,
+        named.transit,
     ];
     match ids.iter().flatten().count() + usize::from(named.local) {
         0 => return Err(ApiError::missing_parameter("GatewayId")),
@@ -328,12 +346,12 @@ fn target(
         _ => {
             return Err(ApiError::invalid_parameter_combination(
                 "The request must contain exactly one of gatewayId, natGatewayId, \
-                 networkInterfaceId, vpcPeeringConnectionId, egressOnlyInternetGatewayId and \
-                 instanceId.",
+                 networkInterfaceId, vpcPeeringConnectionId, egressOnlyInternetGatewayId, \
+                 transitGatewayId and instanceId.",
             ));
         }
     }
-    let [gateway, interface, instance, nat, egress_only, pcx] = ids;
+    let [gateway, interface, instance, nat, egress_only, pcx, transit] = ids;
     if let Some(id) = gateway {
         return gateway_target(call, records, table, id);
     }
@@ -357,7 +375,24 @@ fn target(
     if let Some(id) = pcx {
         return peering_target(call, records, table, id);
     }
+    if let Some(id) = transit {
+        return transit_target(call, records, table, id);
+    }
     Ok(RouteTarget::Local)
+}
+
+/// The VPC must be attached to the gateway.
+fn transit_target(
+    call: &Call,
+    records: &Snapshot,
+    table: &RouteTable,
+    id: &str,
+) -> Answer<RouteTarget> {
+    let gateway = find::<TransitGateway>(records, &call.scope, id)?;
+    match transit_attachment(records, table, &gateway.id) {
+        Some(_) => Ok(RouteTarget::TransitGateway(gateway.id.clone())),
+        None => Err(ApiError::not_found(Resource::TransitGateway, id)),
+    }
 }
 
 fn gateway_target(
@@ -373,6 +408,14 @@ fn gateway_target(
         return Err(ApiError::invalid_parameter_value(
             "The local route exists already, it cannot be created.",
         ));
+    }
+    if let Ok(parsed) = id.parse::<VpnGatewayId>() {
+        let gateway = records.find::<VpnGateway>(&call.scope, id);
+        let gateway = gateway.filter(|it| it.deleted.is_none()).ok_or_else(not_found)?;
+        return match gateway.vpc_id.as_ref() == Some(&table.vpc_id) {
+            true => Ok(RouteTarget::VpnGateway(parsed)),
+            false => Err(ApiError::different_networks(&table.id, id)),
+        };
     }
     let parsed: InternetGatewayId = id.parse().map_err(|_| not_found())?;
     let gateway = records.find::<InternetGateway>(&call.scope, id).ok_or_else(not_found)?;
@@ -477,11 +520,11 @@ fn check(
 /// As many routes as a destination counts for: a prefix list for all that it may hold (RT-17).
 fn weight(call: &Call, records: &Snapshot, destination: &RouteDestination) -> usize {
     let RouteDestination::PrefixList(id) = destination else { return 1 };
-    let list = records.find::<PrefixList>(&call.scope, id.as_str());
+    let list = prefix_list::find(call, records, id.as_str());
     list.and_then(|list| usize::try_from(list.max_entries).ok()).unwrap_or(1)
 }
 
-fn check_quota(
+pub(crate) fn check_quota(
     call: &Call,
     records: &Snapshot,
     table: &RouteTable,
@@ -518,6 +561,7 @@ pub(crate) fn create(
         nat: given(&r.nat_gateway_id),
         egress_only: given(&r.egress_only_internet_gateway_id),
         peering: given(&r.vpc_peering_connection_id),
+        transit: given(&r.transit_gateway_id),
         local: false,
     };
     let target = target(call, tx, &table, &named)?;
@@ -531,6 +575,19 @@ pub(crate) fn create(
     check_quota(call, tx, &table, &route.destination)?;
     tx.update::<RouteTable>(&call.scope, table.id.as_str(), |table| table.routes.push(route));
     Ok(ec2::CreateRouteResult { r#return: Some(true) })
+}
+
+/// The routes of gateway endpoints come and go with those (VPCE-18).
+fn check_not_of_endpoint(
+    table: &RouteTable,
+    destination: &RouteDestination,
+    verb: &str,
+) -> Answer<()> {
+    let route = table.routes.iter().find(|it| it.destination == *destination);
+    match route.map(|route| &route.target) {
+        Some(RouteTarget::VpcEndpoint(id)) => Err(ApiError::endpoint_route(verb, id, &table.id)),
+        _ => Ok(()),
+    }
 }
 
 /// The local route is there without a record; one in its place is a record (RT-14).
@@ -552,6 +609,7 @@ pub(crate) fn replace(
     if !is_local && !table.routes.iter().any(|it| it.destination == destination) {
         return Err(ApiError::no_route_to_replace(shown_destination(&destination)));
     }
+    check_not_of_endpoint(&table, &destination, "replace")?;
     let named = Named {
         gateway: given(&r.gateway_id),
         interface: given(&r.network_interface_id),
@@ -559,6 +617,7 @@ pub(crate) fn replace(
         nat: given(&r.nat_gateway_id),
         egress_only: given(&r.egress_only_internet_gateway_id),
         peering: given(&r.vpc_peering_connection_id),
+        transit: given(&r.transit_gateway_id),
         local: r.local_target == Some(true),
     };
     let target = target(call, tx, &table, &named)?;
@@ -604,6 +663,7 @@ pub(crate) fn delete(call: &Call, tx: &mut Transaction, r: &ec2::DeleteRouteRequ
     if !table.routes.iter().any(|it| it.destination == destination) {
         return Err(ApiError::route_not_found(&table.id, shown_destination(&destination)));
     }
+    check_not_of_endpoint(&table, &destination, "remove")?;
     tx.update::<RouteTable>(&call.scope, table.id.as_str(), |table| {
         table.routes.retain(|it| it.destination != destination);
     });

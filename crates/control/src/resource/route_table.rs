@@ -6,13 +6,13 @@ use gureum_api::{ApiError, Resource, ec2};
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
     InternetGatewayId, RouteTableAssociationId, RouteTableId, SubnetId,
-    record::{InternetGateway, RouteTable, RouteTableAssociation, Subnet, Vpc},
+    record::{InternetGateway, RouteTable, RouteTableAssociation, Scope, Subnet, Vpc},
 };
 
 use crate::{
-    call::{Answer, Call, find, given, listed, required, text},
-    filter::{Fields, select, some},
-    page::page,
+    call::{Answer, Call, find, given, required, text},
+    filter::{Fields, some},
+    query::{Query, View, own, referrers},
     resource::{idempotency, route},
     tags,
 };
@@ -44,7 +44,11 @@ fn shown(call: &Call, records: &Snapshot, table: &RouteTable) -> ec2::RouteTable
         tags: tags::shown(&table.tags),
         vpc_id: Some(table.vpc_id.to_string()),
         owner_id: Some(call.account().to_string()),
-        ..Default::default()
+        propagating_vgws: table
+            .propagating_gateways
+            .iter()
+            .map(|id| ec2::PropagatingVgw { gateway_id: Some(id.to_string()) })
+            .collect(),
     }
 }
 
@@ -84,16 +88,41 @@ const FIELDS: &Fields<ec2::RouteTable> = &[
     ("vpc-id", |it| some(&it.vpc_id)),
 ];
 
+/// The tables with a route to a gateway; each has one to `local`.
+fn routing_to(records: &Snapshot, scope: &Scope, id: &str) -> Vec<Arc<RouteTable>> {
+    match id {
+        "local" => records.all(scope).cloned().collect(),
+        id => referrers(records, scope, id),
+    }
+}
+
+const VIEW: View<RouteTable, ec2::RouteTable> = View {
+    fields: FIELDS,
+    index: &[
+        ("association.gateway-id", referrers),
+        ("association.route-table-association-id", referrers),
+        ("association.route-table-id", own),
+        ("association.subnet-id", referrers),
+        ("route-table-id", own),
+        ("route.gateway-id", routing_to),
+        ("route.nat-gateway-id", referrers),
+        ("route.vpc-peering-connection-id", referrers),
+        ("vpc-id", referrers),
+    ],
+    tags: Some(|it| &it.tags),
+};
+
 pub(crate) fn describe(
     call: &Call,
     records: &Snapshot,
     r: &ec2::DescribeRouteTablesRequest,
 ) -> Answer<ec2::DescribeRouteTablesResult> {
-    let found = listed::<RouteTable>(records, &call.scope, &r.route_table_ids)?;
-    let tables = found.iter().map(|table| shown(call, records, table)).collect();
-    let tables = select(tables, &r.filters, FIELDS, Some(|it| &it.tags))?;
+    let query =
+        Query { filters: &r.filters, max_results: r.max_results, next_token: &r.next_token };
     let (route_tables, next_token) =
-        page(tables, r.max_results, &r.next_token, |it| it.route_table_id.as_deref())?;
+        query.answer(records, &call.scope, &r.route_table_ids, &VIEW, |it| {
+            shown(call, records, it)
+        })?;
     Ok(ec2::DescribeRouteTablesResult { next_token, route_tables })
 }
 
@@ -116,6 +145,7 @@ pub(crate) fn create(
             ));
         }
         let table = RouteTable {
+            propagating_gateways: Vec::new(),
             id: RouteTableId::new(call.random()),
             vpc_id: vpc.id.clone(),
             routes: Vec::new(),

@@ -7,7 +7,8 @@ use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
     SecurityGroupId, SecurityGroupRuleId, Tags, VpcId,
     record::{
-        NetworkInterface, PrefixList, RulePeer, SecurityGroup, SecurityGroupRule, Traffic, Vpc,
+        NetworkInterface, RulePeer, Scope, SecurityGroup, SecurityGroupRule, Traffic, Vpc,
+        VpcEndpoint,
     },
 };
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -16,7 +17,11 @@ use crate::{
     call::{Answer, Call, find, given, required, text},
     filter::{Fields, flag, select, some},
     page::page,
-    resource::security_group_rule::{self as rule, Wanted},
+    query::{Query, View, own, referrers},
+    resource::{
+        prefix_list,
+        security_group_rule::{self as rule, Wanted},
+    },
     tags,
 };
 
@@ -134,8 +139,8 @@ pub(crate) fn named<'a>(
     name: &str,
 ) -> Option<&'a Arc<SecurityGroup>> {
     records
-        .referrers::<SecurityGroup>(vpc.as_str())
-        .find(|group| group.name.eq_ignore_ascii_case(name))
+        .referrers::<SecurityGroup>(&gureum_store::group_name_reference(name))
+        .find(|group| group.vpc_id == *vpc)
 }
 
 /// The group that a request names by id, or by name in the default VPC.
@@ -219,7 +224,9 @@ pub(crate) fn delete(
         let other = tx.find::<SecurityGroup>(&call.scope, rule.group_id.as_str());
         rule.group_id != group.id && other.is_some_and(|it| it.vpc_id == group.vpc_id)
     });
-    if referred || tx.referrers::<NetworkInterface>(id).next().is_some() {
+    let in_use = tx.referrers::<NetworkInterface>(id).next().is_some()
+        || tx.referrers::<VpcEndpoint>(id).next().is_some();
+    if referred || in_use {
         return Err(ApiError::has_dependencies(Resource::SecurityGroup, id));
     }
     remove(call, tx, &group.id);
@@ -318,6 +325,28 @@ const FIELDS: &Fields<ec2::SecurityGroup> = &[
     ("vpc-id", |it| some(&it.vpc_id)),
 ];
 
+fn of_name(records: &Snapshot, scope: &Scope, name: &str) -> Vec<Arc<SecurityGroup>> {
+    referrers(records, scope, &gureum_store::group_name_reference(name))
+}
+
+/// The groups that have a rule about this group.
+fn about_group(records: &Snapshot, scope: &Scope, id: &str) -> Vec<Arc<SecurityGroup>> {
+    let rules = referrers::<SecurityGroupRule>(records, scope, id);
+    rules.iter().flat_map(|rule| own(records, scope, rule.group_id.as_str())).collect()
+}
+
+const VIEW: View<SecurityGroup, ec2::SecurityGroup> = View {
+    fields: FIELDS,
+    index: &[
+        ("egress.ip-permission.group-id", about_group),
+        ("group-id", own),
+        ("group-name", of_name),
+        ("ip-permission.group-id", about_group),
+        ("vpc-id", referrers),
+    ],
+    tags: Some(|it| &it.tags),
+};
+
 pub(crate) fn describe(
     call: &Call,
     records: &Snapshot,
@@ -330,15 +359,14 @@ pub(crate) fn describe(
     for name in &r.group_names {
         found.push(group(call, records, &None, &Some(name.clone()))?);
     }
+    let query =
+        Query { filters: &r.filters, max_results: r.max_results, next_token: &r.next_token };
     if r.group_ids.is_empty() && r.group_names.is_empty() {
-        found.extend(records.all::<SecurityGroup>(&call.scope).cloned());
+        found = query.candidates(records, &call.scope, &[], VIEW.index)?;
     }
     found.sort_by(|a, b| a.id.cmp(&b.id));
     found.dedup_by(|a, b| a.id == b.id);
-    let groups = found.iter().map(|group| shown(call, records, group)).collect();
-    let groups = select(groups, &r.filters, FIELDS, Some(|it| &it.tags))?;
-    let (security_groups, next_token) =
-        page(groups, r.max_results, &r.next_token, |it| it.group_id.as_deref())?;
+    let (security_groups, next_token) = query.page(&found, &VIEW, |it| shown(call, records, it))?;
     Ok(ec2::DescribeSecurityGroupsResult { next_token, security_groups })
 }
 
@@ -426,13 +454,11 @@ fn check_count<'a>(
             RulePeer::Ipv4(_) => (1, 0),
             RulePeer::Ipv6(_) => (0, 1),
             RulePeer::Group(_) => (1, 1),
-            RulePeer::PrefixList(id) => {
-                match records.find::<PrefixList>(&call.scope, id.as_str()) {
-                    Some(list) if list.ipv6 => (0, list.max_entries as usize),
-                    Some(list) => (list.max_entries as usize, 0),
-                    None => (0, 0),
-                }
-            }
+            RulePeer::PrefixList(id) => match prefix_list::find(call, records, id.as_str()) {
+                Some(list) if list.ipv6 => (0, list.max_entries as usize),
+                Some(list) => (list.max_entries as usize, 0),
+                None => (0, 0),
+            },
         };
         (ipv4, ipv6) = (ipv4 + in_ipv4, ipv6 + in_ipv6);
     }
@@ -592,23 +618,59 @@ pub(crate) fn revoke_egress(
     })
 }
 
+const FOR_VPC_FIELDS: &Fields<ec2::SecurityGroupForVpc> = &[
+    ("description", |it| some(&it.description)),
+    ("group-id", |it| some(&it.group_id)),
+    ("group-name", |it| some(&it.group_name)),
+    ("owner-id", |it| some(&it.owner_id)),
+    ("primary-vpc-id", |it| some(&it.primary_vpc_id)),
+];
+
+/// The groups that interfaces of a VPC may have: its own.
+pub(crate) fn for_vpc(
+    call: &Call,
+    records: &Snapshot,
+    r: &ec2::GetSecurityGroupsForVpcRequest,
+) -> Answer<ec2::GetSecurityGroupsForVpcResult> {
+    let vpc = required::<Vpc>(records, &call.scope, &r.vpc_id, "VpcId")?;
+    let groups = records.referrers::<SecurityGroup>(vpc.id.as_str());
+    let groups = groups.map(|group| ec2::SecurityGroupForVpc {
+        description: Some(group.description.clone()),
+        group_name: Some(group.name.clone()),
+        owner_id: Some(call.account().to_string()),
+        group_id: Some(group.id.to_string()),
+        tags: tags::shown(&group.tags),
+        primary_vpc_id: Some(vpc.id.to_string()),
+    });
+    let groups = select(groups.collect(), &r.filters, FOR_VPC_FIELDS, Some(|it| &it.tags))?;
+    let (security_group_for_vpcs, next_token) =
+        page(groups, r.max_results, &r.next_token, |it| it.group_id.as_deref())?;
+    Ok(ec2::GetSecurityGroupsForVpcResult { next_token, security_group_for_vpcs })
+}
+
 const RULE_FIELDS: &Fields<ec2::SecurityGroupRule> = &[
     ("group-id", |it| some(&it.group_id)),
     ("is-egress", |it| flag(it.is_egress)),
     ("security-group-rule-id", |it| some(&it.security_group_rule_id)),
 ];
 
+const RULE_VIEW: View<SecurityGroupRule, ec2::SecurityGroupRule> = View {
+    fields: RULE_FIELDS,
+    index: &[("group-id", referrers), ("security-group-rule-id", own)],
+    tags: Some(|it| &it.tags),
+};
+
 pub(crate) fn describe_rules(
     call: &Call,
     records: &Snapshot,
     r: &ec2::DescribeSecurityGroupRulesRequest,
 ) -> Answer<ec2::DescribeSecurityGroupRulesResult> {
-    let ids = &r.security_group_rule_ids;
-    let found = crate::call::listed::<SecurityGroupRule>(records, &call.scope, ids)?;
-    let rules = found.iter().map(|it| rule::shown(call, records, it)).collect();
-    let rules = select(rules, &r.filters, RULE_FIELDS, Some(|it| &it.tags))?;
+    let query =
+        Query { filters: &r.filters, max_results: r.max_results, next_token: &r.next_token };
     let (security_group_rules, next_token) =
-        page(rules, r.max_results, &r.next_token, |it| it.security_group_rule_id.as_deref())?;
+        query.answer(records, &call.scope, &r.security_group_rule_ids, &RULE_VIEW, |it| {
+            rule::shown(call, records, it)
+        })?;
     Ok(ec2::DescribeSecurityGroupRulesResult { security_group_rules, next_token })
 }
 

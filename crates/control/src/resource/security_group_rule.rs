@@ -4,12 +4,12 @@ use gureum_api::{ApiError, Resource, ec2};
 use gureum_store::Snapshot;
 use gureum_types::{
     IpProtocol, SecurityGroupId, VpcId,
-    record::{PrefixList, RulePeer, SecurityGroup, SecurityGroupRule, Traffic},
+    record::{RulePeer, SecurityGroup, SecurityGroupRule, Traffic},
 };
 
 use crate::{
-    call::{Answer, Call, find, given, parse_id, required},
-    resource::security_group_reference as reference,
+    call::{Answer, Call, find, given, parse_id},
+    resource::{prefix_list, security_group_reference as reference},
     tags,
 };
 
@@ -191,13 +191,13 @@ pub(crate) fn group_peer(
     }
 }
 
-/// A prefix list of the caller (SG-10).
+/// A prefix list of the caller or of a service (SG-10, VPCE-21).
 pub(crate) fn prefix_list_peer(
     call: &Call,
     records: &Snapshot,
     id: &Option<String>,
 ) -> Answer<RulePeer> {
-    let list = required::<PrefixList>(records, &call.scope, id, "PrefixListId")?;
+    let list = prefix_list::required(call, records, id, "PrefixListId")?;
     Ok(RulePeer::PrefixList(list.id.clone()))
 }
 

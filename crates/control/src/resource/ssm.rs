@@ -1,19 +1,27 @@
-//! Parameters of Systems Manager: the public ones that name machine images.
+//! Parameters of Systems Manager as they are read: the public ones that name machine images, and the
+//! account's own.
 
 use gureum_api::{ApiError, ssm};
 use gureum_store::Snapshot;
-use gureum_types::Timestamp;
+use gureum_types::{
+    Timestamp,
+    record::{Parameter as Own, ParameterVersion},
+};
 
+use super::{
+    image, own_parameter,
+    parameter_filter::{OF_PATHS, checked, is_beneath},
+};
 use crate::{
-    call::{Answer, Call, given, text},
-    catalogue::{Image, image_id, image_with_id, public_parameters},
+    call::{Answer, Call, text},
+    catalogue::{Image, image_id, public_parameters},
     page::page,
 };
 
 /// How many parameters a page has when the request does not say.
 const PAGE: i32 = 10;
 
-/// The version of every parameter here: none was ever changed.
+/// The version of every public parameter: none was ever changed.
 const VERSION: i64 = 1;
 
 fn shown(call: &Call, name: &str, image: &Image) -> ssm::Parameter {
@@ -39,37 +47,72 @@ fn arn_prefix(call: &Call) -> String {
     format!("arn:aws:ssm:{}::parameter", call.region())
 }
 
-/// The image that a launch means by `resolve:ssm:` and a parameter. EC2 calls such names aliases.
-pub(crate) fn aliased_image(call: &Call, alias: &str) -> Answer<&'static Image> {
-    let found = named(call, alias).ok().and_then(|it| it.value);
-    found.and_then(|id| image_with_id(call.region(), &id)).ok_or_else(|| {
+/// An account's parameter in one of its versions.
+fn own_shown(
+    call: &Call,
+    name: &str,
+    version: &ParameterVersion,
+    with_decryption: Option<bool>,
+) -> ssm::Parameter {
+    ssm::Parameter {
+        name: Some(name.to_owned()),
+        r#type: Some(version.kind.clone()),
+        value: Some(own_parameter::value(version, with_decryption)),
+        version: Some(version.number),
+        last_modified_date: Some(version.modified),
+        arn: Some(own_parameter::arn(call, name)),
+        data_type: Some(version.data_type.clone()),
+        ..Default::default()
+    }
+}
+
+/// The id of the image that a launch means by `resolve:ssm:` and a parameter. EC2 calls such names
+/// aliases.
+pub(crate) fn aliased_image(call: &Call, records: &Snapshot, alias: &str) -> Answer<String> {
+    let found = named(call, records, alias, None).ok().and_then(|it| it.value);
+    found.filter(|id| image::exists(call, records, id)).ok_or_else(|| {
         let message = format!("The following aliases are invalid: {alias}");
         ApiError::new("SsmInvalidParameter", message)
     })
 }
 
 /// The parameter that a text names: a name or ARN, with a version after a colon or without.
-fn named(call: &Call, text: &str) -> Answer<ssm::Parameter> {
-    let prefix = arn_prefix(call);
-    let path = text.strip_prefix(prefix.as_str()).unwrap_or(text);
-    let (name, selector) = match path.rsplit_once(':') {
-        Some((name, selector)) => (name, Some(selector)),
-        None => (path, None),
-    };
-    let Some((name, image)) = public_parameters().find(|(known, _)| *known == name) else {
-        let message = format!("Parameter {text} not found.");
-        return Err(ApiError::new("ParameterNotFound", message));
-    };
-    match selector {
-        None => Ok(shown(call, name, image)),
-        Some(selector) if selector.parse() == Ok(VERSION) => {
-            let selector = Some(format!(":{selector}"));
-            Ok(ssm::Parameter { selector, ..shown(call, name, image) })
+fn named(
+    call: &Call,
+    records: &Snapshot,
+    text: &str,
+    with_decryption: Option<bool>,
+) -> Answer<ssm::Parameter> {
+    let whole = own_parameter::without_selector(text);
+    let selector = text.strip_prefix(whole).and_then(|rest| rest.strip_prefix(':'));
+    let number = selector.map(|it| it.parse::<i64>().ok());
+    let (name, shown) = match own_parameter::find(call, records, whole) {
+        Some(own) => {
+            // A selector that is no number is a label, and there are none.
+            let version = match number {
+                Some(None) => None,
+                Some(number) => own.version(number),
+                None => own.version(None),
+            };
+            let shown = version.map(|it| own_shown(call, &own.name, it, with_decryption));
+            (own.name.clone(), shown)
         }
-        Some(selector) => {
+        None => {
+            let path = whole.strip_prefix(arn_prefix(call).as_str()).unwrap_or(whole);
+            let found = public_parameters().find(|(known, _)| *known == path);
+            let (name, image) = found.ok_or_else(|| own_parameter::not_found(text))?;
+            let is_there = number.is_none_or(|number| number == Some(VERSION));
+            (name.to_owned(), is_there.then(|| shown(call, name, image)))
+        }
+    };
+    let selector = selector.map(|it| format!(":{it}"));
+    match shown {
+        Some(shown) => Ok(ssm::Parameter { selector, ..shown }),
+        None => {
             let message = format!(
-                "Systems Manager could not find version {selector} of {name}. Verify the version \
-                 and try again."
+                "Systems Manager could not find version {} of {name}. Verify the version and try \
+                 again.",
+                selector.unwrap_or_default().trim_start_matches(':')
             );
             Err(ApiError::new("ParameterVersionNotFound", message))
         }
@@ -78,17 +121,17 @@ fn named(call: &Call, text: &str) -> Answer<ssm::Parameter> {
 
 pub(crate) fn parameter(
     call: &Call,
-    _: &Snapshot,
+    records: &Snapshot,
     r: &ssm::GetParameterRequest,
 ) -> Answer<ssm::GetParameterResult> {
-    let parameter = named(call, text(&r.name, "Name")?)?;
+    let parameter = named(call, records, text(&r.name, "Name")?, r.with_decryption)?;
     Ok(ssm::GetParameterResult { parameter: Some(parameter) })
 }
 
 /// Those that are not there are listed instead of failing the whole.
 pub(crate) fn parameters(
     call: &Call,
-    _: &Snapshot,
+    records: &Snapshot,
     r: &ssm::GetParametersRequest,
 ) -> Answer<ssm::GetParametersResult> {
     let mut answer = ssm::GetParametersResult::default();
@@ -96,7 +139,7 @@ pub(crate) fn parameters(
     names.sort();
     names.dedup();
     for name in names {
-        match named(call, name) {
+        match named(call, records, name, r.with_decryption) {
             Ok(parameter) => answer.parameters.push(parameter),
             Err(_) => answer.invalid_parameters.push(name.clone()),
         }
@@ -104,32 +147,11 @@ pub(crate) fn parameters(
     Ok(answer)
 }
 
-/// Whether a parameter passes a filter: all are plain texts, without key and label.
-fn passes(filter: &ssm::ParameterStringFilter) -> Answer<bool> {
-    let values = &filter.values;
-    match filter.key.as_deref().unwrap_or_default() {
-        "Type" => match given(&filter.option).unwrap_or("Equals") {
-            "Equals" => Ok(values.iter().any(|value| value == "String")),
-            "BeginsWith" => Ok(values.iter().any(|value| "String".starts_with(value))),
-            option => Err(ApiError::new(
-                "InvalidFilterOption",
-                format!(
-                    "The filter option {option} is not valid. Valid options: Equals, BeginsWith."
-                ),
-            )),
-        },
-        "KeyId" | "Label" => Ok(false),
-        key => Err(ApiError::new(
-            "InvalidFilterKey",
-            format!("The filter key {key} is not valid. Valid keys: KeyId, Label, Type."),
-        )),
-    }
-}
-
-/// The parameters directly beneath a path, or with `Recursive` all of them.
+/// The parameters directly beneath a path, or with `Recursive` all of them. AWS's own are shown to
+/// those who ask for them.
 pub(crate) fn parameters_by_path(
     call: &Call,
-    _: &Snapshot,
+    records: &Snapshot,
     r: &ssm::GetParametersByPathRequest,
 ) -> Answer<ssm::GetParametersByPathResult> {
     let path = text(&r.path, "Path")?;
@@ -140,17 +162,19 @@ pub(crate) fn parameters_by_path(
              begin with a forward slash \"/\".",
         ));
     }
-    let mut shows = true;
-    for filter in &r.parameter_filters {
-        shows &= passes(filter)?;
-    }
-    let folder = format!("{}/", path.trim_end_matches('/'));
+    let filters = r.parameter_filters.iter().map(|it| checked(OF_PATHS, it));
+    let filters = filters.collect::<Answer<Vec<_>>>()?;
     let recursive = r.recursive.unwrap_or_default();
-    let beneath = |name: &str| {
-        name.strip_prefix(&folder).is_some_and(|rest| recursive || !rest.contains('/'))
-    };
-    let found = public_parameters().filter(|(name, _)| shows && beneath(name));
-    let found = found.map(|(name, image)| shown(call, name, image)).collect();
+    let beneath = |name: &str| is_beneath(path, name, recursive);
+    let shows_public = path != "/" && filters.iter().all(|it| it.fits("Type", "String"));
+    let public = public_parameters().filter(|(name, _)| shows_public && beneath(name));
+    let own = records.all::<Own>(&call.scope).filter(|it| beneath(&it.name));
+    let own = own.filter(|it| filters.iter().all(|filter| filter.passes(it)));
+    let own =
+        own.filter_map(|it| Some(own_shown(call, &it.name, it.version(None)?, r.with_decryption)));
+    let mut found: Vec<_> = public.map(|(name, image)| shown(call, name, image)).collect();
+    found.extend(own);
+    found.sort_by(|a, b| a.name.cmp(&b.name));
     let size = r.max_results.unwrap_or(PAGE);
     let (parameters, next_token) =
         page(found, Some(size), &r.next_token, |it: &ssm::Parameter| it.name.as_deref())?;
@@ -161,7 +185,7 @@ pub(crate) fn parameters_by_path(
 mod tests {
     use super::*;
     use crate::{
-        catalogue::newest,
+        catalogue::{image_with_id, newest},
         resource::place::fixture::{Cloud, code},
     };
 

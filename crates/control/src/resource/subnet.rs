@@ -6,16 +6,22 @@ use gureum_api::{ApiError, Resource, ec2};
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
     SubnetCidrAssociationId, SubnetId, Tags, VpcId,
-    record::{NetworkInterface, RouteTable, Subnet, SubnetIpv6CidrAssociation, Vpc},
+    record::{
+        NetworkInterface, RouteTable, Subnet, SubnetIpv6CidrAssociation,
+        TransitGatewayVpcAttachment, Vpc,
+    },
 };
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::{
     allocate,
-    call::{Answer, Call, given, listed, required},
-    filter::{Fields, flag, select, some},
-    page::page,
-    resource::{cidr, default_vpc, network_acl, subnet_block, vpc},
+    call::{Answer, Call, given, required},
+    filter::{Fields, flag, some},
+    query::{Query, View, own, referrers},
+    resource::{
+        block_public_access, cidr, default_vpc, flow_log, network_acl, subnet_block,
+        subnet_cidr_reservation, vpc,
+    },
     tags,
 };
 
@@ -139,16 +145,25 @@ const FIELDS: &Fields<ec2::Subnet> = &[
     ("vpc-id", |it| some(&it.vpc_id)),
 ];
 
+const VIEW: View<Subnet, ec2::Subnet> = View {
+    fields: FIELDS,
+    index: &[
+        ("ipv6-cidr-block-association.association-id", referrers),
+        ("subnet-id", own),
+        ("vpc-id", referrers),
+    ],
+    tags: Some(|it| &it.tags),
+};
+
 pub(crate) fn describe(
     call: &Call,
     records: &Snapshot,
     r: &ec2::DescribeSubnetsRequest,
 ) -> Answer<ec2::DescribeSubnetsResult> {
-    let found = listed::<Subnet>(records, &call.scope, &r.subnet_ids)?;
-    let subnets = found.iter().map(|subnet| shown(call, records, subnet)).collect();
-    let subnets = select(subnets, &r.filters, FIELDS, Some(|it| &it.tags))?;
+    let query =
+        Query { filters: &r.filters, max_results: r.max_results, next_token: &r.next_token };
     let (subnets, next_token) =
-        page(subnets, r.max_results, &r.next_token, |it| it.subnet_id.as_deref())?;
+        query.answer(records, &call.scope, &r.subnet_ids, &VIEW, |it| shown(call, records, it))?;
     Ok(ec2::DescribeSubnetsResult { next_token, subnets })
 }
 
@@ -276,7 +291,9 @@ pub(crate) fn delete(
 ) -> Answer<()> {
     let subnet = required::<Subnet>(tx, &call.scope, &r.subnet_id, "SubnetId")?;
     let id = subnet.id.as_str();
-    if tx.referrers::<NetworkInterface>(id).next().is_some() {
+    if tx.referrers::<NetworkInterface>(id).next().is_some()
+        || tx.referrers::<TransitGatewayVpcAttachment>(id).next().is_some()
+    {
         return Err(ApiError::has_dependencies(Resource::Subnet, id));
     }
     let tables: Vec<_> = tx.referrers::<RouteTable>(id).cloned().collect();
@@ -286,6 +303,9 @@ pub(crate) fn delete(
         });
     }
     network_acl::unguard(call, tx, &subnet.id);
+    subnet_cidr_reservation::leave(call, tx, &subnet);
+    block_public_access::leave(call, tx, id);
+    flow_log::leave(call, tx, id);
     tx.remove::<Subnet>(&call.scope, id);
     Ok(())
 }

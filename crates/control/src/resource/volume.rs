@@ -5,20 +5,120 @@ use gureum_store::Snapshot;
 use gureum_types::record::Volume;
 
 use crate::{
-    call::{Answer, Call, listed},
-    filter::{Fields, flag, select, some},
-    page::page,
+    call::{Answer, Call},
+    filter::{Fields, flag, some},
+    query::{Query, View, own, referrers},
     tags,
 };
 
 /// The fewest and the most that a page may have; more is taken as the most.
 const PAGE: (i32, i32) = (5, 1000);
 
-fn number(value: u32) -> i32 {
+/// A number of a record, in an answer.
+pub(crate) fn number(value: u32) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }
 
-fn shown(call: &Call, volume: &Volume) -> ec2::Volume {
+/// What a type of volumes allows: GiB, operations a second, operations for each GiB, MiB a second.
+struct Limits {
+    size: (u32, u32),
+    iops: Option<(u32, u32, u32)>,
+    throughput: Option<(u32, u32)>,
+}
+
+fn limits(volume_type: &str) -> Option<Limits> {
+    let (size, iops, throughput) = match volume_type {
+        "gp2" => ((1, 16_384), None, None),
+        "gp3" => ((1, 65_536), Some((3000, 80_000, 500)), Some((125, 2000))),
+        "io1" => ((4, 16_384), Some((100, 64_000, 50)), None),
+        "io2" => ((4, 65_536), Some((100, 256_000, 1000)), None),
+        "st1" | "sc1" => ((125, 16_384), None, None),
+        "standard" => ((1, 1024), None, None),
+        _ => return None,
+    };
+    Some(Limits { size, iops, throughput })
+}
+
+fn known(volume_type: &str) -> Answer<Limits> {
+    limits(volume_type).ok_or_else(|| {
+        ApiError::new("UnknownVolumeType", format!("Unknown volume type '{volume_type}'"))
+    })
+}
+
+/// A size in GiB that a type of volumes may have.
+pub(crate) fn size(wanted: i32, volume_type: &str) -> Answer<u32> {
+    let (least, most) = known(volume_type)?.size;
+    let (what, bound) = match u32::try_from(wanted) {
+        Ok(size) if (least..=most).contains(&size) => return Ok(size),
+        Ok(size) if size > most => ("large", format!("maximum is {most}GiB")),
+        _ => ("small", format!("minimum is {least}GiB")),
+    };
+    Err(ApiError::invalid_parameter_value(format!(
+        "Volume of {wanted}GiB is too {what} for volume type {volume_type}; {bound}."
+    )))
+}
+
+/// How much a volume does, where its type says so.
+pub(crate) struct Speed {
+    /// Operations a second.
+    pub(crate) iops: Option<u32>,
+    /// MiB a second.
+    pub(crate) throughput: Option<u32>,
+}
+
+impl Speed {
+    /// What a volume gets of what a request wants.
+    pub(crate) fn of(
+        volume_type: &str,
+        size: u32,
+        iops: Option<i32>,
+        throughput: Option<i32>,
+    ) -> Answer<Self> {
+        let limits = known(volume_type)?;
+        let unsupported = |name: &str| {
+            ApiError::invalid_parameter_combination(format!(
+                "The parameter {name} is not supported for {volume_type} volumes."
+            ))
+        };
+        let within = |value: i32, name: &str, (least, most): (u32, u32)| match u32::try_from(value)
+        {
+            Ok(value) if (least..=most).contains(&value) => Ok(value),
+            Ok(value) if value > most => Err(ApiError::invalid_parameter_value(format!(
+                "Volume {name} of {value} is too high; maximum is {most}."
+            ))),
+            _ => Err(ApiError::invalid_parameter_value(format!(
+                "Volume {name} of {value} is too low; minimum is {least}."
+            ))),
+        };
+        let iops = match (iops, limits.iops) {
+            (Some(_), None) => return Err(unsupported("iops")),
+            (None, None) if volume_type == "gp2" => Some((size * 3).clamp(100, 16_000)),
+            (None, None) => None,
+            (None, Some(_)) if volume_type != "gp3" => {
+                return Err(ApiError::missing_parameter("iops"));
+            }
+            (None, Some((least, ..))) => Some(least),
+            (Some(value), Some((least, most, each))) => {
+                let value = within(value, "iops", (least, most))?;
+                if value > least && value > size.saturating_mul(each) {
+                    return Err(ApiError::invalid_parameter_value(format!(
+                        "Iops to volume size ratio of {}/{size} is too high; maximum is {each}.",
+                        value
+                    )));
+                }
+                Some(value)
+            }
+        };
+        let throughput = match (throughput, limits.throughput) {
+            (Some(_), None) => return Err(unsupported("throughput")),
+            (None, limits) => limits.map(|(least, _)| least),
+            (Some(value), Some(limits)) => Some(within(value, "throughput", limits)?),
+        };
+        Ok(Self { iops, throughput })
+    }
+}
+
+pub(crate) fn shown(call: &Call, volume: &Volume) -> ec2::Volume {
     let attachments = volume.attachment.iter().map(|it| ec2::VolumeAttachment {
         delete_on_termination: Some(it.delete_on_termination),
         volume_id: Some(volume.id.to_string()),
@@ -45,6 +145,7 @@ fn shown(call: &Call, volume: &Volume) -> ec2::Volume {
         create_time: Some(volume.created),
         attachments: attachments.collect(),
         encrypted: Some(volume.encrypted),
+        kms_key_id: volume.kms_key_id.clone(),
         ..Default::default()
     }
 }
@@ -81,6 +182,12 @@ const FIELDS: &Fields<ec2::Volume> = &[
     ("volume-type", |it| some(&it.volume_type)),
 ];
 
+const VIEW: View<Volume, ec2::Volume> = View {
+    fields: FIELDS,
+    index: &[("attachment.instance-id", referrers), ("volume-id", own)],
+    tags: Some(|it| &it.tags),
+};
+
 pub(crate) fn describe(
     call: &Call,
     records: &Snapshot,
@@ -97,11 +204,13 @@ pub(crate) fn describe(
             return Err(ApiError::invalid_value(size, "maxResults", &reason));
         }
     }
-    let found = listed::<Volume>(records, &call.scope, &r.volume_ids)?;
-    let volumes = found.iter().map(|volume| shown(call, volume)).collect();
-    let volumes = select(volumes, &r.filters, FIELDS, Some(|it| &it.tags))?;
-    let size = r.max_results.map(|size| size.min(PAGE.1));
-    let (volumes, next_token) = page(volumes, size, &r.next_token, |it| it.volume_id.as_deref())?;
+    let query = Query {
+        filters: &r.filters,
+        max_results: r.max_results.map(|size| size.min(PAGE.1)),
+        next_token: &r.next_token,
+    };
+    let (volumes, next_token) =
+        query.answer(records, &call.scope, &r.volume_ids, &VIEW, |it| shown(call, it))?;
     Ok(ec2::DescribeVolumesResult { next_token, volumes })
 }
 
@@ -127,6 +236,9 @@ mod tests {
                 iops: Some(100),
                 throughput: (volume_type == "gp3").then_some(125),
                 encrypted: false,
+                auto_enable_io: false,
+                kms_key_id: None,
+                modification: None,
                 availability_zone: "ap-northeast-2a".into(),
                 snapshot_id: None,
                 attachment,

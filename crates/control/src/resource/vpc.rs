@@ -6,17 +6,18 @@ use gureum_types::{
     NetworkAclId, RouteTableAssociationId, RouteTableId, Tags, VpcCidrAssociationId, VpcId,
     record::{
         EgressOnlyInternetGateway, InternetGateway, NetworkAcl, NetworkAclEntry, NetworkInterface,
-        RegionState, RouteTable, RouteTableAssociation, SecurityGroup, Subnet, Traffic, Vpc,
-        VpcCidrAssociation, VpcPeeringConnection,
+        RegionState, RouteTable, RouteTableAssociation, SecurityGroup, Subnet, Traffic,
+        TransitGatewayVpcAttachment, Vpc, VpcCidrAssociation, VpcEndpoint, VpcPeeringConnection,
+        VpnGateway,
     },
 };
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::{
-    call::{Answer, Call, given, listed, required, text},
-    filter::{Fields, flag, select, some},
-    page::page,
-    resource::{cidr, default_vpc, security_group, vpc_block},
+    call::{Answer, Call, given, required, text},
+    filter::{Fields, flag, some},
+    query::{Query, View, own, referrers},
+    resource::{block_public_access, cidr, default_vpc, flow_log, security_group, vpc_block},
     tags,
 };
 
@@ -95,15 +96,26 @@ const FIELDS: &Fields<ec2::Vpc> = &[
     ("vpc-id", |it| some(&it.vpc_id)),
 ];
 
+const VIEW: View<Vpc, ec2::Vpc> = View {
+    fields: FIELDS,
+    index: &[
+        ("cidr-block-association.association-id", referrers),
+        ("dhcp-options-id", referrers),
+        ("ipv6-cidr-block-association.association-id", referrers),
+        ("vpc-id", own),
+    ],
+    tags: Some(|it| &it.tags),
+};
+
 pub(crate) fn describe(
     call: &Call,
     records: &Snapshot,
     r: &ec2::DescribeVpcsRequest,
 ) -> Answer<ec2::DescribeVpcsResult> {
-    let found = listed::<Vpc>(records, &call.scope, &r.vpc_ids)?;
-    let vpcs = found.iter().map(|vpc| shown(call, vpc)).collect();
-    let vpcs = select(vpcs, &r.filters, FIELDS, Some(|it| &it.tags))?;
-    let (vpcs, next_token) = page(vpcs, r.max_results, &r.next_token, |it| it.vpc_id.as_deref())?;
+    let query =
+        Query { filters: &r.filters, max_results: r.max_results, next_token: &r.next_token };
+    let (vpcs, next_token) =
+        query.answer(records, &call.scope, &r.vpc_ids, &VIEW, |it| shown(call, it))?;
     Ok(ec2::DescribeVpcsResult { next_token, vpcs })
 }
 
@@ -169,6 +181,7 @@ pub(crate) fn make(
         main: true,
     };
     let table = RouteTable {
+        propagating_gateways: Vec::new(),
         id: RouteTableId::new(call.random()),
         vpc_id: vpc.id.clone(),
         routes: Vec::new(),
@@ -210,6 +223,9 @@ pub(crate) fn delete(call: &Call, tx: &mut Transaction, r: &ec2::DeleteVpcReques
         || tx.referrers::<InternetGateway>(id).next().is_some()
         || tx.referrers::<EgressOnlyInternetGateway>(id).next().is_some()
         || tx.referrers::<VpcPeeringConnection>(id).next().is_some()
+        || tx.referrers::<VpnGateway>(id).next().is_some()
+        || tx.referrers::<TransitGatewayVpcAttachment>(id).next().is_some()
+        || tx.referrers::<VpcEndpoint>(id).next().is_some()
         || groups.iter().any(|group| group.name != security_group::DEFAULT)
         || tables.iter().any(|table| !table.associations.iter().any(|it| it.main))
         || acls.iter().any(|acl| !acl.is_default);
@@ -225,6 +241,8 @@ pub(crate) fn delete(call: &Call, tx: &mut Transaction, r: &ec2::DeleteVpcReques
     for acl in acls {
         tx.remove::<NetworkAcl>(&call.scope, acl.id.as_str());
     }
+    block_public_access::leave(call, tx, id);
+    flow_log::leave(call, tx, id);
     tx.remove::<Vpc>(&call.scope, id);
     Ok(())
 }

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+mod sign;
+pub(crate) mod wire;
+
 use std::{
     sync::{
         Arc,
@@ -10,8 +13,9 @@ use std::{
     time::Duration,
 };
 
-use gureum_control::{Config, Control, RecordingLinux};
+use gureum_control::{Config, Control, MessageGateway, RecordingLinux, RootKey, Source};
 use gureum_engine::FabricConfig;
+use gureum_logs::LogStore;
 use gureum_store::Store;
 use gureum_types::{Timestamp, host::HostEvent};
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
@@ -28,6 +32,9 @@ pub(crate) struct Cloud {
     pub(crate) clock: Arc<AtomicI64>,
     pub(crate) account: String,
     pub(crate) region: String,
+    /// What requests are signed with; a key that nobody issued where absent.
+    pub(crate) keys: Option<Keys>,
+    pub(crate) source: Source,
     running: Option<JoinHandle<()>>,
 }
 
@@ -35,6 +42,25 @@ impl Drop for Cloud {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
             running.abort();
+        }
+    }
+}
+
+/// Credentials.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys {
+    pub(crate) id: String,
+    pub(crate) secret: String,
+    pub(crate) token: Option<String>,
+}
+
+impl Keys {
+    /// Those of an answer.
+    pub(crate) fn of(reply: &Reply) -> Self {
+        Self {
+            id: reply.text("AccessKeyId"),
+            secret: reply.text("SecretAccessKey"),
+            token: reply.get("SessionToken").map(str::to_owned),
         }
     }
 }
@@ -100,9 +126,13 @@ fn encode(text: &str) -> String {
 pub(crate) struct Wishes {
     pub(crate) store: Arc<Store>,
     pub(crate) quotas: bool,
+    pub(crate) aws_timing: bool,
+    pub(crate) logs: Option<Arc<LogStore>>,
     pub(crate) running: bool,
     pub(crate) acknowledge_within: Duration,
     pub(crate) reconcile_every: Duration,
+    pub(crate) strict_auth: Option<RootKey>,
+    pub(crate) gateway: Option<Arc<dyn MessageGateway>>,
 }
 
 impl Default for Wishes {
@@ -110,9 +140,13 @@ impl Default for Wishes {
         Self {
             store: Arc::new(Store::in_memory()),
             quotas: false,
+            aws_timing: false,
+            logs: None,
             running: true,
             acknowledge_within: Duration::from_secs(10),
             reconcile_every: Duration::from_millis(50),
+            strict_auth: None,
+            gateway: None,
         }
     }
 }
@@ -132,8 +166,17 @@ impl Cloud {
             ipv6_pool: gureum_types::IPV6_POOL,
         });
         config.aws_quotas = wishes.quotas;
+        config.aws_timing = wishes.aws_timing;
+        if let Some(logs) = wishes.logs {
+            config.logs = logs;
+        }
         config.acknowledge_within = wishes.acknowledge_within;
         config.reconcile_every = wishes.reconcile_every;
+        config.strict_auth = wishes.strict_auth.is_some();
+        config.root_key = wishes.strict_auth;
+        if let Some(gateway) = wishes.gateway {
+            config.gateway = gateway;
+        }
         let time = clock.clone();
         config.clock = Arc::new(move || Timestamp(time.load(Ordering::SeqCst)));
         let count = AtomicU64::new(wishes.store.snapshot().revision() << 32);
@@ -154,11 +197,13 @@ impl Cloud {
             clock,
             account: "111122223333".into(),
             region: "ap-northeast-2".into(),
+            keys: None,
+            source: Source::default(),
             running,
         }
     }
 
-    fn headers(&self, service: &str) -> HeaderMap {
+    pub(crate) fn headers(&self, service: &str) -> HeaderMap {
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential={}/20210903/{}/{service}/aws4_request, \
              SignedHeaders=host;x-amz-date, Signature={}",
@@ -172,11 +217,28 @@ impl Cloud {
         headers
     }
 
-    async fn send(&self, headers: HeaderMap, body: &[u8]) -> Reply {
+    /// Sends a request, signed where there is something to sign with.
+    pub(crate) async fn send(&self, service: &str, mut headers: HeaderMap, body: &[u8]) -> Reply {
+        if self.keys.is_some() {
+            headers = self.signed(service, headers, body);
+        }
+        self.send_as_it_is(headers, body).await
+    }
+
+    /// The headers of a request that is signed now.
+    pub(crate) fn signed(&self, service: &str, mut headers: HeaderMap, body: &[u8]) -> HeaderMap {
+        let now = Timestamp(self.clock.load(Ordering::SeqCst));
+        let keys = self.keys.as_ref().expect("something to sign with");
+        sign::sign(&mut headers, body, keys, &self.region, service, now);
+        headers
+    }
+
+    /// Sends a request with the headers that are given.
+    pub(crate) async fn send_as_it_is(&self, headers: HeaderMap, body: &[u8]) -> Reply {
         let uri = Uri::from_static("/");
         let id = self.control.request_id();
         let answer = match gureum_api::route(&Method::POST, &uri, &headers, body) {
-            Ok(request) => self.control.handle(request, &id).await,
+            Ok(request) => self.control.handle_from(request, &self.source, &id).await,
             Err(refused) => refused.response(&id),
         };
         let body = String::from_utf8(answer.body().to_vec()).expect("text");
@@ -192,17 +254,48 @@ impl Cloud {
             clock: self.clock.clone(),
             account: account.to_owned(),
             region: region.to_owned(),
+            keys: self.keys.clone(),
+            source: self.source.clone(),
             running: None,
         }
     }
 
-    /// A call of EC2.
-    pub(crate) async fn ec2(&self, action: &str, parameters: &[(&str, &str)]) -> Reply {
-        let mut body = format!("Action={action}&Version=2016-11-15");
+    /// The same cloud, spoken to with credentials.
+    pub(crate) fn with_keys(&self, keys: &Keys) -> Self {
+        let mut seen = self.as_seen_by(&self.account, &self.region);
+        seen.keys = Some(keys.clone());
+        seen
+    }
+
+    /// The same cloud, spoken to from somewhere.
+    pub(crate) fn seen_from(&self, source: Source) -> Self {
+        let mut seen = self.as_seen_by(&self.account, &self.region);
+        seen.source = source;
+        seen
+    }
+
+    pub(crate) async fn query(
+        &self,
+        service: &str,
+        version: &str,
+        action: &str,
+        parameters: &[(&str, &str)],
+    ) -> Reply {
+        let mut body = format!("Action={action}&Version={version}");
         for (name, value) in parameters {
             body.push_str(&format!("&{}={}", encode(name), encode(value)));
         }
-        self.send(self.headers("ec2"), body.as_bytes()).await
+        self.send(service, self.headers(service), body.as_bytes()).await
+    }
+
+    /// A call of EC2.
+    pub(crate) async fn ec2(&self, action: &str, parameters: &[(&str, &str)]) -> Reply {
+        self.query("ec2", "2016-11-15", action, parameters).await
+    }
+
+    /// A call of IAM.
+    pub(crate) async fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> Reply {
+        self.query("iam", "2010-05-08", action, parameters).await
     }
 
     /// A call of Systems Manager.
@@ -212,13 +305,12 @@ impl Cloud {
         headers.insert("x-amz-target", target.parse().expect("a header"));
         let json = HeaderValue::from_static("application/x-amz-json-1.1");
         headers.insert(header::CONTENT_TYPE, json);
-        self.send(headers, body.as_bytes()).await
+        self.send("ssm", headers, body.as_bytes()).await
     }
 
     /// A call of STS.
-    pub(crate) async fn sts(&self, action: &str) -> Reply {
-        let body = format!("Action={action}&Version=2011-06-15");
-        self.send(self.headers("sts"), body.as_bytes()).await
+    pub(crate) async fn sts(&self, action: &str, parameters: &[(&str, &str)]) -> Reply {
+        self.query("sts", "2011-06-15", action, parameters).await
     }
 
     /// A call that must succeed, and one element of its answer.

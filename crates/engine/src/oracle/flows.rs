@@ -160,6 +160,9 @@ pub(super) struct Binding {
     /// What it looks like behind the gateway.
     pub(super) outside: (IpAddr, u16),
     pub(super) remote: (IpAddr, u16),
+    /// The other end as it is known behind the gateway, with the protocol there: in IPv4.
+    pub(super) beyond: (IpAddr, u16),
+    pub(super) protocol_beyond: u8,
     pub(super) progress: Progress,
 }
 

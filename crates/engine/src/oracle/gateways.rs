@@ -12,8 +12,10 @@ use super::{
     flows::{Binding, Progress, Tracked},
     lookup::{
         self, Way, by_private, by_public, edge_table_of, has_egress_only_gateway,
-        has_internet_gateway, is_nat_gateway, is_never_public, is_of_pool, public_of,
+        has_internet_gateway, has_public_access, is_never_public, is_of_pool, is_of_service,
+        public_of,
     },
+    nat64,
 };
 use crate::Direction;
 
@@ -26,10 +28,15 @@ impl<'a> Walk<'a, '_> {
     /// From a VPC to its internet gateway, or to its egress-only one.
     pub(super) fn internet_egress(
         &mut self,
+        from: &NetworkInterface,
         vpc: &'a Vpc,
         packet: Words,
         egress_only: bool,
     ) -> Arrival {
+        // IGW-15
+        if !has_public_access(self.network, from, egress_only) {
+            return Err("block-public-access".into());
+        }
         // IGW-18
         let owner = by_private(self.network, &vpc.id, packet.source).ok_or("gateway-spoofed")?;
         // IGW-16
@@ -86,13 +93,23 @@ impl<'a> Walk<'a, '_> {
         self.went.answers_tracker = false;
         if packet.source.is_ipv6() {
             if has_egress_only_gateway(self.network, vpc) && self.egress_only_ingress(to, &packet) {
+                if !has_public_access(self.network, to, true) {
+                    return Err("block-public-access".into());
+                }
                 self.went.egress_only = true;
                 self.went.answers_tracker = true;
                 return self.arrive(to, true, packet);
             }
-            if !has_internet_gateway(self.network, vpc) {
+            let open = has_internet_gateway(self.network, vpc);
+            if !has_public_access(self.network, to, !open) {
+                return Err("block-public-access".into());
+            }
+            if !open {
                 return Err("egress-only-unsolicited".into());
             }
+        }
+        if packet.source.is_ipv4() && !has_public_access(self.network, to, false) {
+            return Err("block-public-access".into());
         }
         let mut packet = Words { destination: private, ..packet };
         // And here of one that left, from a public address.
@@ -179,15 +196,19 @@ impl<'a> Walk<'a, '_> {
         known.map(|known| known.progress.see(Direction::Ingress, packet.kind, now)).is_some()
     }
 
-    /// What a NAT gateway carries at all (NAT-7), of IPv4.
+    /// What a NAT gateway carries at all (NAT-7), to IPv4 (NAT-24).
     fn nat_passage(&self, packet: &Words) -> Answer<()> {
         let carried = match packet.kind {
             Kind::Tcp(..) | Kind::Udp(..) => true,
             Kind::Icmp(..) => packet.query().is_some() || packet.is_icmp_error(),
             Kind::Other(_) => false,
         };
-        if packet.source.is_ipv6() || !carried {
-            return Err("nat-gateway-protocol".into());
+        match (nat64::held(packet.destination), packet.kind) {
+            (None, _) | (_, Kind::Other(_)) => return Err("nat-gateway-protocol".into()),
+            (Some(to), _) if to.is_multicast() => return Err("multicast".into()),
+            (Some(to), _) if to.is_broadcast() => return Err("broadcast".into()),
+            _ if !carried => return Err("nat-gateway-protocol".into()),
+            _ => {}
         }
         if self.went.nat_gateways >= TRANSLATIONS_MAX {
             return Err("nat-gateway-loop".into());
@@ -206,8 +227,8 @@ impl<'a> Walk<'a, '_> {
         let (_, vpc) = self.home(gateway)?;
         // NAT-26
         by_private(self.network, &vpc.id, packet.source).ok_or("nat-gateway-source")?;
-        // A gateway before this one would have to be told, and has nobody behind its port.
-        let can_be_told = !is_nat_gateway(self.network, from);
+        // A gateway or an endpoint would have to be told, and has nobody behind its port.
+        let can_be_told = !is_of_service(self.network, from);
         // NAT-18; no error about an error (RFC 1122, 3.2.2).
         if packet.hop_limit <= 1 {
             return Err(match can_be_told && !packet.is_icmp_error() {
@@ -258,7 +279,12 @@ impl<'a> Walk<'a, '_> {
             Kind::Icmp(kind, code, _) => Kind::Icmp(kind, code, port),
             other => other,
         };
-        Ok(Words { source, kind, hop_limit: packet.hop_limit - 1, ..packet })
+        let packet = Words { kind, hop_limit: packet.hop_limit - 1, ..packet };
+        if packet.source.is_ipv4() {
+            return Ok(Words { source, ..packet });
+        }
+        self.went.nat64 = true;
+        nat64::to_ipv4(&packet, source).ok_or_else(|| "nat-gateway-untranslatable".into())
     }
 
     /// An ICMP error through a NAT gateway: about a packet that it translated the other way, which
@@ -274,10 +300,13 @@ impl<'a> Walk<'a, '_> {
         let before = Words::from(about);
         let ends = before.ends(if out { Direction::Ingress } else { Direction::Egress });
         let known = self.oracle.bindings.iter().find(|known| {
-            let local = if out { known.inside } else { known.outside };
+            let (local, remote, protocol) = match out {
+                true => (known.inside, known.remote, known.protocol()),
+                false => (known.outside, known.beyond, known.protocol_beyond),
+            };
             known.gateway == gateway.port
-                && known.protocol() == before.protocol()
-                && [local, known.remote] == ends
+                && protocol == before.protocol()
+                && [local, remote] == ends
         });
         let known = known.ok_or("nat-gateway-unsolicited")?;
         let (address, port) = if out { known.outside } else { known.inside };
@@ -291,13 +320,23 @@ impl<'a> Walk<'a, '_> {
             (Kind::Icmp(kind, code, _), _) => Kind::Icmp(kind, code, port),
             (other, _) => other,
         };
+        let about = About { kind, ..about };
         let hop_limit = packet.hop_limit - 1;
+        let packet = Words { hop_limit, about: Some(about), ..packet };
+        if address.is_ipv6() != packet.source.is_ipv6() {
+            self.went.nat64 = true;
+            let error = match out {
+                true => nat64::to_ipv4(&packet, address),
+                false => nat64::to_ipv6(&packet, address),
+            };
+            return error.ok_or_else(|| "nat-gateway-untranslatable".into());
+        }
         Ok(if out {
-            let about = Some(About { destination: address, kind, ..about });
-            Words { source: address, about, hop_limit, ..packet }
+            let about = Some(About { destination: address, ..about });
+            Words { source: address, about, ..packet }
         } else {
-            let about = Some(About { source: address, kind, ..about });
-            Words { destination: address, about, hop_limit, ..packet }
+            let about = Some(About { source: address, ..about });
+            Words { destination: address, about, ..packet }
         })
     }
 
@@ -315,16 +354,27 @@ impl<'a> Walk<'a, '_> {
         let flow = NewFlow { gateway: gateway.port, protocol, inside, remote };
         let outside = (self.port_of)(&flow)
             .ok_or_else(|| Fate::WrongPort(format!("{flow:?} has no port")))?;
+        let beyond = nat64::to_ipv4(packet, outside.0).unwrap_or(*packet);
+        let protocol_beyond = beyond.protocol();
+        let [_, beyond] = beyond.ends(Direction::Egress);
         let taken = self.oracle.bindings.iter().any(|known| {
-            (known.gateway, known.protocol(), known.outside, known.remote)
-                == (gateway.port, protocol, outside, remote)
+            (known.gateway, known.protocol_beyond, known.outside, known.beyond)
+                == (gateway.port, protocol_beyond, outside, beyond)
         });
         if taken || !PORTS.contains(&outside.1) || !lookup::has(gateway, outside.0) {
             return Err(Fate::WrongPort(format!("{flow:?} became {outside:?}")));
         }
         let progress = Progress::new(packet, Direction::Egress, false);
         let gateway = gateway.port;
-        self.oracle.bindings.push(Binding { gateway, inside, outside, remote, progress });
+        self.oracle.bindings.push(Binding {
+            gateway,
+            inside,
+            outside,
+            remote,
+            beyond,
+            protocol_beyond,
+            progress,
+        });
         Ok(self.oracle.bindings.len() - 1)
     }
 
@@ -350,8 +400,8 @@ impl<'a> Walk<'a, '_> {
             .iter_mut()
             .find(|known| {
                 known.gateway == gateway.port
-                    && known.protocol() == packet.protocol()
-                    && (known.outside, known.remote) == (local, remote)
+                    && known.protocol_beyond == packet.protocol()
+                    && (known.outside, known.beyond) == (local, remote)
             })
             .ok_or("nat-gateway-unsolicited")?;
         binding.progress.see(Direction::Ingress, packet.kind, now);
@@ -364,6 +414,11 @@ impl<'a> Walk<'a, '_> {
             Kind::Icmp(kind, code, _) => Kind::Icmp(kind, code, port),
             other => other,
         };
-        Ok(Words { destination, kind, hop_limit: packet.hop_limit - 1, ..packet })
+        let packet = Words { kind, hop_limit: packet.hop_limit - 1, ..packet };
+        if destination.is_ipv4() {
+            return Ok(Words { destination, ..packet });
+        }
+        self.went.nat64 = true;
+        nat64::to_ipv6(&packet, destination).ok_or_else(|| "nat-gateway-untranslatable".into())
     }
 }

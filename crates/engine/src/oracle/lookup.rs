@@ -6,7 +6,7 @@ use gureum_types::{
     IPV6_POOL, NatGatewayId, PortIndex, VpcId, VpcPeeringConnectionId,
     record::{
         Network, NetworkAcl, NetworkInterface, PeeringStatus, Route, RouteDestination, RouteTable,
-        RouteTarget, Subnet, Vpc, VpcPeeringConnection,
+        RouteTarget, Subnet, Vpc, VpcEndpoint, VpcPeeringConnection,
     },
 };
 use ipnet::{IpNet, Ipv4Net};
@@ -114,6 +114,19 @@ pub(super) fn by_public(network: &Network, address: IpAddr) -> Option<(&NetworkI
     })
 }
 
+/// Whether the account lets packets between an interface and the internet pass (IGW-15).
+/// `egress_only` is whether they go by an egress-only internet gateway.
+pub(super) fn has_public_access(
+    network: &Network,
+    interface: &NetworkInterface,
+    egress_only: bool,
+) -> bool {
+    let mut restricted = network.restricted_subnets.iter();
+    restricted.rfind(|it| it.subnet_id == interface.subnet_id).is_none_or(|restricted| {
+        restricted.egress_allowed && (egress_only || is_nat_gateway(network, interface))
+    })
+}
+
 /// Whether an address is one that only VPCs have.
 pub(super) fn is_of_pool(address: IpAddr) -> bool {
     match address {
@@ -145,6 +158,17 @@ pub(super) fn is_never_public(address: IpAddr) -> bool {
 pub(super) fn is_nat_gateway(network: &Network, interface: &NetworkInterface) -> bool {
     let of = |id: &Option<_>| id.as_ref() == Some(&interface.id);
     network.nat_gateways.iter().any(|gateway| of(&gateway.network_interface_id))
+}
+
+/// Whether an interface is an endpoint's (VPCE-2).
+pub(super) fn is_endpoint(network: &Network, interface: &NetworkInterface) -> bool {
+    let mut endpoints = network.vpc_endpoints.iter().filter_map(|it| it.interface());
+    endpoints.any(|endpoint| endpoint.interfaces.contains(&interface.id))
+}
+
+/// Whether an interface is not an instance's.
+pub(super) fn is_of_service(network: &Network, interface: &NetworkInterface) -> bool {
+    is_nat_gateway(network, interface) || is_endpoint(network, interface)
 }
 
 /// The interface of a NAT gateway that translates (NAT-3).
@@ -251,6 +275,9 @@ pub(super) enum Way<'a> {
     NatGateway(&'a NetworkInterface),
     EgressOnlyInternetGateway,
     Peering(&'a Vpc),
+    VpnGateway,
+    TransitGateway,
+    GatewayEndpoint(&'a VpcEndpoint),
 }
 
 /// The blocks of a route.
@@ -308,11 +335,11 @@ pub(super) fn way<'a>(
             .iter()
             .any(|gateway| gateway.id == *id && gateway.vpc_id.as_ref() == Some(&vpc.id))
             .then_some(Way::InternetGateway),
-        // The interface of a NAT gateway is AWS's own, nobody's to route to (ENI-7).
+        // The interfaces of NAT gateways and endpoints are AWS's own, nobody's to route to (ENI-7).
         RouteTarget::NetworkInterface(id) => network
             .interfaces
             .iter()
-            .find(|i| i.id == *id && of_vpc(i) && !is_nat_gateway(network, i))
+            .find(|i| i.id == *id && of_vpc(i) && !is_of_service(network, i))
             .map(|interface| Way::Interface(interface)),
         RouteTarget::NatGateway(id) => {
             nat_gateway(network, id).filter(|i| of_vpc(i)).map(Way::NatGateway)
@@ -326,6 +353,23 @@ pub(super) fn way<'a>(
         RouteTarget::VpcPeeringConnection(id) => peering(network, id)
             .and_then(|connection| other_side(network, connection, &vpc.id))
             .map(Way::Peering),
+        RouteTarget::VpnGateway(id) => network
+            .vpn_gateways
+            .iter()
+            .any(|gateway| gateway.id == *id && gateway.vpc_id.as_ref() == Some(&vpc.id))
+            .then_some(Way::VpnGateway),
+        RouteTarget::TransitGateway(id) => network
+            .transit_gateway_vpc_attachments
+            .iter()
+            .any(|it| it.transit_gateway_id == *id && it.vpc_id == vpc.id && it.deleted.is_none())
+            .then_some(Way::TransitGateway),
+        // One that works, of the VPC (VPCE-18).
+        RouteTarget::VpcEndpoint(id) => network
+            .vpc_endpoints
+            .iter()
+            .find(|endpoint| endpoint.id == *id && endpoint.vpc_id == vpc.id)
+            .filter(|endpoint| endpoint.carries() && endpoint.interface().is_none())
+            .map(|endpoint| Way::GatewayEndpoint(endpoint)),
     };
     way.ok_or("route-blackhole".into())
 }

@@ -11,9 +11,11 @@
 
 #![allow(clippy::indexing_slicing, reason = "it is only ever part of tests")]
 
+mod endpoints;
 mod flows;
 mod gateways;
 mod lookup;
+mod nat64;
 mod services;
 mod way;
 
@@ -115,6 +117,8 @@ pub struct NewFlow {
 pub struct Journey {
     /// How many times a NAT gateway translated it.
     pub nat_gateways: u8,
+    /// Whether one of these made it a packet of the other family.
+    pub nat64: bool,
     /// Whether an egress-only internet gateway let it through.
     pub egress_only: bool,
     /// Whether it crossed a peering connection.
@@ -123,6 +127,8 @@ pub struct Journey {
     pub internet_gateway: bool,
     /// Whether the table of an internet gateway sent it to an appliance.
     pub edge_table: bool,
+    /// Whether it passed a VPC endpoint, to a service or back.
+    pub endpoint: bool,
     /// Whether the last gateway gave it back to who began its flow, so that it is an answer of a
     /// flow that is tracked whatever the rules say (SGT-11).
     answers_tracker: bool,

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use gureum_types::{
-    PortIndex, ServiceDoor, caller_address, caller_of, ipv6_caller_address, ipv6_caller_of,
+    PortIndex, ServiceDoor, callee_of, caller_address, caller_of, ipv6_caller_address,
+    ipv6_caller_of,
     record::{NetworkInterface, Vpc},
 };
 
@@ -78,6 +79,11 @@ pub(super) fn to_service(
 impl Walk<'_, '_> {
     /// An answer of a service, to its caller.
     pub(super) fn services_ingress(&mut self, packet: Words) -> Arrival {
+        if let IpAddr::V4(callee) = packet.source
+            && let Some((number, place)) = callee_of(callee)
+        {
+            return self.endpoint_answer(number, place, packet);
+        }
         const UNKNOWN: &str = "service-caller-unknown";
         let (port, index) = match packet.destination {
             IpAddr::V4(address) => caller_of(address),

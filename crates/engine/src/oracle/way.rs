@@ -59,12 +59,7 @@ impl<'a> Walk<'a, '_> {
         // Flows through these gateways are tracked whatever the rules say (SGT-11); what begins
         // none is for the gateway to answer (NAT-12).
         let begins = !matches!(packet.kind, Kind::Tcp(..)) || packet.begins_tcp();
-        let to_tracker = begins
-            && hop == Hop::Router
-            && matches!(
-                self.way_of(subnet, vpc, to),
-                Ok(Way::NatGateway(_) | Way::EgressOnlyInternetGateway)
-            );
+        let to_tracker = begins && self.is_toward_tracker(interface, hop, to);
         self.security_groups(interface, Direction::Egress, packet, to_tracker)?;
         match hop {
             Hop::Router => self.onward(interface, packet),
@@ -75,6 +70,27 @@ impl<'a> Walk<'a, '_> {
                 self.arrive(neighbour, false, packet)
             }
             Hop::Interface(_) | Hop::Nobody => Err("unknown-destination-mac".into()),
+        }
+    }
+
+    /// Whether what an interface sends goes to a gateway or an endpoint whose flows are always
+    /// tracked (SGT-11).
+    fn is_toward_tracker(&self, from: &NetworkInterface, hop: Hop, to: IpAddr) -> bool {
+        let is_endpoint = |found: Option<&NetworkInterface>| {
+            found.is_some_and(|found| lookup::is_endpoint(self.network, found))
+        };
+        let Hop::Router = hop else {
+            let Hop::Interface(other) = hop else { return false };
+            let there = behind(self.network, other).filter(|it| it.subnet_id == from.subnet_id);
+            return is_endpoint(there);
+        };
+        let Ok((subnet, vpc)) = self.home(from) else { return false };
+        match self.way_of(subnet, vpc, to) {
+            Ok(Way::NatGateway(_) | Way::EgressOnlyInternetGateway) => true,
+            Ok(Way::Local) => is_endpoint(by_private(self.network, &vpc.id, to)),
+            Ok(Way::Peering(other)) => is_endpoint(by_private(self.network, &other.id, to)),
+            Ok(Way::GatewayEndpoint(endpoint)) => endpoint.service_name.ends_with(".dynamodb"),
+            _ => false,
         }
     }
 
@@ -112,8 +128,10 @@ impl<'a> Walk<'a, '_> {
                 let packet = self.nat_egress(from, gateway, packet)?;
                 self.onward(gateway, packet)
             }
-            Way::InternetGateway => self.internet_egress(vpc, packet, false),
-            Way::EgressOnlyInternetGateway => self.internet_egress(vpc, packet, true),
+            Way::InternetGateway => self.internet_egress(from, vpc, packet, false),
+            Way::EgressOnlyInternetGateway => self.internet_egress(from, vpc, packet, true),
+            Way::VpnGateway => Err("vpn-tunnel-down".into()),
+            Way::TransitGateway => Err("transit-gateway-not-carried".into()),
             Way::Peering(other) => {
                 // To interfaces of the other VPC, and nowhere else (PEER-1).
                 let other =
@@ -121,6 +139,7 @@ impl<'a> Walk<'a, '_> {
                 self.went.peering = true;
                 self.arrive(other, true, packet)
             }
+            Way::GatewayEndpoint(endpoint) => self.gateway_endpoint(endpoint, packet),
         }
     }
 
@@ -140,10 +159,14 @@ impl<'a> Walk<'a, '_> {
             let packet = self.nat_ingress(to, packet)?;
             return self.onward(to, packet);
         }
-        let answers = self.went.answers_tracker;
-        self.security_groups(to, Direction::Ingress, packet, answers)?;
+        let is_endpoint = lookup::is_endpoint(self.network, to);
+        let tracked = self.went.answers_tracker || is_endpoint;
+        self.security_groups(to, Direction::Ingress, packet, tracked)?;
         if to.source_dest_check && !lookup::has(to, packet.destination) {
             return Err("destination-check".into());
+        }
+        if is_endpoint {
+            return self.interface_endpoint(to, packet);
         }
         Ok((to.port, packet))
     }

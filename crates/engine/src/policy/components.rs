@@ -41,6 +41,12 @@ impl Numbers {
         Segment { first, components: components.into() }
     }
 
+    /// Indices that come after so many others.
+    #[cfg(test)]
+    pub(crate) fn after(given: u32) -> Self {
+        Self(given)
+    }
+
     /// How many were given out.
     pub(crate) fn given(&self) -> u32 {
         self.0

@@ -22,18 +22,24 @@ impl Policy {
             self.named(&mut text, &self.acl(subnet));
             self.named(&mut text, &self.table(subnet));
             self.named(&mut text, &self.edge_table(subnet.vpc));
+            let endpoints = self.gateway_endpoints.iter().filter(|(_, of)| of.vpc == subnet.vpc);
+            let mut endpoints: Vec<_> =
+                endpoints.map(|(number, of)| (*number, of.service.block)).collect();
+            endpoints.sort_unstable();
+            let _ = write!(text, " endpoints {endpoints:?}");
             lines.push(text);
         }
         for slot in self.slots.iter() {
             let Slot::Interface(interface) = slot else { continue };
             let mut text = format!(
-                "{} {:?} in {:?}, check {}, {:?}, timeouts {:?}, has",
+                "{} {:?} in {:?}, check {}, {:?}, timeouts {:?}, logged {:?}, has",
                 interface.port,
                 interface.role,
                 self.subnet(interface).map(|subnet| &subnet.id),
                 interface.source_dest_check,
                 interface.record.id,
                 self.timeouts.get(&interface.port.0),
+                self.logged.number(interface.port.0),
             );
             let vpc = self.subnet(interface).map_or(usize::MAX, |subnet| subnet.vpc);
             let addresses = interface.addresses.iter().map(|(private, public)| (*private, *public));

@@ -6,6 +6,7 @@ mod compile;
 pub(crate) mod components;
 #[cfg(any(test, feature = "testing"))]
 mod listing;
+mod logged;
 pub(crate) mod range_map;
 pub(crate) mod routes;
 pub(crate) mod rule_set;
@@ -14,14 +15,15 @@ pub(crate) mod slots;
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use gureum_types::{
-    NetworkAclId, NetworkInterfaceId, PortIndex, PrefixListId, RouteTableId, SecurityGroupId,
-    SecurityGroupRuleId, SubnetId,
+    GatewayService, NetworkAclId, NetworkInterfaceId, PortIndex, PrefixListId, RouteTableId,
+    SecurityGroupId, SecurityGroupRuleId, SubnetId,
     record::{self, RouteTarget, router_address},
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 pub use self::compile::{Compiler, compile};
+pub(crate) use self::logged::Logged;
 use self::{
     acl::Acl,
     compile::{ByNumber, Maps},
@@ -157,6 +159,8 @@ pub(crate) enum Role {
     Instance,
     /// A NAT gateway, which has none (NAT-14).
     NatGateway,
+    /// An interface endpoint, with security groups and a service behind it (VPCE-2).
+    Endpoint,
 }
 
 impl Interface {
@@ -205,6 +209,19 @@ pub(crate) struct Subnet {
     pub(crate) acl: Option<usize>,
     /// Place in [`Policy::tables`].
     pub(crate) table: Option<usize>,
+    /// What passes internet gateways to and from it (IGW-15).
+    pub(crate) public_access: PublicAccess,
+}
+
+/// What passes internet gateways to and from a subnet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PublicAccess {
+    /// Everything.
+    Open,
+    /// NAT gateways and egress-only internet gateways.
+    EgressOnly,
+    /// Nothing.
+    Blocked,
 }
 
 impl Subnet {
@@ -272,6 +289,14 @@ impl Peering {
     }
 }
 
+/// A gateway endpoint (VPCE-18).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GatewayEndpoint {
+    /// Place in [`Policy::vpcs`].
+    pub(crate) vpc: usize,
+    pub(crate) service: &'static GatewayService,
+}
+
 /// What DHCP tells besides the address (DHCP-1 to DHCP-5).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DhcpConfig {
@@ -300,10 +325,13 @@ pub struct Policy {
     timeouts: Arc<ByNumber<u32, Timeouts>>,
     /// Ports of instances' interfaces that have IPv6.
     ipv6_ports: Arc<BTreeSet<u32>>,
+    logged: Arc<Logged>,
     rules: Arc<Vec<Option<Arc<Rules>>>>,
     subnets: Arc<Vec<Option<Subnet>>>,
     vpcs: Arc<Vec<Option<Vpc>>>,
     peerings: Arc<Vec<Peering>>,
+    /// By their numbers.
+    gateway_endpoints: Arc<ByNumber<u32, GatewayEndpoint>>,
     acls: Arc<Vec<Arc<Acl>>>,
     tables: Arc<Vec<Arc<RangeMap<u128, Route>>>>,
     /// The tables of internet gateways, by the place of the VPC.
@@ -333,9 +361,14 @@ impl Policy {
             PortIndex::SERVICES => return "services".to_owned(),
             _ => {}
         }
-        match self.slots.get(port).info().map(|info| &info.kind) {
-            Some(PortKind::Interface { id, .. }) => id.to_string(),
-            _ => format!("port {port}"),
+        self.interface_id(port).map_or_else(|| format!("port {port}"), ToString::to_string)
+    }
+
+    /// The id of the interface behind a port, if it is one's.
+    pub fn interface_id(&self, port: PortIndex) -> Option<&NetworkInterfaceId> {
+        match &self.slots.get(port).info()?.kind {
+            PortKind::Interface { id, .. } => Some(id),
+            PortKind::Internet | PortKind::Services => None,
         }
     }
 
@@ -362,6 +395,16 @@ impl Policy {
     /// Ports of instances' interfaces that have IPv6.
     pub(crate) fn ipv6_ports(&self) -> &Arc<BTreeSet<u32>> {
         &self.ipv6_ports
+    }
+
+    /// Another number for another set of flow logs: whoever counts for them begins a new window then.
+    pub fn flow_logs(&self) -> u64 {
+        self.logged.logs()
+    }
+
+    /// Interfaces with a flow log.
+    pub(crate) fn logged(&self) -> &Arc<Logged> {
+        &self.logged
     }
 
     /// Timeouts of ports whose are not the default ones.
@@ -397,6 +440,10 @@ impl Policy {
 
     pub(crate) fn peering(&self, place: usize) -> Option<&Peering> {
         self.peerings.get(place)
+    }
+
+    pub(crate) fn gateway_endpoint(&self, number: PortIndex) -> Option<&GatewayEndpoint> {
+        self.gateway_endpoints.get(&number.0)
     }
 
     /// The interfaces that a rule's reference to a group may mean by an address: of the VPC and of

@@ -26,6 +26,12 @@ pub(crate) enum Way {
     EgressOnlyInternetGateway,
     /// Through this peering connection.
     Peering(usize),
+    /// To the virtual private gateway of the VPC.
+    VpnGateway,
+    /// To a transit gateway that the VPC is attached to.
+    TransitGateway,
+    /// Through the gateway endpoint of this number.
+    GatewayEndpoint(PortIndex),
     /// To something that is gone.
     Blackhole,
 }

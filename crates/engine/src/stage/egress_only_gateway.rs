@@ -1,7 +1,7 @@
 //! The egress-only internet gateway: what is begun from the inside, and its answers (EIGW-1). It has
 //! no security groups; network ACLs apply as everywhere.
 
-use gureum_types::IpProtocol;
+use gureum_types::{IpProtocol, TrafficVerdict};
 
 use super::{Place, Stop, Walk};
 use crate::{
@@ -79,7 +79,8 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
     fn use_of_egress_only(&mut self, flow: FlowRef, direction: Direction) {
         let of = FlowUse { flow, of: Flows::EgressOnly, direction };
         self.state.advance(&of, self.headers.tcp_flags, self.now, self.out);
-        self.state.credit(&of, super::credit_of(&self.headers, true), self.now);
+        let credit = super::credit_of(&self.headers, TrafficVerdict::Accept);
+        self.state.credit(&of, credit, self.now, self.out);
         // A second gateway on the way: such packets are looked at every time.
         self.cacheable &= self.uses.gateway.is_none();
         self.uses.gateway = Some(of);

@@ -134,7 +134,11 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     fn in_pool(&mut self, place: Place<'a>) -> Result<Option<(Place<'a>, Address)>, Stop> {
         let destination = self.headers.tuple.destination;
         if let Some((interface, private)) = self.policy.by_public(destination) {
-            return Ok(Some((self.place_of(interface)?, private)));
+            let to = self.place_of(interface)?;
+            if destination.family() == Family::V4 {
+                self.public_access(to, Direction::Ingress, false)?;
+            }
+            return Ok(Some((to, private)));
         }
         if !self.policy.fabric().is_of_pool(destination) {
             return Ok(None);
@@ -152,11 +156,13 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         let vpc = self.policy.vpc(to.subnet).ok_or(DropReason::BrokenInterface)?;
         let at = (to.interface.port, Direction::Ingress);
         if vpc.has_egress_only_gateway && self.answers_egress_only(to) {
+            self.public_access(to, Direction::Ingress, true)?;
             self.step(Stage::EgressOnlyInternetGateway, at, Outcome::Pass, |_| {
                 (None, "answers what was begun from the inside".to_owned())
             });
             return Ok(Arriving::Answer);
         }
+        self.public_access(to, Direction::Ingress, !vpc.has_internet_gateway)?;
         if vpc.has_internet_gateway {
             // From the moment on that something like it is begun from the inside, it is an answer.
             self.cacheable &= !vpc.has_egress_only_gateway;
@@ -191,6 +197,7 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
             let arriving = self.arriving_ipv6(to)?;
             return Ok((to, arriving));
         }
+        self.public_access(to, Direction::Ingress, false)?;
         self.make_private(to, private);
         Ok((to, Arriving::Inward))
     }

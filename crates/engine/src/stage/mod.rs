@@ -6,31 +6,37 @@ mod destination_check;
 mod dhcp;
 mod dhcpv6;
 mod egress_only_gateway;
+mod endpoint;
 mod internet_gateway;
 mod l2;
+mod nat64;
 mod nat_gateway;
 mod neighbor;
 mod network_acl;
 mod path_mtu;
 mod peering;
 mod platform_service;
+mod public_access;
 mod route;
 mod security_group;
 mod source_check;
 
-use gureum_types::PortIndex;
+use gureum_types::{PortIndex, TrafficPath, TrafficVerdict};
 
 use crate::{
     ComponentIndex, Direction, DropReason, Outcome, Output, Packet, Policy, Stage, State, Step,
     Trace,
     address::Family,
     policy::{Interface, Role, Subnet, classifier::Class, routes::Way, slots::Slot},
-    state::{Credit, cache::Uses},
-    wire::ip::Headers,
+    state::{
+        Credit,
+        cache::{FlowUse, Uses},
+    },
+    wire::ip::{Headers, Tuple},
 };
 
 pub(crate) use self::arp::arp;
-use self::l2::Hop;
+use self::{l2::Hop, public_access::passes_public_access};
 
 /// Whether a packet that an internet gateway lets in answers one that its VPC sent out through an
 /// egress-only gateway.
@@ -49,6 +55,8 @@ pub(crate) enum Stop {
     Drop(DropReason),
     /// The engine sent what there was to send.
     Reply,
+    /// The engine sent it out of a port, as a packet of the other family.
+    Translated(PortIndex),
 }
 
 impl From<DropReason> for Stop {
@@ -72,6 +80,9 @@ pub(crate) struct Walk<'a, 'p, O, T> {
     pub(crate) mtu: u32,
     /// The flows that it belongs to.
     pub(crate) uses: Uses,
+    /// The flow by which it leaves the NAT gateway that it is in, with what it adds to it there: it
+    /// has not left yet.
+    pub(crate) leaving: Option<(FlowUse, Credit)>,
     /// The routers that it passed and that count (NAT-18).
     pub(crate) hops: u8,
     /// Whether something on the way sent it on, and so discarded the groups of its sender (SG-32).
@@ -81,6 +92,8 @@ pub(crate) struct Walk<'a, 'p, O, T> {
     pub(crate) from_tracker: bool,
     /// Whether packets just like this one need not be looked at anew.
     pub(crate) cacheable: bool,
+    /// Where it was dropped, once it was.
+    pub(crate) stopped_at: (PortIndex, Direction),
 }
 
 /// Where a packet that arrives at an interface comes from.
@@ -121,7 +134,7 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         self.security_group(place, Direction::Egress)?;
         match self.l2(place)? {
             Hop::Neighbour(to) => {
-                self.credit(place, Direction::Egress, true);
+                self.left(place, Some(TrafficPath::SameVpc));
                 self.switched_mtu(place)?;
                 self.arrive(to, Origin::Neighbour)
             }
@@ -132,8 +145,9 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     /// From the router of a subnet on: out of the subnet, by its route table (PIPE-6).
     fn onward(&mut self, place: Place<'a>) -> Result<PortIndex, Stop> {
         self.leave_subnet(place)?;
-        self.credit(place, Direction::Egress, true);
-        let route = self.route(place)?;
+        let route = self.route(place);
+        self.leave(place, route.as_ref().ok().map(|route| route.way));
+        let route = route?;
         self.routed_mtu(place, self.mtu_of(route.way, place))?;
         let origin = Origin::Subnet(place.interface.subnet);
         match route.way {
@@ -148,10 +162,14 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
             Way::NatGateway(to) => {
                 let to = self.place(to)?;
                 self.enter_from(to, origin)?;
-                self.translate_to_gateway(place, to)?;
-                self.onward(to)
+                let came = self.headers.tuple;
+                let translation = self.translate_to_gateway(place, to);
+                self.came_to_gateway(to, &came);
+                self.onward_from_gateway(to, translation?)
             }
             Way::InternetGateway | Way::EgressOnlyInternetGateway => {
+                let egress_only = route.way == Way::EgressOnlyInternetGateway;
+                self.public_access(place, Direction::Egress, egress_only)?;
                 let outward = match self.headers.tuple.family() {
                     Family::V4 => self.translate_outward(place)?,
                     Family::V6 => self.outward_ipv6(place, route.way)?,
@@ -165,6 +183,15 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
                 let to = self.peer(place, peering)?;
                 self.arrive(to, Origin::Outside)
             }
+            Way::VpnGateway => {
+                let reason = DropReason::VpnTunnelDown(route.component);
+                Err(self.not_carried(place, reason, "no tunnel of the gateway is up"))
+            }
+            Way::TransitGateway => {
+                let reason = DropReason::TransitGatewayNotCarried(route.component);
+                Err(self.not_carried(place, reason, "transit gateways are records only"))
+            }
+            Way::GatewayEndpoint(number) => self.enter_gateway_endpoint(place, number),
             Way::Blackhole => Err(self.blackhole(place, route)),
         }
     }
@@ -181,7 +208,10 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     pub(crate) fn services_ingress(&mut self) -> Result<PortIndex, Stop> {
         self.fabric_neighbor()?;
         self.check_fabric_mac()?;
-        self.return_to_caller()
+        match self.callee() {
+            Some(callee) => self.leave_service(callee),
+            None => self.return_to_caller(),
+        }
     }
 
     /// From an internet gateway into its VPC, by the gateway's own route table where it has one
@@ -198,16 +228,22 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         }
     }
 
-    /// Into an interface (PIPE-2): that of an instance, or of a NAT gateway and on from there.
+    /// Into an interface (PIPE-2): that of an instance, of an endpoint and to the service behind it,
+    /// or of a NAT gateway and on from there.
     fn arrive(&mut self, to: Place<'a>, origin: Origin) -> Result<PortIndex, Stop> {
         self.enter_from(to, origin)?;
         if to.interface.role == Role::NatGateway {
-            self.translate_from_gateway(to)?;
-            return self.onward(to);
+            let came = self.headers.tuple;
+            let translation = self.translate_from_gateway(to);
+            self.came_to_gateway(to, &came);
+            return self.onward_from_gateway(to, translation?);
         }
         self.security_group(to, Direction::Ingress)?;
-        self.credit(to, Direction::Ingress, true);
+        self.credit(to, self.uses.receiver, self.credit_now(None));
         self.destination_check(to)?;
+        if to.interface.role == Role::Endpoint {
+            return self.enter_service(to);
+        }
         self.deliver(to, origin != Origin::Neighbour)
     }
 
@@ -242,19 +278,79 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         }
     }
 
-    /// Adds the packet to its flow's counters at an interface. What is rejected is counted beside
-    /// tracked flows, so that it does not keep them alive.
-    fn credit(&mut self, place: Place<'_>, direction: Direction, accepted: bool) {
-        if place.interface.role == Role::NatGateway && accepted {
-            return; // Its flows were counted when they were translated.
+    /// Out of an interface by its route: counted as rejected where the account lets nothing out
+    /// that way (IGW-15), and as accepted wherever else the route may lead (FL-31).
+    fn leave(&mut self, place: Place<'a>, way: Option<Way>) {
+        let egress_only = way == Some(Way::EgressOnlyInternetGateway);
+        let to_internet = egress_only || way == Some(Way::InternetGateway);
+        if to_internet && !passes_public_access(place, egress_only) {
+            self.reject(place, Direction::Egress, TrafficVerdict::RejectPublicAccess);
+        } else if !place.subnet.is_router(self.headers.tuple.destination) {
+            // What is for the router is never on record (FL-17).
+            self.left(place, way.and_then(|way| self.path(way)));
         }
-        let known = match direction {
-            Direction::Egress => self.uses.sender,
-            Direction::Ingress => self.uses.receiver,
-        };
-        let of = if accepted { known } else { self.count_apart(place, direction) };
-        let Some(of) = of else { return };
-        self.state.credit(&of, credit_of(&self.headers, accepted), self.now);
+    }
+
+    /// Adds the packet to what an interface sent.
+    fn left(&mut self, place: Place<'_>, path: Option<TrafficPath>) {
+        let credit = self.credit_now(path);
+        if place.interface.role != Role::NatGateway {
+            return self.credit(place, self.uses.sender, credit);
+        }
+        match self.leaving.take() {
+            Some((of, credit)) => self.credit(place, Some(of), Credit { path, ..credit }),
+            // An error about a flow is none itself.
+            None => {
+                let tuple = self.headers.tuple;
+                let of = self.count_apart(place, Direction::Egress, &tuple);
+                self.credit(place, of, credit);
+            }
+        }
+    }
+
+    /// Adds the packet to what came to a NAT gateway as that packet, unless its flow was counted
+    /// when it was translated. The gateway's interface accepts also what it has no use for (FL-31).
+    fn came_to_gateway(&mut self, gateway: Place<'_>, came: &Tuple) {
+        if self.leaving.is_none() {
+            let of = self.count_apart(gateway, Direction::Ingress, came);
+            self.credit(gateway, of, self.credit_now(None));
+        }
+    }
+
+    /// Adds the packet to what an interface rejected: beside tracked flows, so that it does not keep
+    /// them alive.
+    fn reject(&mut self, place: Place<'_>, direction: Direction, verdict: TrafficVerdict) {
+        let tuple = self.headers.tuple;
+        let of = self.count_apart(place, direction, &tuple);
+        self.credit(place, of, credit_of(&self.headers, verdict));
+    }
+
+    fn credit(&mut self, place: Place<'_>, of: Option<FlowUse>, credit: Credit) {
+        match of {
+            Some(of) => self.state.credit(&of, credit, self.now, self.out),
+            None => self.state.uncounted(place.interface.port, self.out),
+        }
+    }
+
+    fn credit_now(&self, path: Option<TrafficPath>) -> Credit {
+        Credit { path, ..credit_of(&self.headers, TrafficVerdict::Accept) }
+    }
+
+    /// The way of a packet as flow logs name it (FL-27).
+    fn path(&self, way: Way) -> Option<TrafficPath> {
+        Some(match way {
+            Way::Local | Way::Interface(_) | Way::NatGateway(_) | Way::TransitGateway => {
+                TrafficPath::SameVpc
+            }
+            Way::InternetGateway | Way::EgressOnlyInternetGateway => TrafficPath::InternetGateway,
+            Way::VpnGateway => TrafficPath::VpnGateway,
+            Way::Peering(peering) => match self.policy.peering(peering) {
+                Some(peering) if !peering.same_region => TrafficPath::PeeringOtherRegion,
+                _ => TrafficPath::Peering,
+            },
+            Way::GatewayEndpoint(_) => TrafficPath::GatewayEndpoint,
+            Way::Blackhole => return None,
+        })
     }
 
     /// Notes a step of the way, if anybody listens.
@@ -272,7 +368,7 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         }
     }
 
-    /// Notes a drop and gives it back.
+    /// Notes a drop and where it was, and gives it back.
     pub(crate) fn dropped(
         &mut self,
         stage: Stage,
@@ -280,15 +376,17 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         reason: DropReason,
         text: impl FnOnce(&Self) -> String,
     ) -> Stop {
+        self.stopped_at = at;
         self.step(stage, at, Outcome::Drop(reason), |walk| (reason.component(), text(walk)));
         Stop::Drop(reason)
     }
 }
 
 /// What a packet adds to the counters of its flow.
-pub(crate) fn credit_of(headers: &Headers, accepted: bool) -> Credit {
+pub(crate) fn credit_of(headers: &Headers, verdict: TrafficVerdict) -> Credit {
     Credit {
-        accepted,
+        verdict,
+        path: None,
         packets: headers.wire_packets,
         bytes: headers.wire_bytes,
         tcp_flags: headers.tcp_flags,

@@ -1,5 +1,7 @@
 //! Network ACLs (NACL-*): stateless, at the border of a subnet, never inside it (NACL-1).
 
+use gureum_types::TrafficVerdict;
+
 use super::{Place, Stop, Walk};
 use crate::{
     Direction, DropReason, Outcome, Output, Stage, Trace, policy::acl::Decision,
@@ -54,7 +56,7 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
                 Ok(())
             }
             Some(decision) => {
-                self.credit(place, direction, false);
+                self.reject(place, direction, TrafficVerdict::Reject);
                 Err(self.dropped(Stage::NetworkAcl, at, reason(decision), |walk| {
                     let tuple = &walk.headers.tuple;
                     format!("{} to {} is denied by an entry", tuple.source, tuple.destination)

@@ -33,14 +33,17 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
                 });
                 if near { VPC_MTU } else { INTER_REGION_MTU }
             }
-            Way::Local | Way::Interface(_) | Way::NatGateway(_) => VPC_MTU,
-            Way::Blackhole => u16::MAX,
+            // What an endpoint does not carry it does not tell (VPCE-14).
+            Way::Local | Way::Interface(_) | Way::NatGateway(_) | Way::GatewayEndpoint(_) => {
+                VPC_MTU
+            }
+            Way::VpnGateway | Way::TransitGateway | Way::Blackhole => u16::MAX,
         }
     }
 
     /// On a way with a router.
     pub(super) fn routed_mtu(&mut self, place: Place<'_>, mtu: u16) -> Result<(), Stop> {
-        self.mtu = u32::from(mtu);
+        self.mtu = self.mtu.min(u32::from(mtu));
         if self.headers.largest <= self.mtu {
             return Ok(());
         }
@@ -86,11 +89,11 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
             Family::V4 => place.subnet.router(),
             Family::V6 => Some(place.subnet.router_ipv6()),
         };
-        // No error is sent about an error or a later fragment (RFC 1122, 3.2.2), and a gateway has
-        // told who uses it before.
+        // No error is sent about an error or a later fragment (RFC 1122, 3.2.2), a gateway has told
+        // who uses it before, and an endpoint hears none (VPCE-14).
         let silent = tuple.is_icmp_error()
             || self.headers.part == Part::Later
-            || place.interface.role == Role::NatGateway;
+            || place.interface.role != Role::Instance;
         let Some(router) = router.filter(|_| !silent) else {
             return self.dropped(Stage::PathMtu, at, DropReason::TooLarge, |walk| {
                 format!("{} bytes exceed {mtu}", walk.headers.largest)

@@ -47,7 +47,7 @@ fn door_address(door: ServiceDoor, family: Family) -> Option<Address> {
 }
 
 /// The address under which services see an interface that calls from one of its addresses.
-fn caller(interface: &Interface, source: Address) -> Option<Address> {
+pub(super) fn caller_address_of(interface: &Interface, source: Address) -> Option<Address> {
     let index = |found: Option<usize>| found.and_then(|index| u32::try_from(index).ok());
     match source.family() {
         Family::V4 => {
@@ -62,7 +62,7 @@ fn caller(interface: &Interface, source: Address) -> Option<Address> {
 }
 
 /// The interface behind such an address, with the address that it called from.
-fn called_from(policy: &Policy, address: Address) -> Option<(&Interface, Address)> {
+pub(super) fn called_from(policy: &Policy, address: Address) -> Option<(&Interface, Address)> {
     match address.ip() {
         IpAddr::V4(address) => {
             let (port, index) = caller_of(address)?;
@@ -115,7 +115,7 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
                 format!("{} does not offer this", tuple.destination)
             }));
         }
-        let caller = caller(place.interface, tuple.source);
+        let caller = caller_address_of(place.interface, tuple.source);
         let (Some(caller), Some(address)) = (caller, door_address(door, tuple.family())) else {
             return Err(self.dropped(stage, at, DropReason::SourceCheck, |_| {
                 format!("{} is not an address of the interface", tuple.source)

@@ -48,6 +48,9 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
                 Way::NatGateway(_) => "to a NAT gateway",
                 Way::EgressOnlyInternetGateway => "to the egress-only internet gateway",
                 Way::Peering(_) => "through a peering connection",
+                Way::VpnGateway => "to the virtual private gateway",
+                Way::TransitGateway => "to a transit gateway",
+                Way::GatewayEndpoint(_) => "to a gateway endpoint",
                 Way::Blackhole => "",
             };
             (Some(route.component), format!("{destination} goes {way}"))
@@ -55,9 +58,8 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         Ok(route)
     }
 
-    /// Where the packet would go from a subnet's router on.
-    pub(super) fn peek(&self, place: Place<'_>) -> Option<Way> {
-        let destination = self.headers.tuple.destination;
+    /// Where a packet to a destination would go from a subnet's router on.
+    pub(super) fn peek(&self, place: Place<'_>, destination: Address) -> Option<Way> {
         let table = self.policy.table(place.subnet).filter(|_| !is_platform_range(destination))?;
         table.at(destination.number()).map(|route| route.way)
     }
@@ -101,6 +103,17 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         self.dropped(Stage::Route, at, DropReason::RouteBlackhole(route.component), |_| {
             "the best route leads to something that is gone".to_owned()
         })
+    }
+
+    /// A route to a gateway that takes part as a record alone.
+    pub(super) fn not_carried(
+        &mut self,
+        place: Place<'a>,
+        reason: DropReason,
+        why: &'static str,
+    ) -> Stop {
+        let at = (place.interface.port, Direction::Egress);
+        self.dropped(Stage::Route, at, reason, |_| why.to_owned())
     }
 
     /// The interface of the VPC that has the destination address.

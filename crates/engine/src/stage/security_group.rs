@@ -9,13 +9,14 @@
 //! unasked-for replies need a rule of their own direction each time and leave nothing behind: an
 //! error about a tracked flow is not implied by it (SGT-15).
 
-use gureum_types::IpProtocol;
+use gureum_types::{IpProtocol, TrafficVerdict};
 
 use super::{Place, Stop, Walk};
 use crate::{
     Direction, DropReason, Outcome, Output, Stage, Trace,
     address::Address,
     policy::{
+        Role,
         classifier::Class,
         routes::Way,
         rule_set::{Admission, RuleSet},
@@ -71,7 +72,7 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
             Verdict::Track(admission, origin, phase) => {
                 let flow = self.state.track(key, origin, phase, self.now, self.out);
                 let Some(flow) = flow else {
-                    self.credit(place, direction, false);
+                    self.reject(place, direction, TrafficVerdict::Reject);
                     let reason = DropReason::TrackingTableFull;
                     return Err(self.dropped(Stage::SecurityGroup, at, reason, |_| {
                         "no room for another tracked flow".to_owned()
@@ -84,7 +85,7 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
                 Ok(())
             }
             Verdict::Reject(reason) => {
-                self.credit(place, direction, false);
+                self.reject(place, direction, TrafficVerdict::Reject);
                 Err(self.dropped(Stage::SecurityGroup, at, reason, |walk| {
                     rejection(reason, direction, &walk.headers.tuple)
                 }))
@@ -201,24 +202,27 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
     }
 
     /// Whether the packet comes straight from the interface that has its source address.
-    fn comes_from_its_source(&self) -> bool {
+    pub(super) fn comes_from_its_source(&self) -> bool {
         let source = self.headers.tuple.source;
         !self.forwarded
             && self.policy.interface(self.from).is_some_and(|interface| interface.has(source))
     }
 
-    /// Whether the packet goes through a gateway whose flows are tracked whatever the rules say
-    /// (SGT-11, NAT-22): begins one on the way to it, or comes back from it. What comes to the
+    /// Whether the packet goes through a gateway or an endpoint whose flows are tracked whatever the
+    /// rules say (SGT-11, NAT-22): begins one on the way to it, or comes back from it. What comes to the
     /// gateway and begins none is the gateway's to judge (NAT-12).
     fn is_always_tracked(&self, place: Place<'_>, direction: Direction) -> bool {
         let begins = self.headers.tuple.protocol != IpProtocol::TCP.0 || self.headers.begins_tcp();
-        let way = || self.peek(place);
+        if place.interface.role == Role::Endpoint {
+            return true;
+        }
+        let to_gateway = || {
+            let way = self.peek(place, self.headers.tuple.destination);
+            self.is_for_router(place)
+                && matches!(way, Some(Way::NatGateway(_) | Way::EgressOnlyInternetGateway))
+        };
         match direction {
-            Direction::Egress => {
-                begins
-                    && self.is_for_router(place)
-                    && matches!(way(), Some(Way::NatGateway(_) | Way::EgressOnlyInternetGateway))
-            }
+            Direction::Egress => begins && (to_gateway() || self.goes_to_tracking_endpoint(place)),
             Direction::Ingress => self.from_tracker,
         }
     }
@@ -230,13 +234,14 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
         }
     }
 
-    /// Counters beside tracked flows.
+    /// Counters beside tracked flows, of what an interface saw as such a packet.
     pub(super) fn count_apart(
         &mut self,
         place: Place<'_>,
         direction: Direction,
+        tuple: &Tuple,
     ) -> Option<FlowUse> {
-        let key = FlowKey::new(place.interface.port, direction, &self.headers.tuple);
+        let key = FlowKey::new(place.interface.port, direction, tuple);
         let flow = self.state.count_untracked(key, direction, self.now)?;
         Some(FlowUse { flow, of: Flows::Untracked, direction })
     }

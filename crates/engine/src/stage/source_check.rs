@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// 255.255.255.255
-const EVERYBODY: Address = Address::v4(u32::MAX);
+pub(super) const EVERYBODY: Address = Address::v4(u32::MAX);
 
 impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
     /// The frame must come from the interface's own MAC address, whatever the guest's root set.

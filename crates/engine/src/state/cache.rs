@@ -122,3 +122,48 @@ impl Cache {
         self.enabled = enabled;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(port: u16) -> CacheKey {
+        let tuple = Tuple { source: Address::v4(1), source_port: port, ..Tuple::default() };
+        CacheKey { port: PortIndex(7), tuple }
+    }
+
+    fn cached(port: u16) -> Cached {
+        Cached {
+            epoch: 1,
+            key: key(port),
+            macs_before: [0; 12],
+            macs_after: [0; 12],
+            source: (Address::v4(1), port),
+            destination: (Address::v4(2), 0),
+            hops: 0,
+            to: PortIndex::INTERNET,
+            mtu: 1500,
+            uses: Uses::default(),
+        }
+    }
+
+    /// It is fast only as long as it remembers many, so flows must have different places.
+    #[test]
+    fn many_are_remembered_until_the_cache_is_emptied_or_off() {
+        let mut cache = Cache::new(1000, 0);
+        (0..100).for_each(|port| cache.insert(cached(port)));
+        let found = |cache: &Cache, epoch| {
+            (0..200).filter_map(|port| cache.find(&key(port), epoch)).count()
+        };
+        assert!((80..=100).contains(&found(&cache, 1)), "{}", found(&cache, 1));
+        assert_eq!(found(&cache, 2), 0, "another epoch knows nothing of it");
+        assert_eq!(cache.find(&key(99), 1), Some(&cached(99)));
+        cache.enable(false);
+        assert_eq!(found(&cache, 1), 0);
+        cache.insert(cached(150));
+        cache.enable(true);
+        assert!(found(&cache, 1) >= 80 && cache.find(&key(150), 1).is_none());
+        cache.flush();
+        assert_eq!(found(&cache, 1), 0);
+    }
+}

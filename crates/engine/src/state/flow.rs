@@ -2,12 +2,16 @@
 
 use std::hash::{Hash, Hasher};
 
-use gureum_types::{IpProtocol, PortIndex, record::ConnectionTracking};
+use gureum_types::{
+    IpProtocol, PortIndex, TrafficDirection, TrafficPath, TrafficVerdict,
+    record::ConnectionTracking,
+};
 
-use super::Credit;
+use super::{Credit, Flows};
 use crate::{
-    Direction,
+    Direction, Output, Tally, TallyKey,
     address::{Address, Family},
+    policy::classifier::icmp_of,
     wire::{
         icmpv6,
         ip::{Tuple, tcp},
@@ -33,8 +37,11 @@ pub const OTHER_TIMEOUT: u64 = 600 * SECOND;
 pub const NAT_GATEWAY_TIMEOUT: u64 = 350 * SECOND;
 /// How long the counters of a flow that is not tracked are kept after its last packet.
 pub const UNTRACKED_TIMEOUT: u64 = 120 * SECOND;
-/// How far `last seen` may run ahead of the journal.
-pub(crate) const JOURNAL_INTERVAL: u64 = 5 * SECOND;
+/// How far `last seen` may run ahead of the journal, in units of [`JOURNAL_UNIT`].
+const JOURNAL_INTERVAL: u32 = ((5 * SECOND) >> JOURNAL_UNIT) as u32;
+/// The unit in which a flow keeps when it was last journaled, as a shift: 2^20 ns, about a
+/// millisecond. Such times begin anew after 52 days, ten times as long as a flow may be idle.
+const JOURNAL_UNIT: u32 = 20;
 
 /// A flow as its interface sees it. State is per interface, never shared (SGT-16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -340,6 +347,20 @@ pub(crate) struct Carried {
     pub(crate) bytes: u64,
 }
 
+/// What was rejected of a flow, out and in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rejected {
+    carried: [Carried; 2],
+    /// Where its sums are kept ([`Output::tally`]).
+    entries: [u32; 2],
+}
+
+impl Default for Rejected {
+    fn default() -> Self {
+        Self { carried: [Carried::default(); 2], entries: [u32::MAX; 2] }
+    }
+}
+
 /// A slot with its generation: it stays valid until the flow in it is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FlowRef {
@@ -352,20 +373,33 @@ impl FlowRef {
     pub(crate) const NONE: Self = Self { slot: u32::MAX, generation: u32::MAX };
 }
 
+/// A time as flows keep it of the journal.
+const fn in_journal_units(time: u64) -> u32 {
+    (time >> JOURNAL_UNIT) as u32
+}
+
+/// TCP flags as flow logs write them: FIN, SYN and RST, and ACK only beside SYN (FL-25).
+const fn logged_flags(tcp_flags: u8) -> u8 {
+    let with_syn = if tcp_flags & tcp::SYN == 0 { 0 } else { tcp::ACK };
+    tcp_flags & (tcp::FIN | tcp::SYN | tcp::RST | with_syn)
+}
+
 /// A flow. It is kept small: there are many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flow {
     pub(crate) key: FlowKey,
     pub(crate) created: u64,
     pub(crate) last_seen: u64,
-    /// `last_seen` as the journal has it.
-    pub(crate) journaled: u64,
     /// The same flow on the other side of a translation, or [`FlowRef::NONE`].
     twin: FlowRef,
     pub(crate) egress: Carried,
     pub(crate) ingress: Carried,
-    /// What was rejected, out and in: nothing ever of a tracked flow.
-    rejected: Option<Box<[Carried; 2]>>,
+    /// What was rejected: nothing ever of a tracked flow.
+    rejected: Option<Box<Rejected>>,
+    /// Where the sums of what was accepted are kept for flow logs, out and in ([`Output::tally`]).
+    entries: [u32; 2],
+    /// `last_seen` as the journal has it, in units of its own.
+    journaled: u32,
     /// How long it may be idle, in seconds.
     timeout: u32,
     pub(crate) phase: Phase,
@@ -373,10 +407,12 @@ pub(crate) struct Flow {
     pub(crate) origin: Direction,
     /// TCP flags of all packets, or-ed, out and in.
     pub(crate) tcp_flags: [u8; 2],
+    /// By which way its packets leave the interface (FL-27).
+    path: Option<TrafficPath>,
 }
 
 /// Flows with their slots and index are to fit into what a million of them may take.
-const _: () = assert!(size_of::<Flow>() <= 120);
+const _: () = assert!(size_of::<Flow>() <= 128);
 
 impl Flow {
     pub(crate) fn new(
@@ -390,7 +426,8 @@ impl Flow {
             key,
             created: now,
             last_seen: now,
-            journaled: now,
+            entries: [u32::MAX; 2],
+            journaled: in_journal_units(now),
             twin: FlowRef::NONE,
             egress: Carried::default(),
             ingress: Carried::default(),
@@ -399,7 +436,13 @@ impl Flow {
             phase,
             origin,
             tcp_flags: [0; 2],
+            path: None,
         }
+    }
+
+    /// Takes note that the journal has it as it is.
+    pub(crate) fn set_journaled(&mut self) {
+        self.journaled = in_journal_units(self.last_seen);
     }
 
     /// The same flow on the other side of a translation.
@@ -440,7 +483,7 @@ impl Flow {
             self.set_timeouts(&timeouts());
             return true;
         }
-        self.last_seen - self.journaled >= JOURNAL_INTERVAL
+        in_journal_units(self.last_seen).wrapping_sub(self.journaled) >= JOURNAL_INTERVAL
     }
 
     /// Adds packets to what it carried in a direction.
@@ -453,9 +496,12 @@ impl Flow {
         if let Some(flags) = self.tcp_flags.get_mut(place) {
             *flags |= credit.tcp_flags;
         }
-        let carried = match credit.accepted {
-            true => Some(accepted),
-            false => self.rejected.get_or_insert_default().get_mut(place),
+        if credit.path.is_some() {
+            self.path = credit.path;
+        }
+        let carried = match credit.verdict {
+            TrafficVerdict::Accept => Some(accepted),
+            _ => self.rejected.get_or_insert_default().carried.get_mut(place),
         };
         if let Some(carried) = carried {
             carried.packets += u64::from(credit.packets);
@@ -463,9 +509,55 @@ impl Flow {
         }
     }
 
+    /// Tells of packets for the flow logs of its interface. What goes in on the inside of a NAT
+    /// gateway comes into the gateway's interface from the user, and the other way round (FL-34).
+    #[inline]
+    pub(crate) fn tally(
+        &mut self,
+        interface: u64,
+        (of, direction): (Flows, Direction),
+        credit: &Credit,
+        now: u64,
+        out: &mut impl Output,
+    ) {
+        let FlowKey { local, remote, local_port, remote_port, .. } = self.key;
+        let has_ports = IpProtocol(self.key.protocol()) != icmp_of(local.family());
+        let (local, remote) = (local.number(), remote.number());
+        let (local_port, remote_port) = if has_ports { (local_port, remote_port) } else { (0, 0) };
+        let leaves = (direction == Direction::Egress) != (of == Flows::NatInside);
+        let (direction_seen, path) = match leaves {
+            true => (TrafficDirection::Egress, self.path),
+            false => (TrafficDirection::Ingress, None),
+        };
+        let (place, source, destination, source_port, destination_port) = match direction {
+            Direction::Egress => (0, local, remote, local_port, remote_port),
+            Direction::Ingress => (1, remote, local, remote_port, local_port),
+        };
+        let key = TallyKey {
+            interface,
+            source,
+            destination,
+            source_port,
+            destination_port,
+            protocol: self.key.protocol(),
+            direction: direction_seen,
+            verdict: credit.verdict,
+            path,
+        };
+        let Credit { packets, bytes, tcp_flags, .. } = *credit;
+        let tally = Tally { key, packets, bytes, tcp_flags: logged_flags(tcp_flags), now };
+        let entries = match credit.verdict {
+            TrafficVerdict::Accept => &mut self.entries,
+            _ => &mut self.rejected.get_or_insert_default().entries,
+        };
+        if let Some(entry) = entries.get_mut(place) {
+            *entry = out.tally(*entry, &tally);
+        }
+    }
+
     /// What it carried in both directions, egress first.
     pub(crate) fn traffic(&self) -> (Traffic, Traffic) {
-        let [out, back] = self.rejected.as_deref().copied().unwrap_or_default();
+        let [out, back] = self.rejected.as_deref().map(|it| it.carried).unwrap_or_default();
         let [out_flags, back_flags] = self.tcp_flags;
         let traffic = |accepted: Carried, rejected: Carried, tcp_flags| Traffic {
             packets: accepted.packets,

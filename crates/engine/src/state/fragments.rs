@@ -1,4 +1,4 @@
-//! The ports of datagrams whose fragments are under way (traps 6). Bounded.
+//! Protocols and ports of datagrams whose fragments are under way (traps 6). Bounded.
 
 use foldhash::fast::FixedState;
 use gureum_types::PortIndex;
@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use crate::{
     DropReason,
-    address::Address,
+    address::{Address, Family},
     wire::ip::{Headers, Part},
 };
 
@@ -20,11 +20,14 @@ struct Datagram {
     source: Address,
     destination: Address,
     identification: u32,
-    protocol: u8,
+    /// Of IPv4 alone. In IPv6 a later fragment may name what the payload begins with, which is an
+    /// extension header maybe (RFC 8200, 4.5).
+    protocol: Option<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
+    protocol: u8,
     source_port: u16,
     destination_port: u16,
     until: u64,
@@ -42,7 +45,7 @@ impl Fragments {
         Self { known: HashMap::with_hasher(FixedState::with_seed(seed)), limit }
     }
 
-    /// Remembers the ports of a first fragment, or gives a later one the ports of its first.
+    /// Remembers protocol and ports of a first fragment, or gives a later one those of its first.
     pub(crate) fn resolve(
         &mut self,
         port: PortIndex,
@@ -55,7 +58,7 @@ impl Fragments {
             source: tuple.source,
             destination: tuple.destination,
             identification: headers.identification,
-            protocol: tuple.protocol,
+            protocol: (tuple.family() == Family::V4).then_some(tuple.protocol),
         };
         match headers.part {
             Part::Whole => {}
@@ -67,6 +70,7 @@ impl Fragments {
                     return Err(DropReason::FragmentTableFull);
                 }
                 let known = Known {
+                    protocol: tuple.protocol,
                     source_port: tuple.source_port,
                     destination_port: tuple.destination_port,
                     until: now.saturating_add(FRAGMENT_TIMEOUT),
@@ -76,6 +80,7 @@ impl Fragments {
             Part::Later => {
                 let known = self.known.get(&datagram).filter(|known| known.until > now);
                 let known = known.ok_or(DropReason::FragmentWithoutFirst)?;
+                tuple.protocol = known.protocol;
                 tuple.source_port = known.source_port;
                 tuple.destination_port = known.destination_port;
                 headers.ports_known = true;

@@ -7,11 +7,12 @@ pub(crate) mod fragments;
 pub(crate) mod nat;
 pub(crate) mod record;
 pub(crate) mod table;
+mod view;
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use foldhash::fast::FixedState;
-use gureum_types::PortIndex;
+use gureum_types::{PortIndex, TrafficPath, TrafficVerdict};
 use hashbrown::HashMap;
 
 pub use self::counters::{Counters, PortCounters};
@@ -20,6 +21,7 @@ pub use self::flow::{
     TCP_TRANSIENT_TIMEOUT, Traffic, UDP_SINGLE_TIMEOUT, UDP_STREAM_TIMEOUT, UNTRACKED_TIMEOUT,
 };
 pub use self::record::record_is_whole;
+pub use self::view::{FlowPlace, FlowSight, FlowView, NatSide};
 use self::{
     cache::{Cache, FlowUse},
     flow::{Flow, FlowKey, FlowRef, Phase, Timeouts},
@@ -28,7 +30,7 @@ use self::{
 };
 use crate::{
     Direction, Offload, Output, Policy, Record, StateChange,
-    policy::{Interface, Role, VPC_MTU},
+    policy::{Interface, Logged, Role, VPC_MTU},
     wire::{
         ETHERNET_LEN,
         neighbor::{ALL_NODES, Ends, router_advertisement},
@@ -63,46 +65,6 @@ impl Default for Limits {
     }
 }
 
-/// A flow of an interface as others may see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlowView {
-    /// The interface's port.
-    pub port: PortIndex,
-    /// IP protocol number.
-    pub protocol: u8,
-    /// The interface's end. For ICMP queries the port is the identifier.
-    pub local: (IpAddr, u16),
-    /// The other end.
-    pub remote: (IpAddr, u16),
-    /// Whether it is tracked (SGT-2).
-    pub tracked: bool,
-    /// Which side of a NAT gateway it is seen on, where it is one's.
-    pub nat_gateway: Option<NatSide>,
-    /// The local end on the other side of that gateway.
-    pub translated: Option<(IpAddr, u16)>,
-    /// How far it is.
-    pub phase: &'static str,
-    /// The direction of the packet that began it.
-    pub origin: Direction,
-    /// When it began, on the clock of `now`.
-    pub created: u64,
-    /// When its last packet was seen.
-    pub last_seen: u64,
-    /// What it carried out of the interface.
-    pub egress: Traffic,
-    /// What it carried into the interface.
-    pub ingress: Traffic,
-}
-
-/// A side of a NAT gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NatSide {
-    /// Towards who uses it: the local end is the user's.
-    Inside,
-    /// Towards where it goes to: the local end is the gateway's own.
-    Outside,
-}
-
 /// Which flows of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flows {
@@ -134,12 +96,16 @@ pub struct State {
     nat_inside: FlowTable,
     nat_outside: FlowTable,
     nat_loads: nat::Loads,
+    /// The identification of the last packet that became one of IPv4.
+    identification: u16,
     egress_only: FlowTable,
     /// Flows of gateways by the port that they belong to: a NAT gateway's, or that of the
     /// interface behind an egress-only internet gateway.
     gateway_flows_of: HashMap<u32, u32, FixedState>,
     /// Ports whose interfaces have IPv6: what is new among them is told of its router.
     ipv6_ports: Arc<BTreeSet<u32>>,
+    /// Interfaces with a flow log, by port.
+    logged: Arc<Logged>,
     /// Tracked flows by port.
     tracked_of: Vec<u32>,
     /// Timeouts of ports whose are not the default ones.
@@ -173,9 +139,11 @@ impl State {
             nat_inside: FlowTable::new(limits.flows, seed),
             nat_outside: FlowTable::new(limits.flows, seed),
             nat_loads: nat::Loads::default(),
+            identification: 0,
             egress_only: FlowTable::new(limits.flows, seed),
             gateway_flows_of: HashMap::default(),
             ipv6_ports: Arc::default(),
+            logged: Arc::default(),
             tracked_of: Vec::new(),
             timeouts_of: Arc::default(),
             fragments: Fragments::new(limits.fragments, seed),
@@ -197,8 +165,8 @@ impl State {
     ) -> Self {
         let mut state = Self::new(limits);
         for (slot, record) in records {
-            let flow = record::decode(&record, now).filter(|flow| !flow.is_expired(now));
-            let Some(flow) = flow.filter(|flow| flow.key.port() < PortIndex::END.0) else {
+            let Some(flow) = record::decode(&record, now).filter(|flow| !flow.is_expired(now))
+            else {
                 continue;
             };
             let port = PortIndex(flow.key.port());
@@ -246,41 +214,6 @@ impl State {
         place.and_then(|place| self.tracked_of.get(place)).copied().unwrap_or(0)
     }
 
-    /// All flows, tracked or not.
-    pub fn flows(&self) -> impl Iterator<Item = FlowView> {
-        let sides = [
-            (&self.tracked, None),
-            (&self.untracked, None),
-            (&self.nat_inside, Some(NatSide::Inside)),
-            (&self.nat_outside, Some(NatSide::Outside)),
-        ];
-        let flows =
-            sides.into_iter().flat_map(|(table, side)| table.iter().map(move |flow| (flow, side)));
-        let other_side = |flow: &Flow, side: Option<NatSide>| {
-            let table = match side? {
-                NatSide::Inside => &self.nat_outside,
-                NatSide::Outside => &self.nat_inside,
-            };
-            let key = &table.get(flow.twin()?)?.key;
-            Some((key.local.ip(), key.local_port))
-        };
-        flows.map(move |(flow, nat_gateway)| FlowView {
-            port: PortIndex(flow.key.port()),
-            protocol: flow.key.protocol(),
-            local: (flow.key.local.ip(), flow.key.local_port),
-            remote: (flow.key.remote.ip(), flow.key.remote_port),
-            tracked: flow.phase != Phase::Untracked,
-            nat_gateway,
-            translated: other_side(flow, nat_gateway),
-            phase: flow.phase.name(),
-            origin: flow.origin,
-            created: flow.created,
-            last_seen: flow.last_seen,
-            egress: flow.traffic().0,
-            ingress: flow.traffic().1,
-        })
-    }
-
     fn count_tracked(&mut self, port: PortIndex, change: i32) {
         let Ok(place) = usize::try_from(port.0) else { return };
         if place >= self.tracked_of.len() {
@@ -305,6 +238,7 @@ impl State {
     fn adopt_new(&mut self, policy: &Policy, out: &mut impl Output) {
         self.advertise_routers(policy, out);
         self.epoch = Some(policy.epoch());
+        self.logged = policy.logged().clone();
         self.counters.reserve(policy.port_bound().max(2));
         self.adopt_timeouts(policy, out);
         self.adopt_gateways(policy);
@@ -533,7 +467,7 @@ impl State {
             _ => timeouts_of.get(&port).copied().unwrap_or_default(),
         };
         if flow.advance(of.direction, tcp_flags, now, timeouts) && of.of == Flows::Tracked {
-            flow.journaled = flow.last_seen;
+            flow.set_journaled();
             let record = record::encode(flow);
             out.journal(StateChange::Update { slot: of.flow.slot, record: &record });
         }
@@ -566,12 +500,34 @@ impl State {
 
     /// Adds wire packets to what a flow carried.
     #[inline]
-    pub(crate) fn credit(&mut self, of: &FlowUse, credit: Credit, now: u64) {
-        let Some(flow) = self.table_mut(of.of).change(of.flow) else { return };
+    pub(crate) fn credit(&mut self, of: &FlowUse, credit: Credit, now: u64, out: &mut impl Output) {
+        let logged = &self.logged;
+        let table = match of.of {
+            Flows::Tracked => &mut self.tracked,
+            Flows::Untracked => &mut self.untracked,
+            Flows::NatInside => &mut self.nat_inside,
+            Flows::NatOutside => &mut self.nat_outside,
+            Flows::EgressOnly => &mut self.egress_only,
+        };
+        let Some(flow) = table.change(of.flow) else { return };
         if of.of == Flows::Untracked {
             flow.last_seen = flow.last_seen.max(now);
         }
         flow.credit(of.direction, &credit);
+        // The flows of an egress-only gateway are its own; those of the interface are counted apart.
+        if of.of != Flows::EgressOnly
+            && let Some(interface) = logged.number(flow.key.port())
+        {
+            flow.tally(interface, (of.of, of.direction), &credit, now, out);
+        }
+    }
+
+    /// Tells that there was no room to count what an interface carried.
+    #[cold]
+    pub(crate) fn uncounted(&self, port: PortIndex, out: &mut impl Output) {
+        if let Some(interface) = self.logged.number(port.0) {
+            out.untallied(interface);
+        }
     }
 
     /// Runs something on the present state and takes back every change that it made. The cache is
@@ -584,9 +540,11 @@ impl State {
         let fragments = self.fragments.clone();
         let counters = self.counters.clone();
         let nat_loads = self.nat_loads.clone();
+        let identification = self.identification;
         let gateway_flows_of = self.gateway_flows_of.clone();
         let timeouts_of = self.timeouts_of.clone();
         let ipv6_ports = self.ipv6_ports.clone();
+        let logged = self.logged.clone();
         for of in Flows::ALL {
             self.table_mut(of).begin_trial();
         }
@@ -596,10 +554,12 @@ impl State {
         for of in Flows::ALL {
             self.table_mut(of).end_trial();
         }
+        self.logged = logged;
         self.ipv6_ports = ipv6_ports;
         self.timeouts_of = timeouts_of;
         self.gateway_flows_of = gateway_flows_of;
         self.nat_loads = nat_loads;
+        self.identification = identification;
         self.counters = counters;
         self.fragments = fragments;
         self.tracked_of = tracked_of;
@@ -648,7 +608,9 @@ fn router_advertisement_for(policy: &Policy, interface: &Interface) -> Option<Ve
 /// Wire packets for a flow's counters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Credit {
-    pub(crate) accepted: bool,
+    pub(crate) verdict: TrafficVerdict,
+    /// By which way they left, where that was looked up.
+    pub(crate) path: Option<TrafficPath>,
     pub(crate) packets: u32,
     pub(crate) bytes: u32,
     pub(crate) tcp_flags: u8,
@@ -664,15 +626,79 @@ impl PartialEq for State {
             && self.nat_inside == other.nat_inside
             && self.nat_outside == other.nat_outside
             && self.nat_loads == other.nat_loads
+            && self.identification == other.identification
             && self.egress_only == other.egress_only
             && self.gateway_flows_of == other.gateway_flows_of
             && self.timeouts_of == other.timeouts_of
             && self.ipv6_ports == other.ipv6_ports
+            && self.logged == other.logged
             && self.tracked_of == other.tracked_of
             && self.fragments == other.fragments
             && self.counters == other.counters
             && self.loose_until == other.loose_until
             && self.seen == other.seen
             && self.reclaimed == other.reclaimed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Address;
+
+    /// Tests compare states: one that differs in anything at all must not be taken for the same.
+    #[test]
+    fn equality_sees_everything_but_the_cache() {
+        let state = State::new(Limits::default());
+        let flow = || {
+            let ends = ((Address::v4(1), 1), (Address::v4(2), 2));
+            let key = FlowKey::of(PortIndex(7), 17, ends);
+            Flow::new(key, Phase::UdpRequest, Direction::Egress, &Timeouts::default(), 0)
+        };
+        let changes: [&dyn Fn(&mut State); 18] = [
+            &|state| state.limits.fragments += 1,
+            &|state| state.epoch = Some(1),
+            &|state| assert!(state.tracked.insert(flow()).is_some()),
+            &|state| assert!(state.untracked.insert(flow()).is_some()),
+            &|state| assert!(state.nat_inside.insert(flow()).is_some()),
+            &|state| assert!(state.nat_outside.insert(flow()).is_some()),
+            &|state| state.nat_loads.change(&flow().key, 1),
+            &|state| state.identification = 1,
+            &|state| assert!(state.egress_only.insert(flow()).is_some()),
+            &|state| state.count_gateway_flow(7, 1),
+            &|state| {
+                Arc::make_mut(&mut state.timeouts_of).insert(7, Timeouts::NAT_GATEWAY);
+            },
+            &|state| state.ipv6_ports = Arc::new(BTreeSet::from([7])),
+            &|state| state.count_tracked(PortIndex(7), 1),
+            &|state| state.fragments = Fragments::new(7, 0),
+            &|state| state.counters.uncounted_flows += 1,
+            &|state| state.loose_until = 1,
+            &|state| state.seen = 1,
+            &|state| state.reclaimed = Some(1),
+        ];
+        for (number, change) in changes.iter().enumerate() {
+            let mut other = state.clone();
+            change(&mut other);
+            assert!(other != state, "change {number}");
+        }
+        let mut cached = state.clone();
+        cached.cache.enable(false);
+        assert!(cached == state, "the cache cannot be seen");
+    }
+
+    #[test]
+    fn what_ended_is_counted_no_longer() {
+        let mut state = State::new(Limits::default());
+        let ends = ((Address::v4(1), 1), (Address::v4(2), 2));
+        let key = FlowKey::of(PortIndex(7), 17, ends);
+        let at = state.begin_egress_only(key, Phase::UdpRequest, 0).unwrap();
+        let addresses = [Address::v4(3)].into_iter();
+        let binding = state.bind(key, key, addresses, Phase::UdpRequest, 0).unwrap();
+        assert_eq!(state.gateway_flows_of.get(&7), Some(&2));
+        assert!(state.nat_loads != nat::Loads::default());
+        state.end_egress_only(at);
+        state.unbind(binding.inside);
+        assert!(state.gateway_flows_of.is_empty() && state.nat_loads == nat::Loads::default());
     }
 }

@@ -29,7 +29,7 @@ impl Loads {
         self.0.get(&destination_of(outside)).copied().unwrap_or(0)
     }
 
-    fn change(&mut self, outside: &FlowKey, change: i32) {
+    pub(super) fn change(&mut self, outside: &FlowKey, change: i32) {
         let destination = destination_of(outside);
         let load = self.0.entry(destination).or_insert(0);
         *load = load.saturating_add_signed(change);
@@ -86,15 +86,16 @@ impl State {
     }
 
     /// Begins to translate a flow, behind one of the gateway's addresses; `None` where no port is
-    /// left, or no room.
+    /// left, or no room. `outside` is its key there but for the local end.
     pub(crate) fn bind(
         &mut self,
         inside: FlowKey,
+        outside: FlowKey,
         addresses: impl Iterator<Item = Address> + Clone,
         phase: Phase,
         now: u64,
     ) -> Option<Binding> {
-        if let Some(binding) = self.bind_once(inside, addresses.clone(), phase, now) {
+        if let Some(binding) = self.bind_once(inside, outside, addresses.clone(), phase, now) {
             return Some(binding);
         }
         if self.reclaimed.is_some_and(|at| now.saturating_sub(at) < RECLAIM_INTERVAL) {
@@ -104,12 +105,13 @@ impl State {
         for at in self.nat_inside.select(|flow| flow.is_expired(now)) {
             self.unbind(at);
         }
-        self.bind_once(inside, addresses, phase, now)
+        self.bind_once(inside, outside, addresses, phase, now)
     }
 
     fn bind_once(
         &mut self,
         inside: FlowKey,
+        outside: FlowKey,
         addresses: impl Iterator<Item = Address> + Clone,
         phase: Phase,
         now: u64,
@@ -124,7 +126,7 @@ impl State {
         let turn = addresses.clone().skip(first).chain(addresses.take(first));
         let start = u16::try_from(hash % u64::from(PORTS)).unwrap_or(0);
         let outside = turn
-            .map(|local| FlowKey { local, ..inside })
+            .map(|local| FlowKey { local, ..outside })
             .filter(|outside| self.nat_loads.of(outside) < FLOWS_PER_DESTINATION)
             .find_map(|outside| self.free_port(outside, start))?;
         let timeouts = Timeouts::NAT_GATEWAY;
@@ -152,6 +154,12 @@ impl State {
             })
             .map(|local_port| FlowKey { local_port, ..outside })
             .find(|key| self.nat_outside.find(key).is_none())
+    }
+
+    /// The identification of the next packet that had none as one of IPv6 (RFC 7915, 5.1).
+    pub(crate) fn next_identification(&mut self) -> u16 {
+        self.identification = self.identification.wrapping_add(1);
+        self.identification
     }
 
     /// Ends the translation of a flow.

@@ -127,4 +127,21 @@ mod tests {
         }
         assert_eq!(decode(&[0; RECORD_LEN], 2000), None);
     }
+
+    #[test]
+    fn what_is_no_flow_of_this_version_is_none() {
+        let changed = |at: usize, byte: u8| {
+            let mut record = encode(&flow());
+            record[at] = byte;
+            let sum = checksum(&record[..CHECKED]);
+            record[CHECKED..].copy_from_slice(&sum.to_le_bytes());
+            assert!(record_is_whole(&record));
+            decode(&record, 2000)
+        };
+        assert_eq!(changed(0, VERSION), Some(flow()));
+        let phases = [Phase::Untracked as u8, 14];
+        for (at, byte) in [(0, VERSION + 1), (2, phases[0]), (2, phases[1]), (3, 2), (7, 1)] {
+            assert_eq!(changed(at, byte), None, "byte {at}");
+        }
+    }
 }

@@ -26,6 +26,8 @@ enum Undo {
     Changed(u32, Flow),
     /// References to the flow were made invalid.
     Renewed(u32),
+    /// The search for what has timed out went on from here.
+    Scanned(u32),
 }
 
 /// Flows in slots.
@@ -231,6 +233,7 @@ impl FlowTable {
                         slot.generation = slot.generation.wrapping_sub(1);
                     }
                 }
+                Undo::Scanned(cursor) => self.cursor = cursor,
                 Undo::Changed(slot, flow) => {
                     if let Some(slot) = self.slot_mut(slot) {
                         slot.flow = Some(flow);
@@ -243,6 +246,17 @@ impl FlowTable {
     /// All flows.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Flow> {
         self.slots.iter().filter_map(|slot| slot.flow.as_ref())
+    }
+
+    /// How many slots there are, with a flow or without.
+    pub(crate) fn places(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The flows in `count` slots from `first` on, each with its slot.
+    pub(crate) fn portion(&self, first: u32, count: u32) -> impl Iterator<Item = (u32, &Flow)> {
+        let range = first..first.saturating_add(count).min(self.places());
+        range.filter_map(|slot| Some((slot, self.slot(slot)?.flow.as_ref()?)))
     }
 
     /// All flows that answer to a condition.
@@ -263,7 +277,9 @@ impl FlowTable {
         mut found: impl FnMut(&Flow) -> bool,
         mut take: impl FnMut(&mut Self, FlowRef),
     ) {
-        let len = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        let len = self.places();
+        let cursor = self.cursor;
+        self.note(|| Undo::Scanned(cursor));
         for _ in 0..count.min(len) {
             let at = if self.cursor < len { self.cursor } else { 0 };
             self.cursor = at + 1;
@@ -289,5 +305,70 @@ impl PartialEq for FlowTable {
             && self.cursor == other.cursor
             && self.limit == other.limit
             && self.index.len() == other.index.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gureum_types::PortIndex;
+
+    use super::*;
+    use crate::{
+        Direction,
+        address::Address,
+        state::flow::{Phase, Timeouts},
+    };
+
+    fn flow(port: u16) -> Flow {
+        let ends = ((Address::v4(1), port), (Address::v4(2), 53));
+        let key = FlowKey::of(PortIndex(7), 17, ends);
+        Flow::new(key, Phase::UdpRequest, Direction::Egress, &Timeouts::default(), 0)
+    }
+
+    /// Tests compare tables: one that would act otherwise must not be taken for the same.
+    #[test]
+    fn equality_sees_what_the_table_will_do() {
+        let mut table = FlowTable::new(8, 0);
+        let kept = table.insert(flow(1)).unwrap();
+        table.insert(flow(2)).unwrap();
+        table.remove(kept).unwrap();
+        let changes: [&dyn Fn(&mut FlowTable); 5] = [
+            &|table| table.slots[1].generation += 1,
+            &|table| table.free.clear(),
+            &|table| table.cursor += 1,
+            &|table| table.limit += 1,
+            &|table| table.index.clear(),
+        ];
+        for (number, change) in changes.iter().enumerate() {
+            let mut other = table.clone();
+            assert!(other == table);
+            change(&mut other);
+            assert!(other != table, "change {number}");
+        }
+    }
+
+    /// Everything that happens in a trial is taken back.
+    #[test]
+    fn a_trial_leaves_no_trace() {
+        let mut table = FlowTable::new(4, 0);
+        let [first, second, third] = [1, 2, 3].map(|port| table.insert(flow(port)).unwrap());
+        table.remove(second).unwrap();
+        table.scan(2, |_| false, |_, _| ());
+        let before = table.clone();
+        table.begin_trial();
+        table.change(first).unwrap().last_seen = 9;
+        table.renew(&flow(1).key);
+        assert!(table.get(first).is_none());
+        table.remove(third).unwrap();
+        for port in 4..7 {
+            table.insert(flow(port)).unwrap();
+        }
+        assert!(table.insert(flow(8)).is_none(), "it is full");
+        table.scan(1, |_| true, |table, at| assert!(table.remove(at).is_some()));
+        table.end_trial();
+        assert!(table == before);
+        for (port, at) in [(1, Some(first)), (2, None), (3, Some(third)), (4, None)] {
+            assert_eq!(table.find(&flow(port).key), at, "{port}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use gureum_types::{
     AddressAssociationId, AllocationId, IpProtocol, NatGatewayId, PortIndex, PrefixListId,
-    SecurityGroupId, Timestamp,
+    SecurityGroupId, Timestamp, nat64_address,
     record::{
         Address, AddressAssociation, Network, NetworkAclEntry, NetworkInterface, PrefixListEntry,
         Route, RouteDestination, RouteTarget, RulePeer, Traffic,
@@ -27,7 +27,8 @@ use super::{
     records::{self, block},
 };
 use crate::{
-    Compiler, Discard, Limits, NoTrace, Packet, RECORD_LEN, State, Verdict, compile, process,
+    Compiler, Discard, FlowPlace, Limits, NoTrace, Packet, RECORD_LEN, State, Verdict, compile,
+    process,
 };
 
 /// A figure with what it should not exceed.
@@ -51,6 +52,8 @@ fn figure(name: impl Into<String>, value: f64, unit: &'static str, limit: Option
 const MANY: u32 = 10_000;
 /// How many flows are held.
 const FLOWS: u32 = 1_000_000;
+/// Slots that the data path looks at between two packets.
+const LOOK: u32 = 4096;
 /// Nanoseconds of a packet that the flow cache knows.
 const CACHED_LIMIT: f64 = 150.0;
 /// Nanoseconds of a packet through all stages.
@@ -88,14 +91,6 @@ fn network() -> Network {
         records::rule(number, &SecurityGroupId::new(group), egress, records::tcp(22, 22), peer)
     });
     network.security_group_rules.extend(rules.map(Arc::new));
-    let entries = [true, false].map(|egress| NetworkAclEntry {
-        rule_number: 101,
-        egress,
-        allow: true,
-        traffic: Traffic::All,
-        cidr: "::/0".parse().unwrap(),
-    });
-    Arc::make_mut(&mut network.network_acls[0]).entries.extend(entries);
     network
 }
 
@@ -162,7 +157,7 @@ fn many_interfaces() -> Network {
     network
 }
 
-/// A packet that the engine forwards every time.
+/// A packet that arrives every time.
 struct Case {
     name: &'static str,
     port: PortIndex,
@@ -207,6 +202,23 @@ fn cases(network: Network) -> (Lab, Vec<Case>) {
     (lab, cases)
 }
 
+/// Packets that change their family at a NAT gateway, which no cache knows.
+fn translated(lab: &mut Lab) -> Vec<Case> {
+    let data = [0; 1000];
+    let host = nat64_address(OUTSIDE);
+    lab.connect(PRIVATE_01, host, (42_000, 443));
+    let ends = lab.ends(PRIVATE_01, host);
+    let outward = packets::tcp_data(&ends, (42_000, 443), &data);
+    let sent = lab.send(PRIVATE_01, outward.clone());
+    let (port, ends) = lab.answering(&sent);
+    let (from, to) = sent.seen().ports();
+    let inward = packets::tcp_data(&ends, (to, from), &data);
+    vec![
+        Case { name: "NAT64, outward", port: PRIVATE_01, built: outward },
+        Case { name: "NAT64, inward", port, built: inward },
+    ]
+}
+
 /// Nanoseconds a packet of one run.
 fn run(lab: &mut Lab, case: &Case, rounds: u32, cached: bool) -> f64 {
     let policy = Arc::clone(&lab.policy);
@@ -221,7 +233,8 @@ fn run(lab: &mut Lab, case: &Case, rounds: u32, cached: bool) -> f64 {
         let (state, now) = (&mut lab.state, lab.now);
         let verdict =
             process(&policy, state, case.port, &mut packet, now, &mut Discard, &mut NoTrace);
-        assert!(matches!(verdict, Verdict::Forward(_)), "{}: {verdict:?}", case.name);
+        let arrived = matches!(verdict, Verdict::Forward(_) | Verdict::Translated(_));
+        assert!(arrived, "{}: {verdict:?}", case.name);
     }
     began.elapsed().as_secs_f64() * 1e9 / f64::from(rounds)
 }
@@ -265,6 +278,13 @@ pub fn packet() -> Vec<Figure> {
                 growth[way] += many[way] / fastest[0][way] / count as f64;
             }
         }
+    }
+    let lab = &mut labs[0].1.0;
+    for case in translated(lab) {
+        let runs = (0..RUNS).map(|_| run(lab, &case, ROUNDS, true));
+        let fastest = runs.fold(f64::MAX, f64::min);
+        let name = format!("packet, all stages: {}", case.name);
+        figures.push(figure(name, fastest, "ns", None));
     }
     figures.push(figure("packet, cached: the dearest kind", worst[0], "ns", Some(CACHED_LIMIT)));
     figures.push(figure(
@@ -375,6 +395,7 @@ const CHANGES: &[Change] = &[
         |network| {
             let interface = &network.interfaces[many_at(network, 700)];
             network.addresses.push(Arc::new(Address {
+                domain_name: None,
                 allocation_id: AllocationId::new(1),
                 public_ip: Ipv4Addr::new(198, 18, 3, 7),
                 association: Some(AddressAssociation {
@@ -519,7 +540,19 @@ pub fn flows() -> Vec<Figure> {
     let each = began.elapsed().as_secs_f64() * 1e9 / f64::from(FLOWS);
     assert_eq!(state.tracked_flows(), FLOWS);
     let held = (resident() - before) / f64::from(FLOWS);
+    let (mut waits, mut bytes, mut next) = (Vec::new(), 0, Some(FlowPlace::default()));
+    while let Some(from) = next {
+        let began = Instant::now();
+        next = state.look(from, LOOK, |_, flow| bytes += flow.bytes());
+        waits.push(began.elapsed().as_secs_f64() * 1e6);
+    }
+    assert_eq!(bytes, u64::from(FLOWS) * 40, "each was seen");
+    let whole = waits.iter().sum::<f64>() / 1000.0;
+    waits.sort_by(f64::total_cmp);
+    let wait = waits[waits.len() / 2];
     vec![
+        figure(format!("flow: to look at {LOOK} of a million, between packets"), wait, "us", None),
+        figure("flow: to look at a million", whole, "ms", None),
         figure("flow: to begin one of a million", each, "ns", None),
         figure("flow: memory of the engine", held, "bytes", None),
         figure("flow: record in the journal", RECORD_LEN as f64, "bytes", None),

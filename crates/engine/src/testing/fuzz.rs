@@ -6,10 +6,10 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
-use gureum_types::{PortIndex, record::Network};
+use gureum_types::{PortIndex, nat64_address, record::Network};
 
 use super::{
     Built, Ends, Lab,
@@ -30,6 +30,7 @@ use crate::{
         dhcpv6, fragment,
         ip::{Headers, Part},
         rewrite::{End, decrement_hop_limit, set_address, set_port, translate_embedded},
+        translate::{Translation, translate},
     },
 };
 
@@ -37,6 +38,11 @@ use crate::{
 const COMMANDS: usize = 400;
 /// Ports that commands name: the fabric's two, those of the network, and some that nobody has.
 const PORTS: u8 = 12;
+
+/// An address that nobody has.
+const NOWHERE: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 9);
+/// An address of S3, as gateway endpoints know it.
+const S3: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 130);
 
 /// Bytes that are read from front to back. Beyond the end there are zeros.
 pub(super) struct Bytes<'a>(&'a [u8]);
@@ -222,6 +228,17 @@ pub fn wire_parse(data: &[u8]) {
     assert!(!right || is_right(&bytes, &offload), "{bytes:02x?}");
 
     let mut bytes = frame.to_vec();
+    let packet = Packet { frame: &mut bytes, offload };
+    if let Some(to) = in_other_family(&headers, address)
+        && let Ok(made) = translate(&packet, &headers, &to, mtu as u16)
+    {
+        assert_eq!(made.headers.end, made.frame.len());
+        assert_eq!(made.headers.wire_packets, headers.wire_packets, "packets on the wire");
+        let frame = &made.frame;
+        assert!(!right || is_right(frame, &made.offload), "{:02x?} {frame:02x?}", packet.frame);
+    }
+
+    let mut bytes = frame.to_vec();
     let mut packet = Packet { frame: &mut bytes, offload };
     // Only what is too large is ever cut.
     if family == Family::V6 || headers.part != Part::Whole || headers.largest as usize <= mtu {
@@ -237,6 +254,26 @@ pub fn wire_parse(data: &[u8]) {
     assert_eq!(whole, headers.wire_packets as usize, "packets on the wire");
     let head = headers.transport - ETHERNET_LEN;
     assert_eq!(carried, headers.wire_bytes as usize - whole * head, "bytes on the wire");
+}
+
+/// What a NAT gateway makes a packet that it carries, with an address of the other family at one
+/// end.
+fn in_other_family(headers: &Headers, address: Address) -> Option<Translation> {
+    let tuple = &headers.tuple;
+    let carried = match (tuple.protocol, headers.part) {
+        (6, Part::Whole) | (17, _) => true,
+        (_, part) => part == Part::Whole && (tuple.is_icmp_query() || tuple.is_icmp_error()),
+    };
+    let other = match (tuple.destination.ip(), address.family()) {
+        (IpAddr::V4(to), Family::V6) => Address::from(nat64_address(to)),
+        (IpAddr::V6(to), Family::V4) => {
+            let [.., a, b, c, d] = to.octets();
+            Address::from(Ipv4Addr::new(a, b, c, d))
+        }
+        _ => return None,
+    };
+    let about = tuple.is_icmp_error().then_some((other, address));
+    carried.then_some(Translation { source: address, destination: other, about })
 }
 
 /// Frames and changes of policy in any order through an engine with a cache and one without.
@@ -255,13 +292,12 @@ pub fn engine_process(data: &[u8]) {
 /// Takes what the engine makes, which must be right.
 #[derive(Default)]
 struct Sink {
-    emitted: Vec<(PortIndex, Vec<u8>)>,
+    emitted: Vec<(PortIndex, Built)>,
     journal: Journal,
 }
 
 impl Output for Sink {
     fn emit(&mut self, port: PortIndex, frame: &[u8], offload: Offload) {
-        assert_eq!(offload, Offload::NONE);
         assert!(frame.len() >= ETHERNET_LEN + 20, "{frame:02x?}");
         // A fragment or the packet in an error is a guest's nonsense, its headers are not.
         if word(frame, 12) == 0x0800
@@ -269,7 +305,7 @@ impl Output for Sink {
         {
             panic!("a frame of the engine's own: {wrong}: {frame:02x?}");
         }
-        self.emitted.push((port, frame.to_vec()));
+        self.emitted.push((port, Built { frame: frame.to_vec(), offload }));
     }
 
     fn journal(&mut self, change: StateChange<'_>) {
@@ -289,6 +325,19 @@ fn header_is_right(ip: &[u8]) -> Result<(), String> {
         0xffff => Ok(()),
         other => Err(format!("the header sums up to {other:#x}")),
     }
+}
+
+/// The network as it is before anything changes, with VPC endpoints or without, compiled once: it is
+/// the same for every input.
+fn beginning(endpoints: bool) -> Lab {
+    static WITHOUT: OnceLock<Lab> = OnceLock::new();
+    static WITH: OnceLock<Lab> = OnceLock::new();
+    let compiled = |network| Lab::with(network, Limits::default());
+    match endpoints {
+        false => WITHOUT.get_or_init(|| compiled(network())),
+        true => WITH.get_or_init(|| compiled(fuzz_changes::network_with_endpoints())),
+    }
+    .clone()
 }
 
 struct Session {
@@ -313,8 +362,11 @@ impl Session {
             cache: input.pick(&[16, 64]),
             hash_seed: 0,
         };
-        let mut lab = Lab::with(network(), limits);
-        if input.flag() {
+        // Inputs that were kept have the second bit set.
+        let choice = input.byte();
+        let mut lab = beginning(choice & 2 == 0);
+        lab.state = State::new(limits);
+        if choice & 1 == 1 {
             lab.state.set_loose_until(20 * SECOND);
         }
         let flushed = lab.state.clone();
@@ -395,8 +447,10 @@ impl Session {
     }
 
     fn send(&mut self, port: PortIndex, built: Built) {
-        if port == fuzz_changes::NAT {
-            return; // Nothing comes from where there is no link.
+        // Nothing comes from where there is no link.
+        let known = self.lab.network.interfaces.iter().find(|interface| interface.port == port);
+        if port == fuzz_changes::NAT || known.is_some_and(|interface| interface.requester_managed) {
+            return;
         }
         let policy = Arc::clone(&self.lab.policy);
         let now = self.lab.now;
@@ -416,10 +470,18 @@ impl Session {
         let first = outcomes.pop().unwrap();
         assert_eq!(first.0, second.0, "the cache decided otherwise: {port} {built:02x?}");
         let (verdict, frame, offload, emitted) = &first;
-        for (to, _) in emitted {
+        let own = emitted.len() - usize::from(matches!(verdict, Verdict::Translated(_)));
+        for (at, (to, made)) in emitted.iter().enumerate() {
             self.assert_port(&policy, *to);
+            // Nothing is owed to what the engine made by itself.
+            assert!(at >= own || made.offload == Offload::NONE, "{port} {built:02x?}");
         }
         assert_eq!(emitted, &second.3, "{port} {built:02x?}");
+        if let (Verdict::Translated(to), Some((sent, made))) = (*verdict, emitted.last()) {
+            assert_eq!(to, *sent);
+            assert!(!right || is_right(&made.frame, &made.offload), "{port} to {to}: {made:02x?}");
+            self.arrived = Some((to, made.frame.clone()));
+        }
         if let Verdict::Forward(to) = *verdict {
             self.assert_port(&policy, to);
             assert_eq!((frame, offload), (&second.1, &second.2), "{port} {built:02x?}");
@@ -431,7 +493,7 @@ impl Session {
 
     fn assert_port(&self, policy: &Policy, port: PortIndex) {
         assert!(policy.ports().any(|info| info.port == port), "there is no port {port}");
-        // The interface of a NAT gateway has no link.
+        // The interface of a NAT gateway or of an endpoint has no link.
         let known = self
             .lab
             .network
@@ -444,7 +506,11 @@ impl Session {
     /// The ends of a packet as its sender would write them, or not quite.
     fn ends(&mut self, port: PortIndex, input: &mut Bytes<'_>) -> Ends {
         let oddity = input.byte();
-        let destination = input.address();
+        let destination = match input.address() {
+            // Of a service with a gateway endpoint, where there is one.
+            IpAddr::V4(NOWHERE) if !self.lab.network.vpc_endpoints.is_empty() => S3.into(),
+            known => known,
+        };
         let mut ends = self.natural_ends(port, destination);
         match oddity % 16 {
             0 => ends.source = input.address(),
@@ -567,6 +633,11 @@ impl Session {
     }
 }
 
+/// The type of large segments of TCP between these ends.
+fn tcp_segments(ends: &Ends) -> u8 {
+    if ends.source.is_ipv4() { Offload::GSO_TCPV4 } else { Offload::GSO_TCPV6 }
+}
+
 /// A well-formed packet.
 fn built(ends: &Ends, input: &mut Bytes<'_>) -> Built {
     const SERVICES: [u16; 8] = [22, 80, 53, 123, 25, 443, 67, 5001];
@@ -578,7 +649,7 @@ fn built(ends: &Ends, input: &mut Bytes<'_>) -> Built {
         0..=2 => packets::tcp(ends, ports, packets::flags::SYN, &[]),
         3 => packets::tcp(ends, ports, input.byte(), &payload),
         4 => packets::tcp(ends, ports, packets::flags::ACK, &payload)
-            .with_segments(Offload::GSO_TCPV4, 100 + input.word() % 1400),
+            .with_segments(tcp_segments(ends), 100 + input.word() % 1400),
         6 if ends.source.is_ipv4() && ends.destination.is_ipv4() => {
             packets::udp(ends, ports, &payload).may_fragment()
         }
@@ -625,6 +696,11 @@ fn damage(built: &mut Built, input: &mut Bytes<'_>) {
     }
 }
 
+/// Whether a packet with a fragment header right behind that of IPv6 is a part of one, and all there.
+fn is_fragment_of_ipv6(ip: &[u8]) -> bool {
+    ip.len() >= 48 && 40 + usize::from(word(ip, 4)) <= ip.len() && word(ip, 42) & 0xfff9 != 0
+}
+
 /// Whether a receiver would accept a frame. One that it could not even read is not right.
 pub fn is_right(frame: &[u8], offload: &Offload) -> bool {
     if frame.len() < ETHERNET_LEN + 20 {
@@ -633,6 +709,10 @@ pub fn is_right(frame: &[u8], offload: &Offload) -> bool {
     let ip = &frame[ETHERNET_LEN..];
     let (header, total, protocol) = match (word(frame, 12), ip[0] >> 4) {
         (0x0800, 4) => (usize::from(ip[0] & 15) * 4, usize::from(word(ip, 2)), ip[9]),
+        // A fragment has no checksum of its own. What else follows an extension header nobody checks
+        // here.
+        (0x86dd, 6) if ip[6] == 44 => return is_fragment_of_ipv6(ip),
+        (0x86dd, 6) if matches!(ip[6], 0 | 43 | 60) => return false,
         (0x86dd, 6) => (40, 40 + usize::from(word(ip, 4)), ip[6]),
         _ => return false,
     };

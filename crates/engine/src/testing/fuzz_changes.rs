@@ -7,18 +7,19 @@ use std::{
 
 use gureum_types::{
     AddressAssociationId, AllocationId, EgressOnlyInternetGatewayId, InternetGatewayId, IpProtocol,
-    NatGatewayId, NetworkAclId, NetworkInterfaceId, PortIndex, PrefixListId,
-    RouteTableAssociationId, RouteTableId, SecurityGroupId, SubnetId, Timestamp, VpcId,
-    VpcPeeringConnectionId,
+    NAT64_PREFIX, NatGatewayId, NetworkAclId, NetworkInterfaceId, PortIndex, PrefixListId,
+    RouteTableAssociationId, RouteTableId, SecurityGroupId, SubnetId, Timestamp, TransitGatewayId,
+    VpcEndpointId, VpcId, VpcPeeringConnectionId, VpnGatewayId,
     record::{
         Address, AddressAssociation, Network, NetworkAclEntry, NetworkInterface, PrefixListEntry,
-        Route, RouteDestination, RouteTableAssociation, RouteTarget, RulePeer, Traffic,
+        RestrictedSubnet, Route, RouteDestination, RouteTableAssociation, RouteTarget, RulePeer,
+        Traffic,
     },
 };
 
 use super::{
     fuzz::Bytes,
-    lab::{allow_all, lab_network},
+    lab::{BASTION, PRI_GROUP, PRIVATE_TABLE, allow_all, lab_network},
     records::{self, block},
 };
 
@@ -26,6 +27,8 @@ use super::{
 const OTHER: PortIndex = PortIndex(7);
 /// The port of the NAT gateway's interface.
 pub(super) const NAT: PortIndex = PortIndex(8);
+/// The number of the gateway endpoint.
+const GATEWAY_ENDPOINT: PortIndex = PortIndex(9);
 
 /// The lab, and another VPC beside it.
 pub(super) fn network() -> Network {
@@ -65,6 +68,33 @@ pub(super) fn network() -> Network {
     network
 }
 
+/// The same with VPC endpoints: the last interface of the lab is one's, and routes of the private
+/// subnets lead to another.
+pub(super) fn network_with_endpoints() -> Network {
+    let mut network = network();
+    let vpc = super::lab::vpc_id();
+    with_interface(&mut network, BASTION, |interface| {
+        interface.auto_public_ip = None;
+        interface.interface_type = "vpc_endpoint".to_owned();
+        interface.requester_managed = true;
+    });
+    let endpoints = [
+        records::interface_endpoint(1, &vpc, &[BASTION]),
+        records::gateway_endpoint(2, &vpc, "s3", GATEWAY_ENDPOINT),
+    ];
+    network.vpc_endpoints.extend(endpoints.map(Arc::new));
+    network.prefix_lists.push(Arc::new(records::prefix_list(2, &["203.0.113.128/27"])));
+    let id = RouteTableId::new(PRIVATE_TABLE);
+    let table = network.route_tables.iter_mut().find(|table| table.id == id).unwrap();
+    let destination = RouteDestination::PrefixList(PrefixListId::new(2));
+    let target = RouteTarget::VpcEndpoint(VpcEndpointId::new(2));
+    Arc::make_mut(table).routes.push(Route { destination, target });
+    network.vpn_gateways.push(Arc::new(records::vpn_gateway(1, Some(&vpc))));
+    let attachment = records::transit_gateway_attachment(1, &vpc);
+    network.transit_gateway_vpc_attachments.push(Arc::new(attachment));
+    network
+}
+
 /// IPv6 in the lab's VPC, with an egress-only gateway, and a NAT gateway in its first subnet.
 fn with_gateways(network: &mut Network) {
     let mut vpc = Arc::unwrap_or_clone(Arc::clone(&network.vpcs[0].1));
@@ -84,6 +114,25 @@ fn with_gateways(network: &mut Network) {
     interface.interface_type = "natGateway".to_owned();
     interface.requester_managed = true;
     let out = records::egress_only_internet_gateway(1, &vpc.id);
+    // NAT64 from the private subnets.
+    let target = RouteTarget::NatGateway(nat.id.clone());
+    let id = RouteTableId::new(PRIVATE_TABLE);
+    let table = network.route_tables.iter_mut().find(|table| table.id == id).unwrap();
+    let route = Route { destination: RouteDestination::Ipv6(NAT64_PREFIX), target };
+    Arc::make_mut(table).routes.push(route);
+    let everybody = ipnet::IpNet::V6("::/0".parse().unwrap());
+    let group = SecurityGroupId::new(PRI_GROUP);
+    let peer = RulePeer::Ipv6(NAT64_PREFIX);
+    let rule = records::rule(91, &group, true, Traffic::All, peer);
+    network.security_group_rules.push(Arc::new(rule));
+    let entries = [true, false].map(|egress| NetworkAclEntry {
+        rule_number: 101,
+        egress,
+        allow: true,
+        traffic: Traffic::All,
+        cidr: everybody,
+    });
+    Arc::make_mut(&mut network.network_acls[0]).entries.extend(entries);
     network.interfaces.push(Arc::new(interface));
     network.nat_gateways.push(Arc::new(nat));
     network.egress_only_internet_gateways.push(Arc::new(out));
@@ -133,10 +182,17 @@ fn group(input: &mut Bytes<'_>) -> SecurityGroupId {
 }
 
 fn target(input: &mut Bytes<'_>) -> RouteTarget {
-    match input.byte() % 8 {
-        0..=2 => RouteTarget::InternetGateway(InternetGatewayId::new(1 + input.byte() as u64 % 3)),
-        3..=5 => RouteTarget::NetworkInterface(NetworkInterfaceId::new(input.port().0.into())),
-        6 => match input.byte() % 3 {
+    let kind = input.byte();
+    // The last values are of gateways that came when inputs were kept already.
+    match (kind, kind % 8) {
+        (255, _) => RouteTarget::VpcEndpoint(VpcEndpointId::new(2)),
+        (254, _) => RouteTarget::TransitGateway(TransitGatewayId::new(1)),
+        (253, _) => RouteTarget::VpnGateway(VpnGatewayId::new(1)),
+        (_, 0..=2) => {
+            RouteTarget::InternetGateway(InternetGatewayId::new(1 + input.byte() as u64 % 3))
+        }
+        (_, 3..=5) => RouteTarget::NetworkInterface(NetworkInterfaceId::new(input.port().0.into())),
+        (_, 6) => match input.byte() % 3 {
             0 => RouteTarget::Local,
             1 => RouteTarget::VpcPeeringConnection(VpcPeeringConnectionId::new(1)),
             _ => {
@@ -172,9 +228,25 @@ fn with_interface(
     }
 }
 
+/// Blocks public access to a subnet, or to none (IGW-15).
+fn restrict(network: &mut Network, input: &mut Bytes<'_>) {
+    let subnet = SubnetId::new(1 + input.byte() as u64 % 6);
+    let known = network.subnets.iter().find(|of| of.id == subnet);
+    let egress_allowed = input.flag();
+    network.restricted_subnets = known
+        .map(|subnet| RestrictedSubnet { subnet_id: subnet.id.clone(), egress_allowed })
+        .map(Arc::new)
+        .into_iter()
+        .collect();
+}
+
 /// Changes something, as an operation could.
 pub(super) fn change(network: &mut Network, serial: u64, input: &mut Bytes<'_>) {
-    match input.byte() % 17 {
+    let kind = input.byte();
+    if kind == 255 {
+        return restrict(network, input);
+    }
+    match kind % 17 {
         0 | 1 => {
             let rule = (group(input), input.flag(), traffic(input), peer(input));
             let rule = records::rule(1000 + serial, &rule.0, rule.1, rule.2, rule.3);
@@ -204,6 +276,7 @@ pub(super) fn change(network: &mut Network, serial: u64, input: &mut Bytes<'_>) 
             release(network, address);
             let Some(of) = network.interfaces.iter().find(|of| of.port == port) else { return };
             network.addresses.push(Arc::new(Address {
+                domain_name: None,
                 allocation_id: AllocationId::new(serial),
                 public_ip: address,
                 association: Some(AddressAssociation {

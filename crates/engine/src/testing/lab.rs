@@ -16,8 +16,9 @@ use super::{
     verify::{self, Seen},
 };
 use crate::{
-    Compiler, DropReason, FABRIC_ROUTER_MAC, FabricConfig, Limits, NoTrace, Offload, Output,
-    Packet, Policy, Record, State, StateChange, Step, Verdict, expire, process,
+    Compiler, DropReason, Dropped, FABRIC_ROUTER_MAC, FabricConfig, Limits, NoTrace, Offload,
+    Output, Packet, Policy, Record, State, StateChange, Step, Tally, TallyKey, Verdict, expire,
+    process,
 };
 
 /// PUBLIC-01, 10.1.1.11 in IMD-PUBLIC-A, 198.18.0.11.
@@ -57,19 +58,21 @@ pub const SECOND: u64 = 1_000_000_000;
 pub struct Sent {
     /// The verdict.
     pub verdict: Verdict,
-    /// The frame as the engine left it.
+    /// The frame as the engine left it, or what it became in the other family.
     pub built: Built,
     /// Frames that the engine sent.
     pub emitted: Vec<(PortIndex, Built)>,
     /// Ports whose guests got a lease.
     pub leases: Vec<PortIndex>,
+    /// What the engine told of packets that it dropped.
+    pub told: Vec<Dropped>,
 }
 
 impl Sent {
     /// The port that the frame went to.
     pub fn arrived(&self) -> Option<PortIndex> {
         match self.verdict {
-            Verdict::Forward(port) => Some(port),
+            Verdict::Forward(port) | Verdict::Translated(port) => Some(port),
             Verdict::Drop(_) | Verdict::Reply => None,
         }
     }
@@ -78,7 +81,7 @@ impl Sent {
     pub fn dropped(&self) -> Option<DropReason> {
         match self.verdict {
             Verdict::Drop(reason) => Some(reason),
-            Verdict::Forward(_) | Verdict::Reply => None,
+            Verdict::Forward(_) | Verdict::Translated(_) | Verdict::Reply => None,
         }
     }
 
@@ -105,11 +108,53 @@ pub struct Journal {
     pub changes: usize,
 }
 
+/// What interfaces with a flow log carried, as a host sums it up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tallies {
+    /// The sums, in the order in which they began.
+    pub sums: Vec<TallySum>,
+    /// How often there was no room to count, by the number of the interface's id.
+    pub untallied: Vec<u64>,
+}
+
+/// What was carried of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TallySum {
+    /// The key.
+    pub key: TallyKey,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// TCP flags, or-ed.
+    pub tcp_flags: u8,
+}
+
+impl Tallies {
+    fn add(&mut self, entry: u32, tally: &Tally) -> u32 {
+        // A hint is right, or it is none: nobody else is to be found by it.
+        let place = usize::try_from(entry).ok().filter(|place| *place < self.sums.len());
+        let known = place.filter(|place| self.sums[*place].key == tally.key);
+        let place = known.unwrap_or_else(|| {
+            let sum = TallySum { key: tally.key, packets: 0, bytes: 0, tcp_flags: 0 };
+            self.sums.push(sum);
+            self.sums.len() - 1
+        });
+        let sum = &mut self.sums[place];
+        sum.packets += u64::from(tally.packets);
+        sum.bytes += u64::from(tally.bytes);
+        sum.tcp_flags |= tally.tcp_flags;
+        u32::try_from(place).unwrap()
+    }
+}
+
 #[derive(Default)]
 struct Sink {
     emitted: Vec<(PortIndex, Built)>,
     leases: Vec<PortIndex>,
     journal: Journal,
+    tallies: Tallies,
+    dropped: Vec<Dropped>,
 }
 
 impl Output for Sink {
@@ -126,6 +171,18 @@ impl Output for Sink {
 
     fn dhcp_lease(&mut self, port: PortIndex) {
         self.leases.push(port);
+    }
+
+    fn tally(&mut self, entry: u32, tally: &Tally) -> u32 {
+        self.tallies.add(entry, tally)
+    }
+
+    fn dropped(&mut self, dropped: &Dropped) {
+        self.dropped.push(*dropped);
+    }
+
+    fn untallied(&mut self, interface: u64) {
+        self.tallies.untallied.push(interface);
     }
 }
 
@@ -159,6 +216,8 @@ pub struct Lab {
     pub state: State,
     /// What a host would have written down.
     pub journal: Journal,
+    /// What a host would have counted for flow logs.
+    pub tallies: Tallies,
     /// The time.
     pub now: u64,
 }
@@ -180,7 +239,15 @@ impl Lab {
         let mut compiler = Compiler::new(&FABRIC);
         let policy = Arc::new(compiler.compile(&network, 1));
         let state = State::new(limits);
-        Self { network, policy, compiler, state, journal: Journal::default(), now: SECOND }
+        Self {
+            network,
+            policy,
+            compiler,
+            state,
+            journal: Journal::default(),
+            tallies: Tallies::default(),
+            now: SECOND,
+        }
     }
 
     /// Changes the records and swaps the policy, compiled from the former one.
@@ -229,11 +296,16 @@ impl Lab {
     pub fn expire(&mut self) {
         let mut sink = self.sink();
         expire(&mut self.state, self.now, &mut sink);
-        self.journal = sink.journal;
+        (self.journal, self.tallies) = (sink.journal, sink.tallies);
     }
 
     fn sink(&mut self) -> Sink {
-        Sink { journal: std::mem::take(&mut self.journal), ..Sink::default() }
+        let (journal, tallies) = (&mut self.journal, &mut self.tallies);
+        Sink {
+            journal: std::mem::take(journal),
+            tallies: std::mem::take(tallies),
+            ..Sink::default()
+        }
     }
 
     /// Hands a frame to the engine. Whatever leaves must be what a receiver accepts.
@@ -265,8 +337,13 @@ impl Lab {
         {
             panic!("from port {port} to port {to}: {wrong}: {:02x?}", built.frame);
         }
-        self.journal = sink.journal;
-        Sent { verdict, built, emitted: sink.emitted, leases: sink.leases }
+        if let Verdict::Translated(to) = verdict {
+            let (port, translated) = sink.emitted.pop().expect("it was sent");
+            assert_eq!(port, to);
+            built = translated;
+        }
+        (self.journal, self.tallies) = (sink.journal, sink.tallies);
+        Sent { verdict, built, emitted: sink.emitted, leases: sink.leases, told: sink.dropped }
     }
 
     /// The record of an interface.
@@ -526,6 +603,7 @@ pub fn lab_network() -> Network {
             .collect(),
         egress_only_internet_gateways: Vec::new(),
         nat_gateways: Vec::new(),
+        vpc_endpoints: Vec::new(),
         vpc_peering_connections: Vec::new(),
         prefix_lists: Vec::new(),
         network_acls: vec![Arc::new(records::network_acl(
@@ -545,10 +623,14 @@ pub fn lab_network() -> Network {
                 Arc::new(records::interface(port, subnet, &[ip(address)], &groups, public))
             })
             .collect(),
+        vpn_gateways: Vec::new(),
+        transit_gateway_vpc_attachments: Vec::new(),
+        restricted_subnets: Vec::new(),
         addresses: Vec::new(),
         security_groups: groups.into_iter().map(Arc::new).collect(),
         subnets: subnets.into_iter().map(Arc::new).collect(),
         vpcs: vec![(records::region(), Arc::new(vpc))],
+        flow_logs: Vec::new(),
     }
 }
 

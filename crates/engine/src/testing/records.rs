@@ -6,12 +6,13 @@ use gureum_types::{
     AccountId, IpProtocol, NetworkInterfaceId, PortIndex, Region, SecurityGroupId,
     SecurityGroupRuleId, SubnetId, Timestamp, VpcId,
     record::{
-        DhcpOptions, EgressOnlyInternetGateway, InternetGateway, NatGateway, NatGatewayState,
-        NetworkAcl, NetworkAclAssociation, NetworkAclEntry, NetworkInterface, PeeringStatus,
-        PeeringVpc, PrefixList, PrefixListEntry, Route, RouteDestination, RouteTable,
-        RouteTableAssociation, RouteTarget, RulePeer, Scope, SecurityGroup, SecurityGroupRule,
-        Subnet, SubnetIpv6CidrAssociation, Traffic, Vpc, VpcCidrAssociation,
-        VpcIpv6CidrAssociation, VpcPeeringConnection,
+        DhcpOptions, EgressOnlyInternetGateway, InterfaceEndpoint, InternetGateway, NatGateway,
+        NatGatewayState, NetworkAcl, NetworkAclAssociation, NetworkAclEntry, NetworkInterface,
+        PeeringStatus, PeeringVpc, PrefixList, PrefixListEntry, Route, RouteDestination,
+        RouteTable, RouteTableAssociation, RouteTarget, RulePeer, Scope, SecurityGroup,
+        SecurityGroupRule, Subnet, SubnetIpv6CidrAssociation, Traffic, TransitGatewayVpcAttachment,
+        Vpc, VpcCidrAssociation, VpcEndpoint, VpcEndpointKind, VpcEndpointState,
+        VpcIpv6CidrAssociation, VpcPeeringConnection, VpnGateway,
     },
 };
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -123,6 +124,7 @@ pub fn route_table(
             })
             .collect(),
         associations,
+        propagating_gateways: Vec::new(),
         created: Timestamp(0),
         tags: Default::default(),
     }
@@ -156,12 +158,75 @@ pub fn nat_gateway(number: u64, subnet: &Subnet, port: PortIndex, public: bool) 
     }
 }
 
+/// An interface endpoint, behind the interfaces of ports.
+pub fn interface_endpoint(number: u64, vpc: &VpcId, ports: &[PortIndex]) -> VpcEndpoint {
+    let kind = VpcEndpointKind::Interface(InterfaceEndpoint {
+        interfaces: ports.iter().map(|port| NetworkInterfaceId::new(port.0.into())).collect(),
+        groups: Vec::new(),
+        private_dns: true,
+        private_dns_for_inbound_only: false,
+        dns_record_ip_type: "ipv4".to_owned(),
+        dns_label: "a1b2c3d4".to_owned(),
+    });
+    endpoint(number, vpc, "ssm", kind)
+}
+
+/// A gateway endpoint of a service, `s3` or `dynamodb`.
+pub fn gateway_endpoint(number: u64, vpc: &VpcId, service: &str, port: PortIndex) -> VpcEndpoint {
+    endpoint(number, vpc, service, VpcEndpointKind::Gateway { port })
+}
+
+fn endpoint(number: u64, vpc: &VpcId, service: &str, kind: VpcEndpointKind) -> VpcEndpoint {
+    VpcEndpoint {
+        id: gureum_types::VpcEndpointId::new(number),
+        vpc_id: vpc.clone(),
+        service_name: format!("com.amazonaws.{}.{service}", region()),
+        state: VpcEndpointState::Available,
+        policy: None,
+        kind,
+        client_token: None,
+        created: Timestamp(0),
+        deleted: None,
+        tags: Default::default(),
+    }
+}
+
 /// An egress-only internet gateway.
 pub fn egress_only_internet_gateway(number: u64, vpc: &VpcId) -> EgressOnlyInternetGateway {
     EgressOnlyInternetGateway {
         id: gureum_types::EgressOnlyInternetGatewayId::new(number),
         vpc_id: vpc.clone(),
         created: Timestamp(0),
+        tags: Default::default(),
+    }
+}
+
+/// A virtual private gateway.
+pub fn vpn_gateway(number: u64, vpc: Option<&VpcId>) -> VpnGateway {
+    VpnGateway {
+        id: gureum_types::VpnGatewayId::new(number),
+        amazon_side_asn: 64_512,
+        availability_zone: None,
+        vpc_id: vpc.cloned(),
+        created: Timestamp(0),
+        deleted: None,
+        tags: Default::default(),
+    }
+}
+
+/// The attachment of a transit gateway to a VPC.
+pub fn transit_gateway_attachment(number: u64, vpc: &VpcId) -> TransitGatewayVpcAttachment {
+    TransitGatewayVpcAttachment {
+        id: gureum_types::TransitGatewayAttachmentId::new(number),
+        transit_gateway_id: gureum_types::TransitGatewayId::new(number),
+        vpc_id: vpc.clone(),
+        subnet_ids: Vec::new(),
+        dns_support: true,
+        security_group_referencing_support: true,
+        ipv6_support: false,
+        appliance_mode_support: false,
+        created: Timestamp(0),
+        deleted: None,
         tags: Default::default(),
     }
 }

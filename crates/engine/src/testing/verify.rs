@@ -93,7 +93,7 @@ fn sum(bytes: &[u8]) -> u32 {
 }
 
 /// Checks every checksum of a frame as its receiver would, after finishing what is owed to it
-/// (traps 2). `Err` says what is wrong.
+/// (traps 2); also those of a packet that an ICMP error carries. `Err` says what is wrong.
 pub fn check(frame: &[u8], offload: &Offload) -> Result<(), String> {
     match word(frame, 12) {
         0x0800 => check_ipv4(frame, offload),
@@ -116,7 +116,21 @@ fn check_ipv4(frame: &[u8], offload: &Offload) -> Result<(), String> {
         return Ok(()); // Fragments have no checksum of their own.
     }
     let payload = finished(ip[header..total].to_vec(), header, offload);
-    check_transport(ip[9], &ip[12..20], &payload)
+    check_transport(ip[9], &ip[12..20], &payload, offload)?;
+    if ip[9] == 1 && [3, 4, 5, 11, 12].contains(&payload[0]) {
+        check_embedded(&payload[8..])?;
+    }
+    Ok(())
+}
+
+/// The packet that an ICMP error speaks of, where all of it is there.
+fn check_embedded(ip: &[u8]) -> Result<(), String> {
+    let whole = ip.len() >= 28 && ip[0] == 0x45 && (28..=ip.len()).contains(&word(ip, 2).into());
+    if !whole || ip[9] == 6 && word(ip, 2) < 40 {
+        return Ok(());
+    }
+    let frame = [&[0; ETHERNET_LEN][..], ip].concat();
+    check_ipv4(&frame, &Offload::NONE).map_err(|wrong| format!("within an error: {wrong}"))
 }
 
 fn check_ipv6(frame: &[u8], offload: &Offload) -> Result<(), String> {
@@ -126,7 +140,7 @@ fn check_ipv6(frame: &[u8], offload: &Offload) -> Result<(), String> {
         return Err(format!("{total} bytes of IP in a frame of {}", frame.len()));
     }
     let payload = finished(ip[40..total].to_vec(), 40, offload);
-    check_transport(ip[6], &ip[8..40], &payload)
+    check_transport(ip[6], &ip[8..40], &payload, offload)
 }
 
 /// What a network card does, and nothing more.
@@ -144,7 +158,18 @@ fn finished(mut payload: Vec<u8>, header: usize, offload: &Offload) -> Vec<u8> {
     payload
 }
 
-fn check_transport(protocol: u8, addresses: &[u8], payload: &[u8]) -> Result<(), String> {
+fn check_transport(
+    protocol: u8,
+    addresses: &[u8],
+    payload: &[u8],
+    offload: &Offload,
+) -> Result<(), String> {
+    if protocol == 17 && offload.gso_type == Offload::GSO_NONE {
+        let length = usize::from(word(payload, 4));
+        if length != payload.len() {
+            return Err(format!("a datagram of {length} bytes in {}", payload.len()));
+        }
+    }
     let mut pseudo = addresses.to_vec();
     pseudo.extend_from_slice(&[0, protocol]);
     pseudo.extend_from_slice(&(payload.len() as u16).to_be_bytes());

@@ -24,7 +24,6 @@ pub(crate) fn fold(mut sum: u64) -> u16 {
     sum = (sum & 0xffff_ffff) + (sum >> 32);
     sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
     sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
     u16::try_from(sum).unwrap_or(u16::MAX)
 }
 
@@ -88,6 +87,16 @@ impl Delta {
         !fold(u64::from(!checksum) + self.0)
     }
 
+    /// The same of a transport, where it is never zero: that is no checksum in UDP, and a wrong one
+    /// where all that is summed up is zero too, as in an empty answer to a ping (RFC 1624, 3). All
+    /// ones is the same number.
+    pub(crate) fn finished_transport(self, checksum: u16) -> u16 {
+        match self.finished(checksum) {
+            0 => 0xffff,
+            checksum => checksum,
+        }
+    }
+
     /// The updated value of a partial sum, which is not complemented.
     pub(crate) fn partial(self, sum: u16) -> u16 {
         fold(u64::from(sum) + self.0)
@@ -140,6 +149,12 @@ mod tests {
     #[test]
     fn odd_lengths_are_padded_with_zero() {
         assert_eq!(fold(sum(&[1, 2, 3])), fold(sum(&[1, 2, 3, 0])));
+    }
+
+    #[test]
+    fn every_carry_is_folded() {
         assert_eq!(fold(u64::MAX), 0xffff);
+        assert_eq!(fold(0x1_ffff_ffff), 1, "a carry out of 32 bits");
+        assert_eq!(fold(0xffff_ffff), 0xffff, "the largest that is left to the last fold");
     }
 }

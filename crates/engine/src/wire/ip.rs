@@ -77,11 +77,13 @@ pub(crate) struct Headers {
 
 /// Extension headers of IPv6 that are looked past (RFC 8200). More of them than
 /// [`EXTENSIONS_MAX`] make a packet malformed.
-mod extension {
-    pub(super) const HOP_BY_HOP: u8 = 0;
-    pub(super) const ROUTING: u8 = 43;
-    pub(super) const FRAGMENT: u8 = 44;
-    pub(super) const DESTINATION: u8 = 60;
+pub(super) mod extension {
+    pub(in crate::wire) const HOP_BY_HOP: u8 = 0;
+    pub(in crate::wire) const ROUTING: u8 = 43;
+    pub(in crate::wire) const FRAGMENT: u8 = 44;
+    pub(in crate::wire) const DESTINATION: u8 = 60;
+    /// All of them.
+    pub(in crate::wire) const ALL: [u8; 4] = [HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION];
 }
 
 /// How many extension headers a packet may have.
@@ -349,5 +351,124 @@ impl Headers {
     /// The port that rules compare, where it is the packet's own (NACL-22).
     pub(crate) fn own_rule_port(&self) -> Option<u16> {
         (self.part != Part::Later).then(|| self.tuple.rule_port())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        testing::packets::{self, Built, Ends, flags},
+        wire::put,
+    };
+
+    fn ends(source: &str, destination: &str) -> Ends {
+        Ends {
+            source_mac: [2; 6],
+            destination_mac: [4; 6],
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+        }
+    }
+
+    fn v4() -> Ends {
+        ends("10.0.0.1", "10.0.0.2")
+    }
+
+    fn v6() -> Ends {
+        ends("2001:db8::1", "2001:db8::2")
+    }
+
+    fn parsed(built: &Built) -> Result<Headers, DropReason> {
+        let family = if built.frame[12] == 8 { Family::V4 } else { Family::V6 };
+        Headers::parse(family, &built.frame, &built.offload)
+    }
+
+    fn with(built: &Built, at: usize, bytes: &[u8]) -> Built {
+        let mut built = built.clone();
+        put(&mut built.frame, at, bytes);
+        built
+    }
+
+    #[test]
+    fn headers_that_contradict_their_frame_are_malformed() {
+        let (plain, tcp) =
+            (packets::ip(&v4(), 50, &[0; 8]), packets::tcp_data(&v4(), (1, 2), b"data"));
+        let whole = plain.frame.len() as u16 - 14;
+        assert!(parsed(&plain).is_ok() && parsed(&tcp).is_ok());
+        // Version, header length, total length: too little for a header, more than there is.
+        let wrong = [
+            with(&plain, 14, &[0x55]),
+            with(&plain, 14, &[0x44]),
+            with(&plain, 16, &19u16.to_be_bytes()),
+            with(&plain, 16, &(whole + 1).to_be_bytes()),
+            // TCP's header length.
+            with(&tcp, 14 + 20 + 12, &[0x40]),
+            with(&tcp, 14 + 20 + 12, &[0xf0]),
+            // No room for a header of UDP.
+            packets::ip(&v4(), 17, &[0; 6]),
+            packets::ip(&v6(), 17, &[0; 6]),
+            with(&packets::ip(&v6(), 50, &[0; 8]), 14, &[0x50]),
+            with(&packets::ip(&v6(), 50, &[0; 8]), 18, &[0, 9]),
+        ];
+        for built in wrong {
+            assert_eq!(parsed(&built).err(), Some(DropReason::Malformed), "{:02x?}", built.frame);
+        }
+        // What is odd but right: nothing behind the header, options, padding.
+        let empty = with(&plain, 16, &20u16.to_be_bytes());
+        assert_eq!(parsed(&empty).unwrap().end, 34);
+        let options = with(&plain, 14, &[0x46]);
+        assert_eq!(parsed(&options).unwrap().transport, 14 + 24);
+        assert_eq!(parsed(&with(&tcp, 14 + 20 + 12, &[0x60])).unwrap().transport_len, 24);
+        for mut padded in [plain, packets::ip(&v6(), 50, &[0; 8])] {
+            let end = padded.frame.len();
+            padded.frame.resize(end + 40, 0);
+            assert_eq!(parsed(&padded).unwrap().end, end);
+        }
+    }
+
+    #[test]
+    fn extension_headers_end_within_the_packet() {
+        // No next header (RFC 8200, 4.7) right behind options.
+        let last = packets::ip(&v6(), 0, &[59, 0, 1, 4, 0, 0, 0, 0]);
+        assert_eq!(parsed(&last).unwrap().tuple.protocol, 59);
+        let beyond = packets::ip(&v6(), 0, &[59, 1, 1, 4, 0, 0, 0, 0]);
+        assert_eq!(parsed(&beyond).err(), Some(DropReason::Malformed));
+        for (offset_and_more, part) in
+            [(0, Part::Whole), (1, Part::First), (8, Part::Later), (9, Part::Later)]
+        {
+            let mut payload = vec![50, 0, 0, offset_and_more, 1, 2, 3, 4];
+            payload.extend_from_slice(&[0xff; 8]);
+            let headers = parsed(&packets::ip(&v6(), 44, &payload)).unwrap();
+            assert_eq!((headers.part, headers.identification), (part, 0x0102_0304));
+        }
+    }
+
+    /// Traps 2: the checksum that is owed is one of the packet's own.
+    #[test]
+    fn a_checksum_is_owed_within_the_packet() {
+        let datagram = packets::udp(&v4(), (1, 2), &[0; 16]);
+        let (transport, length) = (34u16, datagram.frame.len() as u16);
+        let owed = |csum_start, csum_offset| {
+            let mut built = datagram.clone();
+            built.offload = Offload { needs_csum: true, csum_start, csum_offset, ..Offload::NONE };
+            parsed(&built).is_ok()
+        };
+        assert!(owed(transport, 6) && owed(transport, length - 2 - transport));
+        assert!(!owed(transport - 1, 6) && !owed(transport, length - 1 - transport));
+        assert!(!owed(transport, 40_000));
+    }
+
+    #[test]
+    fn what_begins_a_connection_and_what_is_an_error() {
+        let begins = |flags| parsed(&packets::tcp(&v4(), (1, 2), flags, b"")).unwrap().begins_tcp();
+        assert!(begins(flags::SYN) && begins(flags::SYN | flags::PSH));
+        for other in [flags::ACK, flags::FIN, flags::RST] {
+            assert!(!begins(flags::SYN | other) && !begins(other), "{other:#x}");
+        }
+        for (kind, error) in [(1, true), (127, true), (128, false), (129, false)] {
+            let built = packets::icmp(&v6(), (kind, 0), [0; 4], &[0; 8]);
+            assert_eq!(parsed(&built).unwrap().tuple.is_icmp_error(), error, "{kind}");
+        }
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod ip;
 pub(crate) mod neighbor;
 pub(crate) mod reset;
 pub(crate) mod rewrite;
+pub(crate) mod translate;
 
 /// Bytes of an Ethernet header.
 pub(crate) const ETHERNET_LEN: usize = 14;

@@ -102,7 +102,7 @@ pub(crate) fn decrement_hop_limit(packet: &mut Packet<'_>, headers: &mut Headers
 }
 
 /// Where the transport checksum that covers the addresses is, from the transport header.
-fn checksum_offset(protocol: u8) -> Option<usize> {
+pub(super) fn checksum_offset(protocol: u8) -> Option<usize> {
     match IpProtocol(protocol) {
         IpProtocol::TCP => Some(16),
         IpProtocol::UDP | IpProtocol(UDP_LITE) => Some(6),
@@ -112,7 +112,7 @@ fn checksum_offset(protocol: u8) -> Option<usize> {
 
 /// What a checksum that is left to the network card holds of what changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Unfinished {
+pub(super) enum Unfinished {
     /// The pseudo-header is summed already: addresses change it.
     HoldsPseudoHeader,
     /// Ports and payload are not: their changes do not matter yet.
@@ -130,7 +130,7 @@ fn update_transport(packet: &mut Packet<'_>, headers: &Headers, delta: Delta) {
     }
 }
 
-fn update_transport_at(
+pub(super) fn update_transport_at(
     packet: &mut Packet<'_>,
     headers: &Headers,
     offset: usize,
@@ -152,15 +152,10 @@ fn update_transport_at(
             Unfinished::HoldsPseudoHeader => delta.partial(old),
             Unfinished::LeavesPayloadOut => return,
         }
-    } else if !is_udp {
-        delta.finished(old)
-    } else if old == 0 {
+    } else if is_udp && old == 0 {
         return; // A UDP checksum that was not computed.
     } else {
-        match delta.finished(old) {
-            0 => 0xffff,
-            new => new,
-        }
+        delta.finished_transport(old)
     };
     put16(packet.frame, at, new);
 }
@@ -298,9 +293,45 @@ pub(crate) fn set_embedded(
     if let Some((at, old)) = checksum.and_then(|at| Some((at, be16(frame, at)?)))
         && (old != 0 || tuple.protocol == IpProtocol::TCP.0 || is_icmp)
     {
-        icmp = replace16(frame, at, inner.finished(old), icmp);
+        icmp = replace16(frame, at, inner.finished_transport(old), icmp);
     }
     if !packet.offload.needs_csum {
         update_finished(packet.frame, headers.transport + 2, icmp);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Offload,
+        testing::{
+            packets::{self, Ends},
+            verify,
+        },
+    };
+
+    fn datagram() -> packets::Built {
+        let ends = Ends {
+            source_mac: [2; 6],
+            destination_mac: [4; 6],
+            source: "10.0.0.1".parse().unwrap(),
+            destination: "10.0.0.2".parse().unwrap(),
+        };
+        packets::udp(&ends, (1, 4789), &[0x55; 40])
+    }
+
+    /// Traps 5: where only the checksum of a packet within is left to the network card, that
+    /// around it is finished.
+    #[test]
+    fn a_checksum_that_is_owed_to_a_packet_within_is_not_the_outer_one() {
+        for (csum_start, csum_offset) in [(34 + 20, 6), (34, 16)] {
+            let mut built = datagram();
+            built.offload = Offload { needs_csum: true, csum_start, csum_offset, ..Offload::NONE };
+            let mut headers = Headers::parse(Family::V4, &built.frame, &built.offload).unwrap();
+            let mut packet = Packet { frame: &mut built.frame, offload: built.offload };
+            set_address(&mut packet, &mut headers, End::Source, Address::v4(0xc612_0001));
+            assert_eq!(verify::check(&built.frame, &Offload::NONE), Ok(()));
+        }
     }
 }

@@ -8,18 +8,19 @@ use gureum_types::{
     AddressAssociationId, AllocationId, EgressOnlyInternetGatewayId, InternetGatewayId, IpProtocol,
     NatGatewayId, NetworkAclAssociationId, NetworkAclId, NetworkInterfaceId, PortIndex,
     PrefixListId, RouteTableAssociationId, RouteTableId, SecurityGroupId, SubnetId, Timestamp,
-    VpcId, VpcPeeringConnectionId,
+    TransitGatewayId, VpcEndpointId, VpcId, VpcPeeringConnectionId, VpnGatewayId,
     record::{
         Address, AddressAssociation, ConnectionTracking, NatGatewayState, Network, NetworkAcl,
         NetworkAclAssociation, NetworkAclEntry, NetworkInterface, PeeringStatus, PrefixListEntry,
-        Route, RouteTable, RouteTableAssociation, RouteTarget, RulePeer, Traffic,
+        RestrictedSubnet, Route, RouteTable, RouteTableAssociation, RouteTarget, RulePeer, Traffic,
+        VpcEndpointState,
     },
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::network::{
-    self, ACLS, EDGE_TABLES, GATEWAYS, GROUPS, PORTS, SUBNETS, TABLES, destination, eigw, eni, igw,
-    nat, pcx, private, public, restore_interfaces, vpc_of, vpc_of_group,
+    self, ACLS, EDGE_TABLES, ENDPOINTS, GROUPS, PORTS, SUBNETS, TABLES, destination, eigw, eni,
+    igw, nat, pcx, private, public, restore_interfaces, tgw, vgw, vpc_of, vpc_of_group, vpce,
 };
 
 /// A change of the records.
@@ -44,6 +45,12 @@ pub(crate) enum Change {
     EgressOnly(u64, bool),
     NatGateway(u64, NatGatewayState),
     Peering(u64, PeeringStatus),
+    /// Whether a virtual private gateway, or a transit gateway, is attached to a VPC.
+    VpnGateway(u64, bool),
+    TransitGateway(u64, bool),
+    /// Whether a subnet lets only some through internet gateways, and whether answers are among it.
+    Restrict(u64, Option<bool>),
+    Endpoint(u64, VpcEndpointState),
     Edge(u64, bool),
     DnsSupport(u64, bool),
     RemoveGroup(u64),
@@ -85,7 +92,7 @@ fn blocks() -> impl Strategy<Value = &'static str> {
             "10.1.0.0/16", "10.1.1.0/24", "10.1.0.0/23", "10.2.0.0/16", "10.3.0.0/16",
             "10.1.2.38/32", "198.18.0.0/16", "198.18.1.0/24", "198.18.200.7/32", "10.1.1.18/32",
             "0.0.0.0/1", "2001:db8::/33", "2001:db8:0:100::/56", "2001:db8:0:301::/64",
-            "2001:db8:8000::7/128", "8000::/1",
+            "2001:db8:8000::7/128", "8000::/1", "64:ff9b::/96",
         ]),
     ]
 }
@@ -94,7 +101,7 @@ fn peers() -> impl Strategy<Value = RulePeer> {
     prop_oneof![
         4 => blocks().prop_map(network::peer),
         3 => (1..GROUPS + 2).prop_map(|group| RulePeer::Group(SecurityGroupId::new(group))),
-        1 => (1..4u64).prop_map(|list| RulePeer::PrefixList(PrefixListId::new(list))),
+        1 => (1..5u64).prop_map(|list| RulePeer::PrefixList(PrefixListId::new(list))),
     ]
 }
 
@@ -105,6 +112,10 @@ fn target() -> impl Strategy<Value = RouteTarget> {
         2 => (1..3u64).prop_map(eigw),
         3 => (1..4u64).prop_map(pcx),
         2 => select(vec![5, 5, 13, 13, 2, 3, 10, 14, 99]).prop_map(eni),
+        1 => (1..3u64).prop_map(vgw),
+        1 => (1..3u64).prop_map(tgw),
+        2 => (1..6u64).prop_map(vpce),
+        2 => select(vec![5, 5, 13, 13, 2, 3, 10, 14, 17, 99]).prop_map(eni),
         1 => Just(RouteTarget::Local),
     ]
 }
@@ -115,8 +126,9 @@ fn routed() -> impl Strategy<Value = &'static str> {
         4 => select(vec!["0.0.0.0/0", "::/0"]),
         3 => select(vec![
             "198.18.0.0/16", "8.8.8.8/32", "10.1.0.0/16", "10.1.1.0/24", "10.1.0.0/24",
-            "10.3.0.0/16", "10.3.1.0/24", "10.2.0.0/16", "pl-1", "pl-2", "2001:db8:0:100::/56",
+            "10.3.0.0/16", "10.3.1.0/24", "10.2.0.0/16", "pl-1", "pl-2", "pl-3", "pl-4", "2001:db8:0:100::/56",
             "2001:db8:0:101::/64", "2001:db8:0:300::/56", "2001:db8:8000::/33",
+            "64:ff9b::/96", "64:ff9b::a01:0/112",
         ]),
     ]
 }
@@ -186,6 +198,14 @@ fn detour() -> impl Strategy<Value = Change> {
         (30, "10.1.1.0/24", pcx(2)),
         (30, "10.1.0.0/24", pcx(2)),
         (11, "0.0.0.0/0", igw(1)),
+        (11, "0.0.0.0/0", vgw(1)),
+        (10, "10.3.0.0/16", vgw(1)),
+        (30, "0.0.0.0/0", tgw(3)),
+        (31, "10.1.0.0/16", tgw(3)),
+        (11, "pl-3", vpce(3)),
+        (11, "pl-4", vpce(4)),
+        (30, "pl-3", vpce(5)),
+        (10, "203.0.113.129/32", igw(1)),
     ];
     select(routes).prop_map(|(table, to, target)| Change::Route(table, to, Some(target)))
 }
@@ -205,6 +225,8 @@ pub(crate) fn prelude() -> impl Strategy<Value = Vec<Change>> {
         // Within the VPC.
         vec![route(10, "10.1.1.0/24", nat(1)), route(12, "0.0.0.0/0", nat(1))],
         vec![route(11, "10.1.0.0/24", nat(1)), route(11, "10.1.1.0/24", nat(1))],
+        // To gateways that carry nothing.
+        vec![route(10, "0.0.0.0/0", vgw(1)), route(30, "10.1.0.0/16", tgw(3))],
         // An appliance between subnets, and before the internet.
         vec![
             route(10, "10.1.1.0/24", eni(5)),
@@ -263,13 +285,14 @@ pub(crate) fn change() -> impl Strategy<Value = Change> {
             .prop_map(|(g, e, t, p)| Change::AddRule(g, e, t, p)),
         5 => any::<prop::sample::Index>().prop_map(Change::RemoveRule),
         1 => (1..=GROUPS).prop_map(Change::ClearRules),
-        2 => (PORTS, vec(1..=GROUPS, 1..5)).prop_map(|(p, g)| Change::Groups(p, g)),
+        2 => (prop_oneof![4 => PORTS, 1 => ENDPOINTS], vec(1..=GROUPS, 1..5))
+            .prop_map(|(p, g)| Change::Groups(p, g)),
         2 => (prop_oneof![PORTS, Just(5), Just(13)], any::<bool>())
             .prop_map(|(p, on)| Change::SourceDestCheck(p, on)),
         2 => (PORTS, tracking()).prop_map(|(p, t)| Change::Tracking(p, t)),
         2 => (PORTS, prop::option::of(0..6u8)).prop_map(|(p, a)| Change::PublicAddress(p, a)),
         2 => (PORTS, 0..2u8, 0..6u8).prop_map(|(p, i, a)| Change::Elastic(p, i, a)),
-        1 => (PORTS.start..GATEWAYS.end).prop_map(Change::RemoveInterface),
+        1 => (PORTS.start..ENDPOINTS.end).prop_map(Change::RemoveInterface),
         2 => Just(Change::RestoreInterfaces),
         6 => (select(TABLES.to_vec()), routed(), prop::option::weighted(0.8, target()))
             .prop_map(|(t, d, target)| Change::Route(t, d, target)),
@@ -289,6 +312,12 @@ pub(crate) fn change() -> impl Strategy<Value = Change> {
             .prop_map(|(n, state)| Change::NatGateway(n, state)),
         2 => (1..3u64, select(vec![Active, Active, PendingAcceptance, Deleted]))
             .prop_map(|(n, status)| Change::Peering(n, status)),
+        2 => (1..4u64, any::<bool>()).prop_map(|(vpc, on)| Change::VpnGateway(vpc, on)),
+        2 => (1..4u64, any::<bool>()).prop_map(|(vpc, on)| Change::TransitGateway(vpc, on)),
+        3 => (select(SUBNETS.to_vec()), prop::option::of(usually()))
+            .prop_map(|(subnet, egress)| Change::Restrict(subnet, egress)),
+        1 => (1..6u64, select(vec![VpcEndpointState::Available, VpcEndpointState::Pending]))
+            .prop_map(|(n, state)| Change::Endpoint(n, state)),
         1 => (select(EDGE_TABLES.to_vec()), usually()).prop_map(|(t, on)| Change::Edge(t, on)),
         2 => (1..4u64, usually()).prop_map(|(vpc, on)| Change::DnsSupport(vpc, on)),
         1 => (1..=GROUPS).prop_map(Change::RemoveGroup),
@@ -385,6 +414,7 @@ pub(crate) fn apply(network: &mut Network, change: &Change, serial: u64, far: bo
         Change::Elastic(port, index, address) => {
             release(network, public(address));
             network.addresses.push(Arc::new(Address {
+                domain_name: None,
                 allocation_id: AllocationId::new(serial),
                 public_ip: public(address),
                 association: Some(AddressAssociation {
@@ -490,6 +520,28 @@ pub(crate) fn apply(network: &mut Network, change: &Change, serial: u64, far: bo
                 network.egress_only_internet_gateways.push(Arc::new(gateway));
             }
         }
+        Change::VpnGateway(vpc, on) => {
+            let id = VpnGatewayId::new(vpc);
+            network.vpn_gateways.retain(|known| known.id != id);
+            let attached = on.then(|| VpcId::new(vpc));
+            network.vpn_gateways.push(Arc::new(records::vpn_gateway(vpc, attached.as_ref())));
+        }
+        Change::TransitGateway(vpc, on) => {
+            let id = TransitGatewayId::new(vpc);
+            network.transit_gateway_vpc_attachments.retain(|it| it.transit_gateway_id != id);
+            let mut attachment = records::transit_gateway_attachment(vpc, &VpcId::new(vpc));
+            attachment.deleted = (!on).then_some(Timestamp(0));
+            network.transit_gateway_vpc_attachments.push(Arc::new(attachment));
+        }
+        Change::Restrict(subnet, egress) => {
+            let subnet_id = SubnetId::new(subnet);
+            network.restricted_subnets.retain(|known| known.subnet_id != subnet_id);
+            network
+                .restricted_subnets
+                .extend(egress.map(|egress_allowed| {
+                    Arc::new(RestrictedSubnet { subnet_id, egress_allowed })
+                }));
+        }
         Change::NatGateway(number, state) => {
             let id = NatGatewayId::new(number);
             for known in &mut network.nat_gateways {
@@ -504,6 +556,12 @@ pub(crate) fn apply(network: &mut Network, change: &Change, serial: u64, far: bo
                 if known.id == id {
                     Arc::make_mut(known).status = status;
                 }
+            }
+        }
+        Change::Endpoint(number, state) => {
+            let id = VpcEndpointId::new(number);
+            for known in network.vpc_endpoints.iter_mut().filter(|known| known.id == id) {
+                Arc::make_mut(known).state = state;
             }
         }
         Change::Edge(number, on) => {

@@ -3,14 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use gureum_engine::oracle::{About, Kind, Words};
-use gureum_types::{PortIndex, ServiceDoor, caller_address, ipv6_caller_address};
+use gureum_types::{
+    PortIndex, ServiceDoor, callee_address, caller_address, ipv6_caller_address, nat64_address,
+};
 use proptest::{prelude::*, sample::select};
 
 use crate::{
     changes::{Change, change},
     network::{
-        GATEWAYS, HOST, HOST_IPV6, PORTS, address, gateway_public, private, private_ipv6, public,
-        subnet_of,
+        ENDPOINTS, GATEWAY_ENDPOINTS, HOST, HOST_IPV6, PORTS, address, gateway_public, private,
+        private_ipv6, public, subnet_of,
     },
 };
 
@@ -73,8 +75,18 @@ pub(crate) fn of_family(kind: Kind, ipv6: bool) -> Kind {
     }
 }
 
+/// Addresses of S3 and DynamoDB.
+fn services() -> impl Strategy<Value = &'static str> {
+    select(vec!["203.0.113.129", "203.0.113.159", "203.0.113.161"])
+}
+
 fn ipv4_addresses() -> impl Strategy<Value = Ipv4Addr> {
-    let of_ports = PORTS.start..GATEWAYS.end;
+    let of_ports = PORTS.start..ENDPOINTS.end;
+    let callees = prop_oneof![
+        1 => (ENDPOINTS, 0..2u32),
+        1 => (GATEWAY_ENDPOINTS, 0..32u32),
+        1 => (PORTS, Just(0u32)),
+    ];
     prop_oneof![
         8 => (of_ports.clone(), 0..2u8).prop_map(|(port, index)| private(port, index)),
         3 => (0..6u8).prop_map(public),
@@ -87,6 +99,8 @@ fn ipv4_addresses() -> impl Strategy<Value = Ipv4Addr> {
         ])
         .prop_map(|a| a.parse().unwrap()),
         1 => (0..4usize).prop_map(|door| ServiceDoor::ALL[door].address()),
+        1 => callees.prop_map(|(port, place)| callee_address(PortIndex(port), place).unwrap()),
+        1 => services().prop_map(|service| service.parse().unwrap()),
         1 => (of_ports, 0..3u32).prop_map(|(p, i)| caller_address(PortIndex(p), i).unwrap()),
     ]
 }
@@ -99,8 +113,10 @@ fn ipv6_addresses() -> impl Strategy<Value = std::net::Ipv6Addr> {
             "2001:db8:0:100::1", "2001:db8:0:100::ffff", "2001:db8:0:3ff::1", "2001:db8:7::1",
             "2600::1", "fd00:ec2::254", "fd00:ec2::253", "fd00:ec2::123", "fd00:ec2::1", "fd12::1",
             "fe80::1", "fe80:ec2::1", "ff02::1", "ff0e::5", "64:ff9b::808:808", "::", "::1",
+            "64:ff9b::e000:1", "64:ff9b::ffff:ffff", "64:ff9b:1::808:808", "64:ff9b::a9fe:a9fe",
         ])
         .prop_map(|a| a.parse().unwrap()),
+        2 => ipv4_addresses().prop_map(nat64_address),
         1 => (0..3usize).prop_map(|door| {
             let mut doors = ServiceDoor::ALL.into_iter().filter_map(ServiceDoor::ipv6_address);
             doors.nth(door).unwrap()
@@ -133,7 +149,7 @@ fn flags() -> impl Strategy<Value = u8> {
 
 /// Most packets that begin something do it properly.
 fn kind() -> impl Strategy<Value = Kind> {
-    let port = || select(vec![22u16, 80, 53, 25, 123, 1500, 40_000]);
+    let port = || select(vec![22u16, 80, 443, 53, 25, 123, 1500, 40_000]);
     let any_port = || prop_oneof![1 => port(), 3 => 32_768..61_000u16];
     let first = || prop_oneof![3 => Just(2u8), 1 => flags()];
     prop_oneof![
@@ -151,7 +167,7 @@ fn hop_limit() -> impl Strategy<Value = u8> {
 }
 
 pub(crate) fn event() -> impl Strategy<Value = Event> {
-    let all = PORTS.start..GATEWAYS.end;
+    let all = PORTS.start..ENDPOINTS.end;
     let route = prop_oneof![
         6 => Just(Next::Router),
         2 => all.clone().prop_map(Next::Interface),
@@ -165,7 +181,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
             hop_limit,
             about: None,
         });
-    let services = select(vec![
+    let platform = select(vec![
         "169.254.169.254",
         "169.254.169.253",
         "169.254.169.123",
@@ -197,8 +213,15 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         1 => (1..4u8).prop_map(|n| Outside::Address(gateway_public(n).into())),
         2 => PORTS.prop_map(|port| Outside::Address(private_ipv6(port, 0).into())),
         1 => Just(Outside::Address(Ipv4Addr::new(8, 8, 8, 8).into())),
+        3 => Just(Outside::Address(nat64_address(HOST).into())),
+        1 => ipv4_addresses().prop_map(|to| Outside::Address(nat64_address(to).into())),
     ];
-    let others = prop_oneof![9 => PORTS, 1 => all];
+    let others = prop_oneof![9 => PORTS, 2 => ENDPOINTS, 1 => all];
+    let called = prop_oneof![
+        3 => (32_768..61_000u16, select(vec![80u16, 443]))
+            .prop_map(|(a, b)| Kind::Tcp(a, b, 2)),
+        1 => kind(),
+    ];
     let ipv6 = || prop::bool::weighted(0.35);
     let which = || prop_oneof![3 => Just(0usize), 2 => 0..6usize];
     prop_oneof![
@@ -209,12 +232,17 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(a, b, six, k, h)| Event::Between(a, b, six, k, h)),
         8 => (PORTS, outside, kind(), hop_limit())
             .prop_map(|(p, to, k, h)| Event::Outward(p, to, k, h)),
-        3 => (PORTS, services, asked)
+        2 => (PORTS, ENDPOINTS, called.clone(), hop_limit())
+            .prop_map(|(a, b, k, h)| Event::Between(a, b, false, k, h)),
+        2 => (PORTS, services(), called, hop_limit()).prop_map(|(p, to, k, h)| {
+            Event::Outward(p, Outside::Address(to.parse().unwrap()), k, h)
+        }),
+        3 => (PORTS, platform, asked)
             .prop_map(|(p, a, k)| Event::Service(p, a.parse().unwrap(), k)),
         5 => (known, kind(), hop_limit()).prop_map(|(a, k, h)| Event::Inward(a, k, h)),
         12 => (which(), flags(), hop_limit()).prop_map(|(w, f, h)| Event::Answer(w, f, h)),
         8 => (which(), flags()).prop_map(|(w, f)| Event::GoOn(w, f)),
-        2 => (which(), select(vec![3u8, 11])).prop_map(|(w, t)| Event::Complain(w, t)),
+        2 => (which(), select(vec![3u8, 11, 4])).prop_map(|(w, t)| Event::Complain(w, t)),
         2 => which().prop_map(Event::SendOn),
         2 => select(vec![1, 9, 10, 29, 30, 31, 60, 100, 181, 349, 350, 600, 432_000])
             .prop_map(Event::Wait),

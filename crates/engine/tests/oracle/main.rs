@@ -120,12 +120,14 @@ fn assert_all_was_seen(tally: &Tally) {
     let least = [
         ("arrived", tally.arrived, 10_000),
         ("translated by NAT gateways", tally.translated, 1000),
+        ("from one family to the other", tally.nat64, 300),
         ("translated more than once", tally.translated_twice, 3),
         ("errors about what was translated", tally.errors, 5),
         ("IPv6", tally.ipv6, 3000),
         ("peered", tally.peered, 1000),
-        ("through egress-only gateways", tally.egress_only, 200),
+        ("through egress-only gateways", tally.egress_only, 100),
         ("through tables of gateways", tally.edge, 50),
+        ("through endpoints", tally.endpoints, 1000),
         ("resets", tally.answered.get("reset").copied().unwrap_or(0), 3),
         ("times exceeded", tally.answered.get("time-exceeded").copied().unwrap_or(0), 3),
     ];

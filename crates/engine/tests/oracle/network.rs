@@ -1,7 +1,7 @@
 //! The VPCs that histories begin with.
 //!
 //! 1 has two IPv4 blocks and IPv6 in two subnets, gateways of all kinds and an appliance. 2 has the
-//! same IPv4 block. 3 has a subnet with both families, one with IPv4 and one with IPv6 only; it is
+//! same IPv4 block. 1 and 3 have endpoints of both kinds. 3 has a subnet with both families, one with IPv4 and one with IPv6 only; it is
 //! peered with 1 and 2.
 
 use std::{
@@ -17,7 +17,7 @@ use gureum_engine::{
 use gureum_types::{
     AddressAssociationId, AllocationId, EgressOnlyInternetGatewayId, InternetGatewayId, IpProtocol,
     NatGatewayId, NetworkInterfaceId, PortIndex, PrefixListId, SecurityGroupId, SubnetId,
-    Timestamp, VpcId, VpcPeeringConnectionId,
+    Timestamp, TransitGatewayId, VpcEndpointId, VpcId, VpcPeeringConnectionId, VpnGatewayId,
     record::{
         Address, AddressAssociation, Network, NetworkAclEntry, Route, RouteDestination,
         RouteTableAssociation, RouteTarget, RulePeer, Traffic, router_address,
@@ -30,6 +30,10 @@ pub(crate) const PORTS: std::ops::Range<u32> = 2..14;
 /// Interfaces of NAT gateways: 1 is public with two addresses, 2 is private with two, both in the
 /// first VPC; 3 is public, in the third.
 pub(crate) const GATEWAYS: std::ops::Range<u32> = 14..17;
+/// Interfaces of endpoints: two of the first VPC's, one of the third's.
+pub(crate) const ENDPOINTS: std::ops::Range<u32> = 17..20;
+/// Gateway endpoints: of the first VPC to S3 and to DynamoDB, of the third to S3.
+pub(crate) const GATEWAY_ENDPOINTS: std::ops::Range<u32> = 40..43;
 pub(crate) const GROUPS: u64 = 6;
 pub(crate) const SUBNETS: [u64; 10] = [10, 11, 12, 13, 20, 21, 30, 31, 32, 33];
 pub(crate) const TABLES: [u64; 9] = [10, 11, 12, 20, 21, 30, 31, 32, 22];
@@ -40,18 +44,22 @@ pub(crate) const ACLS: [u64; 6] = [10, 11, 20, 21, 30, 31];
 pub(crate) const HOST: Ipv4Addr = Ipv4Addr::new(198, 18, 200, 7);
 pub(crate) const HOST_IPV6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x8000, 0, 0, 0, 0, 7);
 
+/// The blocks of S3 and DynamoDB.
+pub(crate) const S3: &str = "203.0.113.128/27";
+pub(crate) const DYNAMODB: &str = "203.0.113.160/27";
+
 /// The subnet of an interface.
 pub(crate) const fn subnet_of(port: u32) -> u64 {
     match port {
-        2 | 12 => 10,
+        2 | 12 | 17 => 10,
         3 | 4 | 15 => 11,
-        5 | 14 => 12,
+        5 | 14 | 18 => 12,
         6 => 13,
         7 => 20,
         8 => 21,
         9 => 30,
         10 | 13 => 31,
-        16 => 32,
+        16 | 19 => 32,
         _ => 33,
     }
 }
@@ -136,6 +144,18 @@ pub(crate) fn pcx(number: u64) -> RouteTarget {
     RouteTarget::VpcPeeringConnection(VpcPeeringConnectionId::new(number))
 }
 
+pub(crate) fn vgw(vpc: u64) -> RouteTarget {
+    RouteTarget::VpnGateway(VpnGatewayId::new(vpc))
+}
+
+pub(crate) fn tgw(vpc: u64) -> RouteTarget {
+    RouteTarget::TransitGateway(TransitGatewayId::new(vpc))
+}
+
+pub(crate) fn vpce(number: u64) -> RouteTarget {
+    RouteTarget::VpcEndpoint(VpcEndpointId::new(number))
+}
+
 pub(crate) fn eni(port: u32) -> RouteTarget {
     RouteTarget::NetworkInterface(NetworkInterfaceId::new(port.into()))
 }
@@ -186,6 +206,14 @@ fn vpcs(network: &mut Network, far: bool) {
         let region = if far && vpc == 2 { "eu-west-1".parse().unwrap() } else { records::region() };
         network.vpcs.push((region, Arc::new(record)));
         network.internet_gateways.push(Arc::new(records::internet_gateway(vpc, Some(&id))));
+        match vpc {
+            1 => network.vpn_gateways.push(Arc::new(records::vpn_gateway(vpc, Some(&id)))),
+            3 => {
+                let attachment = records::transit_gateway_attachment(vpc, &id);
+                network.transit_gateway_vpc_attachments.push(Arc::new(attachment));
+            }
+            _ => {}
+        }
         network
             .egress_only_internet_gateways
             .extend((vpc == 1).then(|| Arc::new(records::egress_only_internet_gateway(vpc, &id))));
@@ -215,22 +243,54 @@ fn tables(network: &mut Network) {
     let first_ipv6 = ("2001:db8:0:100::/56", pcx(1));
     let anywhere = |target| ("0.0.0.0/0", target);
     let anywhere_ipv6 = |target| ("::/0", target);
+    let nat64 = |number| ("64:ff9b::/96", nat(number));
     type Routes = Vec<(&'static str, RouteTarget)>;
     let tables: [(u64, &[u64], Routes); 11] = [
-        (10, &[], vec![anywhere(igw(1)), anywhere_ipv6(igw(1)), third.clone(), third_ipv6.clone()]),
-        (11, &[11, 13], vec![anywhere(nat(1)), anywhere_ipv6(eigw(1)), third.clone(), third_ipv6]),
-        (12, &[12], vec![anywhere(igw(1)), third]),
+        (
+            10,
+            &[],
+            vec![
+                anywhere(igw(1)),
+                anywhere_ipv6(igw(1)),
+                nat64(1),
+                third.clone(),
+                third_ipv6.clone(),
+                ("pl-3", vpce(3)),
+            ],
+        ),
+        (
+            11,
+            &[11, 13],
+            vec![anywhere(nat(1)), anywhere_ipv6(eigw(1)), nat64(2), third.clone(), third_ipv6],
+        ),
+        (12, &[12], vec![anywhere(igw(1)), third, ("pl-3", vpce(3)), ("pl-4", vpce(4))]),
         (13, &[], vec![]),
         (20, &[], vec![anywhere(igw(2)), ("10.3.0.0/16", pcx(2))]),
         (21, &[], vec![]),
         (22, &[21], vec![anywhere(igw(2)), ("10.3.0.0/16", pcx(2))]),
-        (30, &[], vec![anywhere(igw(3)), anywhere_ipv6(igw(3)), first.clone(), first_ipv6.clone()]),
+        (
+            30,
+            &[],
+            vec![
+                anywhere(igw(3)),
+                anywhere_ipv6(igw(3)),
+                nat64(3),
+                first.clone(),
+                first_ipv6.clone(),
+            ],
+        ),
         (
             31,
             &[31],
-            vec![anywhere(nat(3)), anywhere_ipv6(igw(3)), ("10.1.1.0/24", pcx(2)), first_ipv6],
+            vec![
+                anywhere(nat(3)),
+                anywhere_ipv6(igw(3)),
+                nat64(3),
+                ("10.1.1.0/24", pcx(2)),
+                first_ipv6,
+            ],
         ),
-        (32, &[32], vec![anywhere(igw(3)), first]),
+        (32, &[32], vec![anywhere(igw(3)), first, ("pl-3", vpce(5))]),
         (34, &[], vec![]),
     ];
     for (number, subnets, routes) in tables {
@@ -329,14 +389,30 @@ fn groups(network: &mut Network) {
         records::prefix_list(2, &["2001:db8:0:100::/56"])
     }];
     network.prefix_lists.extend(lists.map(Arc::new));
+    // Those of S3 and DynamoDB.
+    let lists = [records::prefix_list(3, &[S3]), records::prefix_list(4, &[DYNAMODB])];
+    network.prefix_lists.extend(lists.map(Arc::new));
+}
+
+fn endpoints(network: &mut Network) {
+    let [first, third] = [1, 3].map(VpcId::new);
+    let [one, two, three] = [17, 18, 19].map(PortIndex);
+    let endpoints = [
+        records::interface_endpoint(1, &first, &[one, two]),
+        records::interface_endpoint(2, &third, &[three]),
+        records::gateway_endpoint(3, &first, "s3", PortIndex(40)),
+        records::gateway_endpoint(4, &first, "dynamodb", PortIndex(41)),
+        records::gateway_endpoint(5, &third, "s3", PortIndex(42)),
+    ];
+    network.vpc_endpoints.extend(endpoints.map(Arc::new));
 }
 
 /// The group of an interface to begin with.
 fn group_of(port: u32) -> u64 {
     match port {
         2 | 12 => 1,
-        3 | 4 | 6 => 2,
-        5 => 3,
+        3 | 4 | 6 | 17 => 2,
+        5 | 18 => 3,
         7 | 8 => 4,
         9 | 13 => 5,
         _ => 6,
@@ -345,8 +421,9 @@ fn group_of(port: u32) -> u64 {
 
 /// Brings back interfaces and gateways that are not there.
 pub(crate) fn restore_interfaces(network: &mut Network) {
-    for port in PORTS.start..GATEWAYS.end {
+    for port in PORTS.start..ENDPOINTS.end {
         let is_gateway = GATEWAYS.contains(&port);
+        let is_endpoint = ENDPOINTS.contains(&port);
         if network.interfaces.iter().any(|i| i.port == PortIndex(port)) {
             continue;
         }
@@ -356,7 +433,7 @@ pub(crate) fn restore_interfaces(network: &mut Network) {
         if subnet.cidr_block.is_some() {
             addresses.extend([private(port, 0), private(port, 1)]);
         }
-        if port == 16 {
+        if port == 16 || is_endpoint {
             addresses.truncate(1);
         }
         let groups = [SecurityGroupId::new(group_of(port))];
@@ -376,7 +453,7 @@ pub(crate) fn restore_interfaces(network: &mut Network) {
         };
         let auto = auto.filter(free);
         let mut record = records::interface(PortIndex(port), &subnet, &addresses, groups, auto);
-        if subnet.ipv6_block().is_some() && !is_gateway {
+        if subnet.ipv6_block().is_some() && !is_gateway && !is_endpoint {
             record.ipv6_addresses = vec![private_ipv6(port, 0), private_ipv6(port, 1)];
         }
         record.source_dest_check = !matches!(port, 5 | 13) && !is_gateway;
@@ -388,6 +465,10 @@ pub(crate) fn restore_interfaces(network: &mut Network) {
             let gateway = records::nat_gateway(number, &subnet, PortIndex(port), number != 2);
             network.nat_gateways.push(Arc::new(gateway));
         }
+        if is_endpoint {
+            record.interface_type = "vpc_endpoint".to_owned();
+            record.requester_managed = true;
+        }
         network.interfaces.push(Arc::new(record));
     }
     network.interfaces.sort_by_key(|i| i.port);
@@ -396,6 +477,7 @@ pub(crate) fn restore_interfaces(network: &mut Network) {
         network.addresses.retain(|known| known.public_ip != public_ip);
         if network.interfaces.iter().any(|i| i.port == PortIndex(port)) {
             network.addresses.push(Arc::new(Address {
+                domain_name: None,
                 allocation_id: AllocationId::new(number.into()),
                 public_ip,
                 association: Some(AddressAssociation {
@@ -420,6 +502,7 @@ pub(crate) fn network(far: bool) -> Network {
     tables(&mut network);
     acls(&mut network);
     groups(&mut network);
+    endpoints(&mut network);
     restore_interfaces(&mut network);
     network
 }

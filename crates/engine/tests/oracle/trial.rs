@@ -41,6 +41,8 @@ pub(crate) struct Tally {
     pub(crate) arrived: u64,
     /// Of these, what a NAT gateway translated.
     pub(crate) translated: u64,
+    /// Of these, what it made a packet of the other family.
+    pub(crate) nat64: u64,
     /// Of these, what several translations made.
     pub(crate) translated_twice: u64,
     /// Of these, ICMP errors about what one translated.
@@ -53,6 +55,8 @@ pub(crate) struct Tally {
     pub(crate) egress_only: u64,
     /// Of these, what the table of a gateway sent to an appliance.
     pub(crate) edge: u64,
+    /// Of these, what went to a service through an endpoint, or came back.
+    pub(crate) endpoints: u64,
     /// Answers of the engine's own, by what they were.
     pub(crate) answered: BTreeMap<&'static str, u64>,
     /// Drops, by their names.
@@ -65,12 +69,14 @@ impl Tally {
         self.flows += other.flows;
         self.arrived += other.arrived;
         self.translated += other.translated;
+        self.nat64 += other.nat64;
         self.translated_twice += other.translated_twice;
         self.errors += other.errors;
         self.ipv6 += other.ipv6;
         self.peered += other.peered;
         self.egress_only += other.egress_only;
         self.edge += other.edge;
+        self.endpoints += other.endpoints;
         for (name, count) in &other.answered {
             *self.answered.entry(name).or_insert(0) += count;
         }
@@ -222,7 +228,9 @@ impl Trial {
     /// What the engine did, in the oracle's words.
     fn fate(&self, at: PortIndex, sent: &Sent) -> Fate {
         let reason = match sent.verdict {
-            Verdict::Forward(port) => return Fate::Arrives(port, words(&sent.built.frame)),
+            Verdict::Forward(port) | Verdict::Translated(port) => {
+                return Fate::Arrives(port, words(&sent.built.frame));
+            }
             Verdict::Reply => {
                 // Before it there may be advertisements of routers, to whoever is new to IPv6.
                 let Some((to, answer)) = sent.emitted.last() else {
@@ -233,7 +241,12 @@ impl Trial {
                     Kind::Tcp(_, _, flags) if *to == at && flags & 4 != 0 => {
                         Fate::Answered("reset")
                     }
-                    Kind::Icmp(11, 0, _) if *to == at => Fate::Answered("time-exceeded"),
+                    Kind::Icmp(11, 0, _) if *to == at && answer.source.is_ipv4() => {
+                        Fate::Answered("time-exceeded")
+                    }
+                    Kind::Icmp(3, 0, _) if *to == at && answer.source.is_ipv6() => {
+                        Fate::Answered("time-exceeded")
+                    }
                     _ => Fate::Answered("something else"),
                 };
             }
@@ -287,12 +300,14 @@ impl Trial {
                 let went = self.oracle.journey();
                 tally.arrived += 1;
                 tally.translated += u64::from(went.nat_gateways > 0);
+                tally.nat64 += u64::from(went.nat64);
                 tally.translated_twice += u64::from(went.nat_gateways > 1);
                 tally.errors += u64::from(got.about.is_some() && went.nat_gateways > 0);
                 tally.ipv6 += u64::from(got.source.is_ipv6());
                 tally.peered += u64::from(went.peering);
                 tally.egress_only += u64::from(went.egress_only);
                 tally.edge += u64::from(went.edge_table);
+                tally.endpoints += u64::from(went.endpoint);
                 self.last.push_front(Arrived { from, sent, to: *to, got: *got });
                 self.last.truncate(REMEMBERED);
             }

@@ -236,7 +236,8 @@ mod tests {
             assert!(line.contains("internet"), "{line}");
             let mut file = File::from(descriptors.into_iter().next().expect("a descriptor"));
             file.write_all(b"hello").expect("written");
-            let reply = Reply::Internet { ca_bundle: "/ca".into() };
+            let reply =
+                Reply::Internet { ca_bundle: "/ca".into(), public_pool: ipnet::Ipv4Net::default() };
             let reply = serde_json::to_string(&reply).expect("JSON");
             send(&stream, &reply, &[file.as_fd(), stream.as_fd()]).expect("sent");
         });

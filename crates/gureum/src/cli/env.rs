@@ -14,14 +14,14 @@ use std::{
 use clap::{Args, ValueEnum};
 
 use super::{client::Daemon, output};
-use crate::{admin::Status, failure::Failure, paths};
+use crate::{admin::Status, failure::Failure, paths, root_key};
 
 /// The region of the lab, and of everybody who says no other.
 pub(crate) const REGION: &str = "ap-northeast-2";
 
 /// Nothing on the real AWS, and made so that one sees it.
-const ACCESS_KEY: &str = "AKIAGUREUMLOCALONLY0";
-const SECRET_KEY: &str = "worthless/on/the/real/AWS/+/local/only00";
+pub(super) const ACCESS_KEY: &str = "AKIAGUREUMLOCALONLY0";
+pub(super) const SECRET_KEY: &str = "worthless/on/the/real/AWS/+/local/only00";
 
 /// Settings of the caller that would lead a client somewhere else than to the cloud, or make it
 /// send a session token along that is none of ours.
@@ -39,11 +39,16 @@ const MISLEADING: [&str; 6] = [
 #[command(after_help = "Examples:
   eval \"$(gureum env)\"
   gureum env | source              in fish
+  eval \"$(gureum env --https-proxy)\"   for session-manager-plugin 1.2.889 and later
   eval \"$(gureum env --unset)\"     back to the AWS of your configuration files")]
 pub(crate) struct EnvArgs {
     /// Print lines that take the variables away again
     #[arg(long)]
     unset: bool,
+    /// Reach Systems Manager by AWS's own names, through an HTTPS proxy at the cloud's port: for
+    /// clients that take no other. All other HTTPS of the shell goes to the simulated internet, too
+    #[arg(long)]
+    https_proxy: bool,
     /// Whose language the lines are in [default: from $SHELL]
     #[arg(long, value_enum)]
     shell: Option<Shell>,
@@ -99,9 +104,16 @@ pub(crate) type Changes = Vec<(String, Option<String>)>;
 pub(crate) fn run(args: &EnvArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let shell = args.shell.unwrap_or_else(Shell::of_caller);
     let text: String = if args.unset {
-        NAMES.iter().map(|name| shell.line(name, None)).collect()
+        let names = NAMES.iter().chain(PROXY_NAMES.iter().filter(|_| args.https_proxy));
+        let lines = names.map(|name| shell.line(name, None)).collect::<String>();
+        let path = without_plugin(daemon.data_dir(), &variables());
+        lines + &path.map(|path| shell.line(PATH, Some(&path))).unwrap_or_default()
     } else {
-        let changes = changes(&daemon.status()?, &variables());
+        let status = daemon.status()?;
+        let mut changes = changes(&status, &variables())?;
+        if args.https_proxy {
+            changes.extend(through_proxy(&status));
+        }
         changes.iter().map(|(name, value)| shell.line(name, value.as_deref())).collect()
     };
     output::print(&text)?;
@@ -117,7 +129,7 @@ pub(crate) fn exec(
     let mut command = Command::new(program);
     command.args(&args.args);
     match daemon.status() {
-        Ok(status) => apply(&changes(&status, &variables()), &mut command),
+        Ok(status) => apply(&changes(&status, &variables())?, &mut command),
         // The program's own help needs no cloud.
         Err(_) if asks_for_help(&args.args) => {}
         Err(error) => return Err(error),
@@ -170,6 +182,20 @@ const NAMES: [&str; 8] = [
     "GUREUM_DATA_DIR",
 ];
 
+/// All variables that [`through_proxy`] gives a value.
+const PROXY_NAMES: [&str; 3] = ["HTTPS_PROXY", "AWS_ENDPOINT_URL_SSM", "SSL_CERT_FILE"];
+
+/// What an environment needs besides so that clients find Systems Manager by AWS's own names.
+fn through_proxy(status: &Status) -> Changes {
+    let values = [
+        status.endpoint.clone(),
+        format!("https://ssm.{REGION}.amazonaws.com"),
+        paths::ca_bundle(&status.data_dir).to_string_lossy().into_owned(),
+    ];
+    let pairs = PROXY_NAMES.iter().zip(values);
+    pairs.map(|(name, value)| ((*name).to_owned(), Some(value))).collect()
+}
+
 /// The variables of this process, as far as they are text.
 pub(super) fn variables() -> Vec<(String, String)> {
     env::vars_os()
@@ -177,15 +203,24 @@ pub(super) fn variables() -> Vec<(String, String)> {
         .collect()
 }
 
+/// The access key and secret that clients get: the root user's where one is needed.
+pub(super) fn key(data_dir: &Path) -> Result<(String, String), Failure> {
+    Ok(match root_key::read(&paths::root_key(data_dir))? {
+        Some(key) => (key.access_key_id, key.secret_access_key),
+        None => (ACCESS_KEY.to_owned(), SECRET_KEY.to_owned()),
+    })
+}
+
 /// What an environment needs so that AWS clients reach this daemon and nothing else.
-pub(super) fn changes(status: &Status, variables: &[(String, String)]) -> Changes {
+pub(super) fn changes(status: &Status, variables: &[(String, String)]) -> Result<Changes, Failure> {
+    let (access_key, secret_key) = key(&status.data_dir)?;
     let bundle = paths::ca_bundle(&status.data_dir);
     let values = [
         status.endpoint.clone(),
         REGION.to_owned(),
         REGION.to_owned(),
-        ACCESS_KEY.to_owned(),
-        SECRET_KEY.to_owned(),
+        access_key,
+        secret_key,
         bundle.to_string_lossy().into_owned(),
         "true".to_owned(),
         status.data_dir.to_string_lossy().into_owned(),
@@ -201,7 +236,36 @@ pub(super) fn changes(status: &Status, variables: &[(String, String)]) -> Change
         .collect();
     changes.extend(misleading.into_iter().map(|name| (name.to_owned(), None)));
     changes.extend(past_proxy(&status.endpoint, variables));
-    changes
+    changes.extend(with_plugin(&status.data_dir, variables));
+    Ok(changes)
+}
+
+/// Where programs are looked for.
+const PATH: &str = "PATH";
+
+fn path(variables: &[(String, String)]) -> &str {
+    let path = variables.iter().find(|(name, _)| name == PATH);
+    path.map_or("", |(_, value)| value.as_str())
+}
+
+/// Our client of Session Manager, behind all programs that are there: AWS's own is taken first.
+fn with_plugin(data_dir: &Path, variables: &[(String, String)]) -> Changes {
+    let (path, folder) = (path(variables), paths::plugin_dir(data_dir));
+    let folder = folder.to_string_lossy();
+    // A folder with a colon in its name cannot be said.
+    if path.is_empty() || folder.contains(':') || path.split(':').any(|it| it == folder) {
+        return Vec::new();
+    }
+    vec![(PATH.to_owned(), Some(format!("{path}:{folder}")))]
+}
+
+/// The path without it, where it is on it.
+fn without_plugin(data_dir: &Path, variables: &[(String, String)]) -> Option<String> {
+    let (path, folder) = (path(variables), paths::plugin_dir(data_dir));
+    let folder = folder.to_string_lossy();
+    let rest: Vec<_> = path.split(':').filter(|it| *it != folder).collect();
+    let rest = rest.join(":");
+    (rest != path).then_some(rest)
 }
 
 /// Where a proxy is configured, the cloud must not be looked for behind it.
@@ -276,7 +340,8 @@ mod tests {
             ("AWS_MAX_ATTEMPTS", "7"),
         ];
         let owned: Vec<_> = before.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
-        let after = evaluated(&lines(Shell::Bash, &changes(&status(), &owned)), &before);
+        let after =
+            evaluated(&lines(Shell::Bash, &changes(&status(), &owned).expect("changes")), &before);
         assert_eq!(value(&after, "AWS_ENDPOINT_URL"), Some("http://127.0.0.1:4566"));
         assert_eq!(value(&after, "AWS_REGION"), Some("ap-northeast-2"));
         assert_eq!(value(&after, "AWS_DEFAULT_REGION"), Some("ap-northeast-2"));
@@ -292,12 +357,37 @@ mod tests {
     }
 
     #[test]
+    fn our_plugin_comes_behind_all_programs_and_goes_again() {
+        let ours = status().data_dir;
+        let variable = |value: &str| [(PATH.to_owned(), value.to_owned())];
+        let changes = with_plugin(&ours, &variable("/usr/bin:/bin"));
+        let path = changes[0].1.clone().expect("a path");
+        assert_eq!(path, "/usr/bin:/bin:/home/mina o'hara/$cloud/bin");
+        assert_eq!(with_plugin(&ours, &variable(&path)), []);
+        let back = without_plugin(&ours, &variable(&path));
+        assert_eq!(back.as_deref(), Some("/usr/bin:/bin"));
+        assert_eq!(without_plugin(&ours, &variable("/usr/bin")), None);
+        assert_eq!(with_plugin(Path::new("/a:b"), &variable("/bin")), []);
+    }
+
+    #[test]
     fn unset_takes_back_what_was_set() {
-        let set = lines(Shell::Bash, &changes(&status(), &[]));
+        let set = lines(Shell::Bash, &changes(&status(), &[]).expect("changes"));
         let unset: String = NAMES.iter().map(|name| Shell::Bash.line(name, None)).collect();
         let after = evaluated(&(set + &unset), &[]);
         let ours = |name: &str| name.starts_with("AWS_") || name.starts_with("GUREUM_");
         assert!(after.iter().all(|(name, _)| !ours(name)), "{after:?}");
+    }
+
+    #[test]
+    fn systems_manager_is_found_by_its_name_through_the_proxy() {
+        let mut set = changes(&status(), &[]).expect("changes");
+        set.extend(through_proxy(&status()));
+        let after = evaluated(&lines(Shell::Bash, &set), &[("HTTPS_PROXY", "http://proxy:3128")]);
+        assert_eq!(value(&after, "HTTPS_PROXY"), Some("http://127.0.0.1:4566"));
+        let name = "https://ssm.ap-northeast-2.amazonaws.com";
+        assert_eq!(value(&after, "AWS_ENDPOINT_URL_SSM"), Some(name));
+        assert_eq!(value(&after, "SSL_CERT_FILE"), value(&after, "AWS_CA_BUNDLE"));
     }
 
     #[test]

@@ -72,6 +72,7 @@ mod tests {
             account: "123456789012".into(),
             region: "ap-northeast-2".into(),
             private_ip: "10.1.1.5".into(),
+            private_dns_name: None,
             public_ip: public.map(Into::into),
             public_dns_name: None,
             login_user: "ec2-user".into(),

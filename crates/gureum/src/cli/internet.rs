@@ -5,15 +5,17 @@ use std::{
     ffi::OsString,
     io,
     os::{fd::OwnedFd, unix::process::CommandExt},
+    path::PathBuf,
     process::{Command, ExitCode},
 };
 
 use clap::Args;
+use ipnet::Ipv4Net;
 
 use super::{
     client::{Daemon, unexpected},
     exec::OUR_FAILURE,
-    linux,
+    linux::{self, Desk},
 };
 use crate::{
     admin::{Reply, Request},
@@ -46,26 +48,52 @@ pub(crate) fn run(args: &InternetArgs, daemon: &Daemon) -> Result<ExitCode, Fail
         return Err(Failure::new("there is no command").status(OUR_FAILURE));
     };
     enter(daemon)?;
-    let error = Command::new(program).args(rest).exec();
-    let program = program.to_string_lossy();
-    Err(match error.kind() {
+    Err(not_become(Command::new(program).args(rest)))
+}
+
+/// Becomes a command; why that cannot be.
+pub(super) fn not_become(command: &mut Command) -> Failure {
+    let error = command.exec();
+    let program = command.get_program().to_string_lossy();
+    match error.kind() {
         io::ErrorKind::NotFound => {
             Failure::new(format!("{program}: there is no such command")).status(127)
         }
         _ => Failure::new(format!("cannot run {program}: {error}")).status(126),
-    })
+    }
 }
 
 /// Moves this process into the simulated internet. It must have no second thread yet.
 pub(super) fn enter(daemon: &Daemon) -> Result<(), Failure> {
-    ask_and_enter(daemon).map_err(|error| error.status(OUR_FAILURE))
+    enter_at(daemon, None)
 }
 
-fn ask_and_enter(daemon: &Daemon) -> Result<(), Failure> {
+/// The same, to sit at a desk there.
+pub(super) fn enter_at(daemon: &Daemon, desk: Option<Desk<'_>>) -> Result<(), Failure> {
+    ask_and_enter(daemon, desk).map_err(|error| error.status(OUR_FAILURE))
+}
+
+/// The simulated internet as the daemon hands it out.
+pub(super) struct Handed {
+    /// The user namespace and the network.
+    pub(super) namespaces: [OwnedFd; 2],
+    /// Where system roots and our CA are.
+    pub(super) ca_bundle: PathBuf,
+    /// Where public addresses come from.
+    pub(super) public_pool: Ipv4Net,
+}
+
+/// Asks for the internet.
+pub(super) fn ask(daemon: &Daemon) -> Result<Handed, Failure> {
     let (reply, descriptors) = daemon.ask_with(&Request::Internet, &[])?;
-    let Reply::Internet { ca_bundle } = reply else { return Err(unexpected(&reply)) };
-    let namespaces: Result<[OwnedFd; 2], _> = descriptors.try_into();
-    let [user, network] = namespaces
+    let Reply::Internet { ca_bundle, public_pool } = reply else { return Err(unexpected(&reply)) };
+    let namespaces = descriptors
+        .try_into()
         .map_err(|_| Failure::new("the daemon's answer lacks the internet's namespaces"))?;
-    linux::enter_internet(user, network, &ca_bundle)
+    Ok(Handed { namespaces, ca_bundle, public_pool })
+}
+
+fn ask_and_enter(daemon: &Daemon, desk: Option<Desk<'_>>) -> Result<(), Failure> {
+    let Handed { namespaces: [user, network], ca_bundle, .. } = ask(daemon)?;
+    linux::enter_internet(user, network, &ca_bundle, desk)
 }

@@ -11,14 +11,29 @@ use gureum_host::{
 /// The resolvers of the simulated internet, for a process in it.
 const RESOLV_CONF: &str = "nameserver 8.8.8.8\nnameserver 1.1.1.1\noptions timeout:2\n";
 
+/// Whose desk a process in the simulated internet sits at, where it is not the person's own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Desk<'a> {
+    /// What the host is called.
+    pub(super) name: &'a str,
+    /// Where the person's home is there.
+    pub(super) home: &'a Path,
+}
+
 /// Moves this process into the simulated internet. It must have no second thread.
 pub(super) fn enter_internet(
     user: OwnedFd,
     network: OwnedFd,
     ca_bundle: &Path,
+    desk: Option<Desk<'_>>,
 ) -> Result<(), Failure> {
     let bundle = fs::read(ca_bundle).map_err(|error| Failure::file("read", ca_bundle, &error))?;
-    let view = InternetView { resolv_conf: RESOLV_CONF.to_owned(), ca_bundle: Some(bundle) };
+    let view = InternetView {
+        resolv_conf: RESOLV_CONF.to_owned(),
+        ca_bundle: Some(bundle),
+        host_name: desk.map(|desk| desk.name.to_owned()),
+        home: desk.map(|desk| desk.home.to_owned()),
+    };
     enter(&InternetNamespaces { user, network }, &view)
         .map_err(|error| Failure::new(format!("cannot enter the simulated internet: {error}")))
 }

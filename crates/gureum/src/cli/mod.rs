@@ -1,13 +1,16 @@
 //! The command line. Each command is a file; what they share is how to reach the daemon, where
 //! files are, how answers are printed and how errors are said.
 
+mod api;
 mod capture;
 mod client;
+mod connect;
 mod console;
 mod doctor;
 mod down;
 mod env;
 mod exec;
+mod flows;
 mod instances;
 mod internet;
 mod lab;
@@ -19,19 +22,24 @@ mod port;
 mod port_holder;
 mod purge;
 mod reset;
+mod session;
 mod ssh;
+mod ssh_config;
 mod status;
 mod stream;
 mod terminal;
 mod trace;
 mod up;
 mod why;
+mod workstation;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
 use self::client::Daemon;
+pub(crate) use self::env::REGION;
+pub(crate) use self::session::plugin::{NAME as PLUGIN, install as install_plugin, run as plugin};
 use crate::{
     failure::Failure,
     paths::{self, Person},
@@ -76,6 +84,8 @@ enum Command {
     Purge(purge::PurgeArgs),
     /// Print the shell lines that point AWS clients at the cloud
     Env(env::EnvArgs),
+    /// List the API operations that are served, and what becomes of their parameters
+    Api(api::ApiArgs),
     /// Run the AWS CLI against the cloud
     #[command(disable_help_flag = true)]
     Aws(env::ProgramArgs),
@@ -84,8 +94,19 @@ enum Command {
     Terraform(env::ProgramArgs),
     /// Run a command in the simulated internet
     Internet(internet::InternetArgs),
+    /// Connect this machine to the simulated internet until the command ends: ping, browse, anything
+    Connect(connect::ConnectArgs),
+    /// Open a shell at a workstation in the simulated internet: AWS CLI, ssh, git, a home that stays
+    Workstation(workstation::WorkstationArgs),
     /// Log in to an instance with OpenSSH, from the simulated internet
     Ssh(ssh::SshArgs),
+    /// Open a session of Session Manager: a shell, a command, a port
+    Session(session::SessionArgs),
+    /// Write the instances as hosts of OpenSSH's configuration
+    SshConfig(ssh_config::SshConfigArgs),
+    /// What the hosts of `ssh-config` have as their ProxyCommand
+    #[command(hide = true)]
+    SshConnect(ssh_config::SshConnectArgs),
     /// Run a command in an instance, without network and key
     Exec(exec::ExecArgs),
     /// Show what an instance wrote to its console
@@ -96,6 +117,8 @@ enum Command {
     Why(why::WhyCommand),
     /// Show packets as they pass, and what decides about each
     Trace(trace::TraceCommand),
+    /// Show who talks now and what was rejected lately, and why
+    Flows(flows::FlowsCommand),
     /// Write what an interface sees to a file for tcpdump and Wireshark
     Capture(capture::CaptureCommand),
     /// Show the data path's side of an interface
@@ -140,15 +163,22 @@ impl Cli {
             Command::Reset(args) => reset::run(args, &daemon),
             Command::Purge(args) => purge::run(args, &daemon),
             Command::Env(args) => env::run(args, &daemon),
+            Command::Api(args) => api::run(args),
             Command::Aws(args) => env::exec("aws", args, &daemon),
             Command::Terraform(args) => env::exec("terraform", args, &daemon),
             Command::Internet(args) => internet::run(args, &daemon),
+            Command::Connect(args) => connect::run(args, &daemon),
+            Command::Workstation(args) => workstation::run(args, &daemon),
             Command::Ssh(args) => ssh::run(args, &daemon),
+            Command::Session(args) => session::run(args, &daemon),
+            Command::SshConfig(args) => ssh_config::run(args, &daemon),
+            Command::SshConnect(args) => ssh_config::connect(args, &daemon),
             Command::Exec(args) => exec::run(args, &daemon),
             Command::Console(args) => console::run(args, &daemon),
             Command::Instances(args) => instances::run(args, &daemon),
             Command::Why(args) => why::run(args, &daemon),
             Command::Trace(args) => trace::run(args, &daemon),
+            Command::Flows(args) => flows::run(args, &daemon),
             Command::Capture(args) => capture::run(args, &daemon),
             Command::Port(command) => port::run(command, &daemon),
             Command::Lab(command) => lab::run(command, &daemon),
@@ -203,15 +233,29 @@ mod tests {
             "gureum terraform plan -out x",
             "gureum internet -- ping -c 1 8.8.8.8",
             "gureum internet ping -c 1 8.8.8.8",
+            "gureum connect",
+            "gureum connect --no-dns",
+            "gureum workstation",
+            "gureum workstation -- aws ssm start-session --target i-0123456789abcdef0",
             "gureum ssh PUBLIC-01",
             "gureum ssh -i key.pem PUBLIC-01 -- uptime -p",
+            "gureum session PRIVATE-01 -L 8080:80",
+            "gureum session PRIVATE-01 -W 22",
+            "gureum session PRIVATE-01 -- uptime -p",
+            "gureum ssh-config --include --jump BASTION",
+            "gureum ssh-config --write lab.conf",
+            "gureum ssh-config --write lab.conf --remove",
             "gureum exec PUBLIC-01 --user ec2-user -- bash -c id",
             "gureum exec PUBLIC-01 ls -l",
             "gureum console -f PUBLIC-01",
             "gureum instances",
             "gureum why internet PUBLIC-01 --proto tcp --port 80 --json",
+            "gureum why PRIVATE-01 ssmmessages",
             "gureum trace PUBLIC-01 --host 8.8.8.8 --port 53 --proto udp --drops -c 3 -o json",
             "gureum trace --reason no-route --rate 10 --duration 5m",
+            "gureum flows",
+            "gureum flows PUBLIC-01 --once --limit 50 -o json",
+            "gureum flows --reject --since 5m",
             "gureum capture PUBLIC-01 -w - --count 10 --duration 30s",
             "gureum port show PUBLIC-01 --output json",
             "gureum lab list",
@@ -234,8 +278,14 @@ mod tests {
             "gureum trace --count 0",
             "gureum trace --proto nothing",
             "gureum capture PUBLIC-01",
+            "gureum flows --limit 0",
+            "gureum flows --since yesterday",
             "gureum port",
             "gureum ssh",
+            "gureum session a -W 0x",
+            "gureum session a -L 80 -- id",
+            "gureum ssh-config --include --write lab.conf",
+            "gureum ssh-config --include --remove",
             "gureum status --output yaml",
             "gureum lab run vpc --lang fr",
         ] {

@@ -5,8 +5,11 @@ use std::{fs, io, path::Path, process::ExitCode};
 
 use clap::Args;
 
-use super::{client::Daemon, down, output};
-use crate::{failure::Failure, paths};
+use super::{client::Daemon, down, output, ssh_config};
+use crate::{
+    failure::Failure,
+    paths::{self, Person},
+};
 
 /// The arguments of `gureum purge`.
 #[derive(Clone, Debug, Args)]
@@ -32,6 +35,7 @@ pub(crate) fn run(args: &PurgeArgs, daemon: &Daemon) -> Result<ExitCode, Failure
     if !down::stop(daemon, true)? {
         down::clean_up(folder)?;
     }
+    ssh_config::exclude(&Person::current(), folder)?;
     let others = delete(folder)?;
     if others.is_empty() {
         output::print(&format!("deleted {}\n", folder.display()))?;
@@ -117,7 +121,7 @@ mod tests {
         for ours in ["store", "instances"] {
             fs::create_dir(data.join(ours)).expect("a folder");
         }
-        for file in [paths::MARKER, "passwd", "store/records.redb", "gureum.log"] {
+        for file in [paths::MARKER, "passwd", "store/records.log", "gureum.log"] {
             fs::write(data.join(file), "").expect("a file");
         }
         fs::create_dir(data.join("ssl")).expect("a folder");

@@ -76,12 +76,39 @@ fn key(
         std::fs::metadata(path).map_err(|error| Failure::file("read", path, &error))?;
         return Ok(Some(path.to_owned()));
     }
+    Ok(key_in(name, &[folder.to_owned(), paths::keys_dir(daemon.data_dir())]))
+}
+
+/// The file of a key pair's private key in the first folder that has it.
+pub(super) fn key_in(name: Option<&str>, folders: &[PathBuf]) -> Option<PathBuf> {
     // A key pair's name is any text; only a plain one can be a file's.
-    let name = name.filter(|name| !name.contains('/') && !name.starts_with('.'));
-    let Some(name) = name else { return Ok(None) };
+    let name = name.filter(|name| !name.contains('/') && !name.starts_with('.'))?;
     let file = format!("{name}.pem");
-    let folders = [folder.to_owned(), paths::keys_dir(daemon.data_dir())];
-    Ok(folders.into_iter().map(|folder| folder.join(&file)).find(|path| path.is_file()))
+    folders.iter().map(|folder| folder.join(&file)).find(|path| path.is_file())
+}
+
+/// What an instance is called: its Name tag, else its id.
+pub(super) fn called(instance: &InstanceRow) -> &str {
+    instance.name.as_ref().unwrap_or(&instance.id)
+}
+
+/// The public DNS name of a running instance, or its address where its VPC gives no names.
+pub(super) fn public_host(instance: &InstanceRow) -> Result<&str, Failure> {
+    let called = called(instance);
+    if instance.state != "running" {
+        return Err(Failure::new(format!("{called} is {}", instance.state)));
+    }
+    let host = instance.public_dns_name.as_deref().or(instance.public_ip.as_deref());
+    host.ok_or_else(|| {
+        Failure::new(format!(
+            "{called} has no public address: only its VPC reaches it, at {}",
+            instance.private_ip
+        ))
+        .help(format!(
+            "go through an instance that has one (gureum ssh BASTION -- -A, or ssh -J BASTION \
+             {called}), or use `gureum exec {called}`"
+        ))
+    })
 }
 
 fn arguments(
@@ -90,20 +117,7 @@ fn arguments(
     key: Option<&Path>,
     data_dir: &Path,
 ) -> Result<Vec<OsString>, Failure> {
-    let called = instance.name.as_ref().unwrap_or(&instance.id);
-    if instance.state != "running" {
-        return Err(Failure::new(format!("{called} is {}", instance.state)));
-    }
-    let Some(host) = instance.public_dns_name.as_ref().or(instance.public_ip.as_ref()) else {
-        return Err(Failure::new(format!(
-            "{called} has no public address: only its VPC reaches it, at {}",
-            instance.private_ip
-        ))
-        .help(format!(
-            "go through an instance that has one (gureum ssh BASTION -- -A), or use \
-             `gureum exec {called}`"
-        )));
-    };
+    let host = public_host(instance)?;
     let known_hosts = paths::known_hosts(data_dir);
     let user = args.login.as_ref().unwrap_or(&instance.login_user);
     let mut list: Vec<OsString> = Vec::new();
@@ -135,6 +149,7 @@ mod tests {
             account: "123456789012".into(),
             region: "ap-northeast-2".into(),
             private_ip: "10.1.1.5".into(),
+            private_dns_name: Some("ip-10-1-1-5.ap-northeast-2.compute.internal".into()),
             public_ip: public.map(|_| "198.18.0.10".into()),
             public_dns_name: public.map(Into::into),
             login_user: "ec2-user".into(),

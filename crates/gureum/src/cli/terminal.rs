@@ -130,12 +130,13 @@ async fn received(signal: &mut Signal) {
 }
 
 /// Our terminal gives every key as it is; restored when dropped.
-struct RawMode {
+pub(super) struct RawMode {
     saved: Termios,
 }
 
 impl RawMode {
-    fn enter() -> io::Result<Self> {
+    /// From now on, for the terminal of our standard input.
+    pub(super) fn enter() -> io::Result<Self> {
         let saved = tcgetattr(rustix::stdio::stdin())?;
         let mut raw = saved.clone();
         raw.make_raw();

@@ -67,6 +67,14 @@ pub(crate) struct UpArgs {
     /// and their like
     #[arg(long)]
     aws_quotas: bool,
+    /// Deliver flow logs as late as AWS does: records five minutes after their window, files of
+    /// buckets for five minutes each; without it they come as soon as a window is over
+    #[arg(long)]
+    aws_timing: bool,
+    /// Let nobody in without a key that is known here: keys of IAM users and sessions, and the
+    /// root user's, which `gureum env` gives to a shell
+    #[arg(long)]
+    strict_auth: bool,
     /// Where SOCKS5 into the simulated internet listens, or "off" [default: the port after the
     /// API's]
     #[arg(long, value_name = "ADDRESS:PORT|off")]
@@ -179,6 +187,8 @@ impl UpArgs {
             public_pool: self.public_pool,
             uplink: self.uplink,
             aws_quotas: self.aws_quotas,
+            aws_timing: self.aws_timing,
+            strict_auth: self.strict_auth,
             socks: match self.socks {
                 Some(Socks::Off) => None,
                 Some(Socks::At(address)) => Some(address),
@@ -345,7 +355,7 @@ fn detach(args: &UpArgs, options: &Options) -> Result<ExitCode, Failure> {
         .spawn()
         .map_err(|e| Failure::new(format!("cannot start in the background: {e}")))?;
     let status = wait_until_up(&mut child, options, &log, start)?;
-    if !is_loopback(options.listen.ip()) {
+    if !is_loopback(options.listen.ip()) && !options.strict_auth {
         eprintln!(
             "warning: whoever reaches {} may do everything here, and needs no password",
             options.listen
@@ -389,6 +399,12 @@ fn background_args(args: &UpArgs, options: &Options) -> Vec<std::ffi::OsString> 
     }
     if args.aws_quotas {
         list.push("--aws-quotas".into());
+    }
+    if args.aws_timing {
+        list.push("--aws-timing".into());
+    }
+    if args.strict_auth {
+        list.push("--strict-auth".into());
     }
     list
 }
@@ -472,6 +488,8 @@ mod tests {
             public_pool: "198.18.0.0/16".parse().expect("a network"),
             uplink: false,
             aws_quotas: false,
+            aws_timing: false,
+            strict_auth: false,
             socks: None,
             owner: Person::current(),
         }

@@ -1,15 +1,18 @@
-//! `gureum why`: whether packets pass, decided by the engine itself on the present state.
+//! `gureum why`: whether packets pass, decided by the engine itself on the present state, and for a
+//! service of AWS what else is in the way.
 
-use std::process::ExitCode;
+use std::{net::IpAddr, process::ExitCode};
 
 use clap::Args;
+use gureum_types::EndpointService;
+use serde_json::{Value, json};
 
 use super::{
     client::{Daemon, unexpected},
     output,
 };
 use crate::{
-    admin::{Reply, Request, WhyArgs},
+    admin::{NameReport, Reply, Request, WhyAnswer, WhyArgs, WhyFinding},
     failure::Failure,
 };
 
@@ -21,24 +24,31 @@ const FAILED: u8 = 2;
 
 /// The arguments of `gureum why`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Exit status: 0 reachable, 1 not reachable, 2 no answer.
+#[command(
+    after_help = "A service is looked for as SRC's own resolver does, and asked about at its port 443. For those of
+Systems Manager (ssm, ssmmessages) the answer also says what else keeps the agent from it: a role, a
+policy, the other service.
+
+Exit status: 0 reachable, 1 not reachable or something else in the way, 2 no answer.
 
 Examples:
   gureum why internet PUBLIC-01 --proto tcp --port 80
   gureum why PUBLIC-01 PRIVATE-01 --proto icmp
   gureum why PRIVATE-01 8.8.8.8 --proto udp --port 53 --json
-  gureum why -6 internet PUBLIC-01 --proto icmp")]
+  gureum why PRIVATE-01 ssmmessages
+  gureum why -6 internet PUBLIC-01 --proto icmp"
+)]
 pub(crate) struct WhyCommand {
     /// Where from: a Name tag, id, address, or "internet"
     #[arg(value_name = "SRC")]
     source: String,
-    /// Where to: the same, or any address
+    /// Where to: the same, any address, a service (ssm, s3), or another host name
     #[arg(value_name = "DST")]
     destination: String,
     /// tcp, udp, icmp (either family's) or a protocol number
     #[arg(long, value_name = "PROTOCOL", default_value = "tcp", value_parser = protocol)]
     proto: String,
-    /// The destination port; tcp and udp need one
+    /// The destination port; tcp and udp need one, except to a service
     #[arg(long)]
     port: Option<u16>,
     /// The source port [default: an ephemeral one]
@@ -71,7 +81,8 @@ pub(crate) fn run(args: &WhyCommand, daemon: &Daemon) -> Result<ExitCode, Failur
 
 fn answer(args: &WhyCommand, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let has_ports = matches!(args.proto.as_str(), "tcp" | "udp" | "6" | "17");
-    if has_ports && args.port.is_none() {
+    let is_service = || EndpointService::meant(&args.destination.to_ascii_lowercase()).is_some();
+    if has_ports && args.port.is_none() && !is_service() {
         return Err(Failure::new(format!("{} needs a destination port", args.proto))
             .help("add --port, as --port 80"));
     }
@@ -86,16 +97,53 @@ fn answer(args: &WhyCommand, daemon: &Daemon) -> Result<ExitCode, Failure> {
         source_port: args.source_port,
         ipv6: args.ipv6,
     });
-    let report = match daemon.ask(&request)? {
-        Reply::Why(report) => report,
+    let answer = match daemon.ask(&request)? {
+        Reply::Why(answer) => answer,
         other => return Err(unexpected(&other)),
     };
     if args.json {
-        output::print_json(&report)?;
+        output::print_json(&json(&answer)?)?;
     } else {
-        output::print(&gureum_engine::print::why_report(&report))?;
+        output::print(&text(&answer))?;
     }
-    Ok(if report.reachable { ExitCode::SUCCESS } else { ExitCode::from(UNREACHABLE) })
+    let blocked = answer.findings.iter().any(|finding| finding.blocks);
+    Ok(match answer.report.is_some_and(|report| report.reachable) && !blocked {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(UNREACHABLE),
+    })
+}
+
+/// The report of packets with what else there is to say beside it.
+fn json(answer: &WhyAnswer) -> Result<Value, Failure> {
+    let failed = |error| Failure::new(format!("cannot write JSON: {error}"));
+    let mut value = match &answer.report {
+        Some(report) => serde_json::to_value(report).map_err(failed)?,
+        None => json!({ "reachable": false }),
+    };
+    if let Some(name) = &answer.name {
+        value["name"] = serde_json::to_value(name).map_err(failed)?;
+        value["findings"] = serde_json::to_value(&answer.findings).map_err(failed)?;
+    }
+    Ok(value)
+}
+
+fn text(WhyAnswer { name, report, findings }: &WhyAnswer) -> String {
+    let mut lines = String::new();
+    if let Some(NameReport { name, addresses, by }) = name {
+        let addresses: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
+        lines += &match addresses.is_empty() {
+            true => format!("{name}: {by}\n"),
+            false => format!("{name} is {}: {by}\n", addresses.join(", ")),
+        };
+    }
+    lines += &match report {
+        Some(report) => gureum_engine::print::why_report(report),
+        None => "not reachable\n".to_owned(),
+    };
+    for WhyFinding { text, blocks, .. } in findings {
+        lines += &format!("{}: {text}\n", if *blocks { "but" } else { "note" });
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -119,6 +167,8 @@ mod tests {
     #[test]
     fn tcp_needs_a_port_and_icmp_has_none() {
         assert!(refusal("why a b").message.contains("needs a destination port"));
+        let service = refusal("why a ssm");
+        assert!(!service.message.contains("port"), "there is no daemon: {service}");
         assert!(refusal("why a b --proto icmp --port 8").message.contains("has no ports"));
         assert!(Line::try_parse_from(["why", "a", "b", "--proto", "sctpx"]).is_err());
     }

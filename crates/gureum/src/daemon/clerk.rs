@@ -2,7 +2,7 @@
 //! programs in instances, stops the daemon.
 
 use std::{
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     os::{
         fd::{BorrowedFd, OwnedFd},
         unix::process::ExitStatusExt as _,
@@ -13,28 +13,29 @@ use std::{
 };
 
 use gureum_control::{Control, Found};
-use gureum_engine::{WhyQuery, WhySource, WhyTraffic};
 use gureum_host::{
     cloud::Cloud,
     datapath,
     exec::{ExecRequest, ExecStreams},
     uplink::UplinkState,
 };
+use gureum_services::dns::InternetResolver;
 use gureum_types::{
-    AccountId, InstanceId, PortIndex,
+    AccountId, InstanceId,
     record::{Instance, InternetGateway, NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc},
 };
+use ipnet::Ipv4Net;
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
 };
 
 use super::{
-    CLIENT, End, IPV6_CLIENT,
+    End,
     desk::{Answered, Desk},
 };
 use crate::{
-    admin::{InstanceRow, Reply, Request, Status, WhyArgs},
+    admin::{InstanceRow, Reply, Request, Status},
     paths,
 };
 
@@ -53,10 +54,6 @@ pub(super) struct Asker {
     pub(super) answered: oneshot::Receiver<()>,
 }
 
-/// The name of the simulated internet in questions.
-const INTERNET: &str = "internet";
-/// A port of the ephemeral range, where a question names none.
-const EPHEMERAL: u16 = 49152;
 /// How many candidates an error names.
 const CANDIDATES: usize = 12;
 
@@ -64,9 +61,12 @@ const CANDIDATES: usize = 12;
 pub(super) struct Clerk {
     pub(super) control: Arc<Control>,
     pub(super) cloud: Option<Arc<Cloud>>,
+    /// What names mean; not there without hosts.
+    pub(super) resolver: Option<Arc<InternetResolver>>,
     pub(super) endpoint: String,
     pub(super) socks: Option<SocketAddr>,
     pub(super) data_dir: PathBuf,
+    pub(super) public_pool: Ipv4Net,
     pub(super) tag: String,
     pub(super) started: Instant,
     pub(super) stop: mpsc::Sender<Stop>,
@@ -89,6 +89,7 @@ impl Desk for Clerk {
             Request::Trace(args) => {
                 return self.trace(&args).unwrap_or_else(|e| Reply::Error(e).into());
             }
+            Request::Flows(args) => self.flows(&args),
             Request::Port { name } => self.port(&name),
             Request::Status => self.status().map(Reply::Status),
             Request::Instances => Ok(Reply::Instances(self.rows(self.control.instances()))),
@@ -119,7 +120,10 @@ impl Clerk {
 
     fn internet(&self) -> Answer<Answered> {
         let namespaces = self.cloud()?.internet_namespaces().map_err(|e| e.to_string())?;
-        let reply = Reply::Internet { ca_bundle: paths::ca_bundle(&self.data_dir) };
+        let reply = Reply::Internet {
+            ca_bundle: paths::ca_bundle(&self.data_dir),
+            public_pool: self.public_pool,
+        };
         let descriptors = vec![namespaces.user, namespaces.network];
         Ok(Answered { reply, descriptors, until_written: None })
     }
@@ -195,6 +199,7 @@ impl Clerk {
                     account: scope.account.to_string(),
                     region: scope.region.to_string(),
                     private_ip: shown.private_ip.map(|ip| ip.to_string()).unwrap_or_default(),
+                    private_dns_name: shown.private_dns_name,
                     public_ip: shown.public_ip.map(|ip| ip.to_string()),
                     public_dns_name: shown.public_dns_name,
                     login_user: shown.login_user.to_owned(),
@@ -281,46 +286,6 @@ impl Clerk {
         Answered { reply: Reply::Done, descriptors: Vec::new(), until_written }
     }
 
-    fn why(&self, question: &WhyArgs) -> Answer<Reply> {
-        // The family is that of an address that was written, or what was asked for.
-        let written = [&question.source, &question.destination];
-        let ipv6 = question.ipv6 || written.iter().any(|end| end.parse::<Ipv6Addr>().is_ok());
-        let client = if ipv6 { IPV6_CLIENT.into() } else { IpAddr::from(CLIENT) };
-        let destination = self.destination(&question.destination, ipv6)?;
-        let source = match question.source.as_str() {
-            INTERNET => WhySource::Internet(client),
-            name => self.source(name)?,
-        };
-        let (destination, source) = match (destination, source) {
-            (Destination::Internet, source) => (client, source),
-            (Destination::Address(address), source) => (address, source),
-            // From outside only the public address leads there; without one the packet is sent to
-            // the private address, and the answer is why that does not arrive. From inside a name
-            // means the private address (DNS-9).
-            (Destination::Interface { public, private }, source @ WhySource::Internet(_)) => {
-                (public.unwrap_or(private), source)
-            }
-            (Destination::Interface { private, .. }, source) => (private, source),
-        };
-        let query = WhyQuery { source, destination, traffic: traffic(question)? };
-        let report = match &self.cloud {
-            Some(cloud) => {
-                let now = datapath::monotonic_now();
-                let asked = cloud
-                    .datapath()
-                    .run(move |policy, state| gureum_engine::why(policy, state, &query, now));
-                asked.blocking_recv().map_err(|_| "the data path is gone".to_owned())?
-            }
-            None => {
-                // Without hosts there are no flows: an empty state is the present one.
-                let policy = self.control.policy();
-                let mut state = gureum_engine::State::new(gureum_engine::Limits::default());
-                gureum_engine::why(&policy, &mut state, &query, datapath::monotonic_now())
-            }
-        };
-        Ok(Reply::Why(Box::new(report)))
-    }
-
     /// The one interface of a running cloud that a name means.
     pub(super) fn one_interface(&self, name: &str) -> Answer<Found<NetworkInterface>> {
         self.interface(name)?.ok_or_else(|| {
@@ -331,7 +296,7 @@ impl Clerk {
         })
     }
 
-    fn interface(&self, name: &str) -> Answer<Option<Found<NetworkInterface>>> {
+    pub(super) fn interface(&self, name: &str) -> Answer<Option<Found<NetworkInterface>>> {
         let mut found = self.control.resolve_interface(name);
         match found.len() {
             0 => Ok(None),
@@ -341,78 +306,6 @@ impl Clerk {
                 found.iter().map(|it| it.record.id.to_string()).collect::<Vec<_>>().join(", ")
             )),
         }
-    }
-
-    fn source(&self, name: &str) -> Answer<WhySource> {
-        match self.interface(name)? {
-            Some(found) => {
-                let port: PortIndex = found.record.port;
-                let own = |address: &IpAddr| match address {
-                    IpAddr::V4(address) => found.record.private_addresses.contains(address),
-                    IpAddr::V6(address) => found.record.ipv6_addresses.contains(address),
-                };
-                Ok(WhySource::Interface { port, address: name.parse().ok().filter(own) })
-            }
-            None => match name.parse::<IpAddr>() {
-                Ok(address) => Ok(WhySource::Internet(address)),
-                Err(_) => Err(unknown_end(name)),
-            },
-        }
-    }
-
-    fn destination(&self, name: &str, ipv6: bool) -> Answer<Destination> {
-        if name == INTERNET {
-            return Ok(Destination::Internet);
-        }
-        // An address is meant as it is written.
-        if let Ok(address) = name.parse() {
-            return Ok(Destination::Address(address));
-        }
-        let found = self.interface(name)?.ok_or_else(|| unknown_end(name))?;
-        if ipv6 {
-            // An address of IPv6 is the same inside and outside (IGW-4).
-            return match found.record.ipv6_addresses.first() {
-                Some(address) => Ok(Destination::Address((*address).into())),
-                None => Err(format!("\"{name}\" has no IPv6 address")),
-            };
-        }
-        Ok(Destination::Interface {
-            private: found
-                .record
-                .primary_address()
-                .ok_or_else(|| format!("\"{name}\" has no IPv4 address"))?
-                .into(),
-            public: self.control.public_address(&found.record).map(IpAddr::from),
-        })
-    }
-}
-
-/// Where a question leads.
-enum Destination {
-    Internet,
-    Address(IpAddr),
-    Interface { private: IpAddr, public: Option<IpAddr> },
-}
-
-fn unknown_end(name: &str) -> String {
-    format!(
-        "\"{name}\" is no instance, interface or address\n\
-         help: an end is a Name tag, an id, an address or \"{INTERNET}\"; `gureum instances` lists instances"
-    )
-}
-
-fn traffic(question: &WhyArgs) -> Answer<WhyTraffic> {
-    let source_port = question.source_port.unwrap_or(EPHEMERAL);
-    let port = || question.port.ok_or_else(|| format!("{} needs a port", question.protocol));
-    match question.protocol.as_str() {
-        "tcp" | "6" => Ok(WhyTraffic::Tcp { source_port, destination_port: port()? }),
-        "udp" | "17" => Ok(WhyTraffic::Udp { source_port, destination_port: port()? }),
-        // An identifier that no running ping is likely to have: a new one is asked for (SGT-7).
-        "icmp" | "icmpv6" | "1" | "58" => Ok(WhyTraffic::IcmpEcho { identifier: u16::MAX }),
-        other => match other.parse() {
-            Ok(number) => Ok(WhyTraffic::Protocol(number)),
-            Err(_) => Err(format!("\"{other}\" is no protocol: tcp, udp, icmp or a number")),
-        },
     }
 }
 

@@ -5,7 +5,7 @@
 use std::{
     fs, io,
     io::Write as _,
-    net::{IpAddr, SocketAddr, SocketAddrV4},
+    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
     sync::Arc,
@@ -18,6 +18,7 @@ use gureum_services::{
     caller::{Allowance, View, by_address},
     connect::{Connecting, Connector},
     dns::{self, InternetResolver, VpcResolver},
+    endpoint::{self, Endpoints},
     imds::{self, Imds},
     internet::{Hosts, Internet},
     sntp,
@@ -27,6 +28,9 @@ use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 use tracing::error;
 
 use crate::failure::Failure;
+
+/// Bytes of TCP in the largest packet that an endpoint carries (VPCE-14).
+const ENDPOINT_MSS: u32 = 8500 - 40;
 
 /// Connects from inside the simulated internet.
 pub(crate) struct InternetConnector(pub(crate) Arc<Namespace>);
@@ -66,7 +70,9 @@ pub(crate) fn serve_services(
         token_key,
     ));
     for address in at(ServiceDoor::Metadata, 80) {
-        tokio::spawn(imds::serve(tcp(services, address)?, Arc::clone(&imds)));
+        let listener = services.shared_tcp_listener(address).and_then(TcpListener::from_std);
+        let listener = listener.map_err(|error| not_open(address, &error))?;
+        tokio::spawn(imds::serve(listener, Arc::clone(&imds)));
     }
 
     let resolver = Arc::new(VpcResolver::new(
@@ -88,9 +94,11 @@ pub(crate) fn serve_services(
     Ok(())
 }
 
-/// Serves the hosts of the simulated internet; requests to AWS's names go to `aws_api`.
+/// Serves the hosts of the simulated internet, and those of AWS's services through endpoints of
+/// VPCs; requests to AWS's names go to `aws_api`.
 pub(crate) fn serve_internet(
     internet: &Namespace,
+    services: &Namespace,
     shared: &Shared,
     aws_api: Router,
 ) -> Result<(), Failure> {
@@ -100,6 +108,19 @@ pub(crate) fn serve_internet(
         Arc::clone(&shared.ca),
         aws_api,
     ));
+    let endpoints = Arc::new(Endpoints::new(
+        Arc::clone(&shared.view),
+        endpoint::by_addresses(),
+        Arc::clone(&shared.ca),
+        Arc::clone(&servers),
+    ));
+    for (port, secure) in [(443, true), (80, false)] {
+        let listener = services.endpoint_listener(port, ENDPOINT_MSS);
+        let listener = listener.and_then(TcpListener::from_std);
+        let address = (Ipv4Addr::UNSPECIFIED, port).into();
+        let listener = listener.map_err(|error| not_open(address, &error))?;
+        tokio::spawn(Arc::clone(&endpoints).serve(listener, secure));
+    }
     for door in shared.hosts.doors().filter(|door| door.address.is_ipv4() || fabric::has_ipv6()) {
         let address = SocketAddr::new(door.address, door.port());
         let servers = Arc::clone(&servers);

@@ -3,13 +3,21 @@
 //! Nothing is decided here. The order of opening is the order in which things depend on each
 //! other: data directory, store, Linux, control, services, the API's port, the admin socket.
 
+mod agent;
+mod channels;
 mod clerk;
 mod desk;
+mod flow_windows;
+mod flows;
 mod front;
 mod inside;
+mod instance_connect;
 mod machine;
+mod names;
 mod ownership;
+mod visitor;
 mod watch;
+mod why;
 
 use std::{
     fs, io,
@@ -22,7 +30,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use gureum_control::{Config, Control, RecordsOnly};
+use gureum_control::{Config, Control, RecordsOnly, RootKey};
 use gureum_host::{
     anchor::Owner,
     cloud::{Cloud, CloudConfig},
@@ -31,13 +39,18 @@ use gureum_host::{
     supervisor::{INIT_SETTINGS, Program},
     tag::Tag,
 };
+use gureum_logs::LogStore;
+use gureum_s3::S3;
 use gureum_services::{
+    both::Both,
     ca::Ca,
     caller::View,
     connect::Connector,
     dns::{InternetResolver, Upstream},
     internet::Hosts,
+    session::{MessageGateway, Timing},
     socks::{self, Socks},
+    tunnel::Tunnel,
     vhost::VirtualHosts,
 };
 use gureum_store::Store;
@@ -47,21 +60,25 @@ use ipnet::Ipv4Net;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{Notify, mpsc},
     task::JoinHandle,
 };
 use tracing::{error, info, warn};
 
 use self::{
+    channels::Channels,
     clerk::{Asker, Clerk, Stop},
+    flow_windows::{CountedWindows, ServedBuckets},
     front::Front,
     inside::{InternetConnector, Shared},
     machine::Machine,
 };
 use crate::{
     admin::Health,
+    cli,
     failure::Failure,
     paths::{self, Person},
+    root_key,
 };
 
 /// The address of whoever runs a client in the simulated internet.
@@ -72,6 +89,8 @@ const IPV6_CLIENT: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x8000, 0, 0, 0, 0, 0
 const DOWN_PATIENCE: Duration = Duration::from_secs(20);
 /// How many events of the host may wait to be looked at.
 const EVENTS: usize = 1024;
+/// How often objects of buckets that are no more are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// How long writing the last answer may take.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 /// Where the image that instances boot from keeps its trusted roots.
@@ -99,6 +118,10 @@ pub(crate) struct Options {
     pub uplink: bool,
     /// Whether AWS's default quotas of an account hold.
     pub aws_quotas: bool,
+    /// Whether flow logs are delivered as late as on AWS.
+    pub aws_timing: bool,
+    /// Whether callers must have a key that is known here.
+    pub strict_auth: bool,
     /// Where SOCKS5 listens, if it shall.
     pub socks: Option<SocketAddr>,
     /// Whose the files and the simulated internet are.
@@ -119,7 +142,7 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("GUREUM_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,s3s=off")),
         )
         .with_writer(io::stderr)
         .with_ansi(false)
@@ -144,24 +167,41 @@ async fn serve(options: Options) -> Result<(), Failure> {
         .and_then(TcpListener::from_std)
         .map_err(|error| not_listening("--listen", options.listen, &error))?;
     let listen = api.local_addr().unwrap_or(options.listen);
+    cli::install_plugin(&data_dir, &options.owner)?;
     let tag = Tag::of(&data_dir).map_err(|error| Failure::file("find", &data_dir, &error))?;
 
     let store = Store::open(&data_dir.join("store")).map(Arc::new).map_err(|error| {
         Failure::new(format!("cannot open the records: {error}"))
             .help("free some space if the disk is full; `gureum purge` begins anew")
     })?;
-    let ca = open_ca(&options)?;
+    let s3 = S3::open(&data_dir.join("s3"), Arc::clone(&store)).map(Arc::new).map_err(|error| {
+        Failure::new(format!("cannot open the buckets: {error}"))
+            .help("free some space if the disk is full; `gureum purge` begins anew")
+    })?;
+    let ca = Arc::new(open_ca(&options)?);
     let view: View = Arc::new(ArcSwap::from_pointee(ServiceView::default()));
     let mut config = Config::new(fabric::config(options.public_pool));
     config.public_pool = options.public_pool;
     config.aws_quotas = options.aws_quotas;
+    config.aws_timing = options.aws_timing;
+    config.strict_auth = options.strict_auth;
+    config.root_key = root_key::open(&options)?
+        .map(|key| RootKey { id: key.access_key_id, secret: key.secret_access_key });
+    let (tell, gateway_events) = mpsc::channel(EVENTS);
+    let gateway = MessageGateway::new(tell, Timing::default());
+    config.gateway = Arc::new(Channels(gateway.clone()));
+    config.logs = LogStore::open(&data_dir.join("logs")).map(Arc::new).map_err(|error| {
+        Failure::new(format!("cannot open the log data: {error}"))
+            .help("free some space if the disk is full; `gureum purge` begins anew")
+    })?;
 
     let (stop, mut stopping) = mpsc::channel(1);
-    let mut open = Open { socks: None, cloud: None, virtual_hosts: None };
+    let mut open = Open { socks: None, cloud: None, virtual_hosts: None, tunnel: None };
     let (control, reconciling);
     if options.instances {
         let hosts = Hosts::embedded().map_err(|e| Failure::new(e.to_string()))?;
         let hosts = Arc::new(hosts);
+        config.aws_addresses = hosts.below("amazonaws.com").collect();
         let (policy, first_view) = gureum_control::compile(&store.snapshot(), &config.fabric);
         view.store(Arc::new(first_view));
         let cloud = open_cloud(&options, &hosts, &ca, Arc::new(policy)).await?;
@@ -178,6 +218,12 @@ async fn serve(options: Options) -> Result<(), Failure> {
             });
         }
         reconciling = reconcile(&control, events);
+        let windows = Arc::new(CountedWindows(Arc::clone(cloud.windows())));
+        let buckets = ServedBuckets { control: Arc::clone(&control), s3: Arc::clone(&s3) };
+        let delivering = Arc::clone(&control);
+        tokio::spawn(async move {
+            delivering.run_flow_logs(windows, Arc::new(buckets)).await;
+        });
         let internet = cloud.namespaces().internet.try_clone();
         let internet = internet.map_err(|e| Failure::new(format!("the internet: {e}")))?;
         let connector: Arc<dyn Connector> = Arc::new(InternetConnector(Arc::new(internet)));
@@ -195,23 +241,35 @@ async fn serve(options: Options) -> Result<(), Failure> {
             let socks = Socks::new(Arc::clone(&resolver), Arc::clone(&connector));
             tokio::spawn(socks::serve(listener, Arc::new(socks)));
         }
+        open.tunnel = Some(Tunnel::new(Arc::clone(&resolver), Arc::clone(&connector)));
         open.virtual_hosts = Some(VirtualHosts::new(Arc::clone(&resolver), connector));
-        open.cloud = Some((cloud, Shared { view, ca: Arc::new(ca), hosts, resolver }));
+        open.cloud = Some((cloud, Shared { view, ca: Arc::clone(&ca), hosts, resolver }));
     } else {
+        // Nothing is launched but a timer each.
+        config.launches_at_once = usize::MAX;
         let (records_only, events) = RecordsOnly::new();
         control = Arc::new(Control::open(store, Arc::new(records_only), config));
         reconciling = reconcile(&control, events);
     }
 
+    let recording = Arc::clone(&control);
+    tokio::spawn(async move { recording.run_gateway(gateway_events).await });
     let front = Arc::new(Front {
         control: Arc::clone(&control),
+        both: Both::new(ca),
+        gateway,
+        s3: Arc::clone(&s3),
         account: options.account.clone(),
         virtual_hosts: open.virtual_hosts.take(),
+        tunnel: open.tunnel.take(),
         health: Health { version: version(), tag: tag.to_string() },
         server: HeaderValue::from_static(concat!("Gureum/", env!("CARGO_PKG_VERSION"))),
+        large: Notify::new(),
     });
+    let mut resolver = None;
     let cloud = match open.cloud {
         Some((cloud, shared)) => {
+            resolver = Some(Arc::clone(&shared.resolver));
             let key_file = data_dir.join("state/token-key");
             let key = inside::token_key(&key_file)
                 .map_err(|error| Failure::file("write", &key_file, &error))?;
@@ -221,7 +279,8 @@ async fn serve(options: Options) -> Result<(), Failure> {
                 let front = Arc::clone(&inner);
                 async move { front.aws(request).await }
             });
-            inside::serve_internet(&cloud.namespaces().internet, &shared, aws_api)?;
+            let namespaces = cloud.namespaces();
+            inside::serve_internet(&namespaces.internet, &namespaces.services, &shared, aws_api)?;
             Some(cloud)
         }
         None => None,
@@ -230,11 +289,13 @@ async fn serve(options: Options) -> Result<(), Failure> {
     let socket = desk::open(&data_dir, &options.owner)
         .map_err(|error| Failure::file("open the socket in", &data_dir, &error))?;
     let clerk = Arc::new(Clerk {
-        control,
+        control: Arc::clone(&control),
         cloud: cloud.clone(),
+        resolver,
         endpoint: format!("http://{listen}"),
         socks: open.socks,
         data_dir: data_dir.clone(),
+        public_pool: options.public_pool,
         tag: tag.to_string(),
         started,
         stop,
@@ -243,7 +304,9 @@ async fn serve(options: Options) -> Result<(), Failure> {
     desk::serve(socket, clerk)
         .map_err(|error| Failure::new(format!("cannot serve the socket: {error}")))?;
     give(&options);
+    tokio::spawn(Arc::clone(&front).tidy());
     tokio::spawn(front.serve(api));
+    tokio::spawn(sweep(s3));
     info!(%listen, %tag, took = ?started.elapsed(), "up");
 
     let Stop { end, by } = wait_for_end(&mut stopping).await?;
@@ -257,6 +320,9 @@ async fn serve(options: Options) -> Result<(), Failure> {
         take_down(cloud).await?;
     }
     let _ = fs::remove_file(path);
+    if let Err(error) = control.flush() {
+        error!(%error, "the last records could not be brought to disk");
+    }
     give(&options);
     info!("down");
     if let Some(Asker { until_gone, answered }) = by {
@@ -267,11 +333,26 @@ async fn serve(options: Options) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Deletes what is left of buckets that are no more, now and then.
+async fn sweep(s3: Arc<S3>) {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tick.tick().await;
+        let s3 = Arc::clone(&s3);
+        match tokio::task::spawn_blocking(move || s3.sweep()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "objects of buckets that are no more"),
+            Err(error) => warn!(%error, "objects of buckets that are no more"),
+        }
+    }
+}
+
 /// What is there only with hosts.
 struct Open {
     socks: Option<SocketAddr>,
     cloud: Option<(Arc<Cloud>, Shared)>,
     virtual_hosts: Option<VirtualHosts>,
+    tunnel: Option<Tunnel>,
 }
 
 /// Keeps instances as their records say.
@@ -337,6 +418,21 @@ async fn open_cloud(
         Failure::file("read the machine image's", &image_bundle, &error)
             .help("build the image with `make image`, or name another --images-dir")
     })?;
+    let mut cloud_files = vec![
+        CloudFile {
+            path: "/usr/local/share/ca-certificates/gureum.crt".into(),
+            mode: 0o644,
+            contents: ca.certificate_pem().as_bytes().to_vec(),
+        },
+        CloudFile {
+            path: "/etc/ssl/certs/ca-certificates.crt".into(),
+            mode: 0o644,
+            contents: ca.bundle(&roots),
+        },
+        CloudFile { path: INIT_SETTINGS.0.into(), mode: 0o644, contents: INIT_SETTINGS.1.into() },
+    ];
+    cloud_files.extend(agent::files());
+    cloud_files.extend(instance_connect::files());
     let config = CloudConfig {
         data_dir: options.data_dir.clone(),
         images_dir: options.images_dir.clone(),
@@ -350,23 +446,7 @@ async fn open_cloud(
             ipv6_hosts: hosts.ipv6_addresses().collect(),
         },
         uplink: options.uplink,
-        cloud_files: vec![
-            CloudFile {
-                path: "/usr/local/share/ca-certificates/gureum.crt".into(),
-                mode: 0o644,
-                contents: ca.certificate_pem().as_bytes().to_vec(),
-            },
-            CloudFile {
-                path: "/etc/ssl/certs/ca-certificates.crt".into(),
-                mode: 0o644,
-                contents: ca.bundle(&roots),
-            },
-            CloudFile {
-                path: INIT_SETTINGS.0.into(),
-                mode: 0o644,
-                contents: INIT_SETTINGS.1.into(),
-            },
-        ],
+        cloud_files,
         policy,
         limits: gureum_engine::Limits::default(),
     };

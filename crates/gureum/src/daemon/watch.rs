@@ -153,10 +153,7 @@ fn packet(event: TapEvent, frames_of: Option<PortIndex>) -> std::io::Result<Vec<
         Verdict::Drop(reason) => Some(reason),
         _ => None,
     };
-    let to = match event.verdict {
-        Verdict::Forward(to) => Some(policy.port_name(to)),
-        _ => None,
-    };
+    let to = event.to().map(|to| policy.port_name(to));
     let steps = event.steps.iter().map(|step| named(policy, step)).collect();
     let seen = frames_of.map(|port| frames(&event, port, dropped)).unwrap_or_default();
     let item = StreamItem::Packet(Box::new(TracedPacket {

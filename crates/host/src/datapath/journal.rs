@@ -8,19 +8,13 @@
 use std::{
     fs::{File, OpenOptions},
     io,
-    num::NonZeroUsize,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
-    ptr::NonNull,
-    slice,
 };
 
 use gureum_engine::{RECORD_LEN, Record, StateChange, record_is_whole};
-use nix::{
-    fcntl::{FallocateFlags, fallocate},
-    sys::mman::{MapFlags, ProtFlags, mmap, munmap},
-};
 
+use super::mapping::{Mapping, reserve};
 use crate::boot_id::boot_id;
 
 const MAGIC: &[u8; 8] = b"gureumF1";
@@ -71,8 +65,8 @@ impl Journal {
         let size = usize::try_from(file.metadata()?.len()).unwrap_or(HEADER);
         let slots = u32::try_from(size.saturating_sub(HEADER) / RECORD_LEN).unwrap_or(u32::MAX);
         let slots = slots.min(limit);
-        reserve(&file, slots)?;
-        let map = Mapping::new(&file, bytes_of(slots))?;
+        reserve(&file, bytes_of(slots))?;
+        let map = Mapping::new(&file, 0, bytes_of(slots))?;
         let mut journal = Self { file, map, slots, limit, full: false };
         journal.map.bytes()[..expected.len()].copy_from_slice(&expected);
         // A writer that was killed between two bytes of a record left one that is torn.
@@ -117,8 +111,8 @@ impl Journal {
             return false;
         }
         let slots = (slot + 1).next_power_of_two().clamp(FIRST_SLOTS, self.limit.max(FIRST_SLOTS));
-        let outcome = reserve(&self.file, slots)
-            .and_then(|()| Mapping::new(&self.file, bytes_of(slots)))
+        let outcome = reserve(&self.file, bytes_of(slots))
+            .and_then(|()| Mapping::new(&self.file, 0, bytes_of(slots)))
             .map(|map| self.map = map);
         match outcome {
             Ok(()) => self.slots = slots,
@@ -138,56 +132,12 @@ fn bytes_of(slots: u32) -> usize {
     HEADER + slots as usize * RECORD_LEN
 }
 
-/// Gives the file real blocks: writing to a mapped hole on a full disk would kill the process.
-fn reserve(file: &File, slots: u32) -> io::Result<()> {
-    let size = bytes_of(slots) as i64;
-    match fallocate(file, FallocateFlags::empty(), 0, size) {
-        // File systems without it have other ways to be full, seldom met.
-        Err(nix::errno::Errno::EOPNOTSUPP) => file.set_len(size.unsigned_abs()),
-        other => Ok(other?),
-    }
-}
-
 fn header(boot_id: &str) -> Vec<u8> {
     let mut header = MAGIC.to_vec();
     header.extend_from_slice(&(RECORD_LEN as u32).to_ne_bytes());
     header.resize(INCOMPLETE_AT + 8, 0);
     header.extend_from_slice(boot_id.as_bytes());
     header
-}
-
-/// A shared, writable mapping of the beginning of a file.
-#[derive(Debug)]
-struct Mapping {
-    start: NonNull<u8>,
-    length: NonZeroUsize,
-}
-
-// SAFETY: the mapping is memory of the process, reached only through this value.
-unsafe impl Send for Mapping {}
-
-impl Mapping {
-    fn new(file: &File, length: usize) -> io::Result<Self> {
-        let length = NonZeroUsize::new(length).ok_or(io::ErrorKind::InvalidInput)?;
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice; the file has blocks for
-        // all of it and is never made shorter while mapped.
-        let start = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, file, 0) }?;
-        Ok(Self { start: start.cast(), length })
-    }
-
-    fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the mapping has that length, lives as long as `self`, and is borrowed once.
-        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.length.get()) }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: it is this value's own mapping, and no borrow of it is left.
-        let outcome = unsafe { munmap(self.start.cast(), self.length.get()) };
-        debug_assert!(outcome.is_ok());
-    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,13 @@
 //! each answered when it is done. The policy is replaced whole, and the epoch of the one in
 //! force is readable at any time.
 
+mod drops;
 mod journal;
+mod ledger;
+mod mapping;
 mod ports;
 mod socket;
+mod talkers;
 mod tap;
 mod worker;
 
@@ -33,10 +37,14 @@ use nix::{
 };
 use tokio::sync::oneshot;
 
+pub use self::drops::{DROPS_KEPT, DropSum};
+pub(crate) use self::ledger::{finish as finish_window, read as read_window};
+pub use self::talkers::{Look, Talker, Talkers};
 pub use self::tap::{Ends, Tap, TapEvent, TapFilter, TapFrame, TapSettings};
 use crate::{
     error::{Context, HostError, Result},
     namespace::Namespace,
+    windows::Windows,
 };
 
 /// What the data path could not carry, a port; nothing of it was seen by the engine.
@@ -66,6 +74,8 @@ impl PortLosses {
 pub struct Settings {
     /// The file that keeps tracked flows over the death of the process; none in tests of policy.
     pub journal: Option<PathBuf>,
+    /// Where is counted for flow logs; without it nothing is.
+    pub windows: Option<Arc<Windows>>,
     /// Bounds of the engine's state. Its hash tables get a seed that nobody can guess instead of
     /// the one given here.
     pub limits: Limits,
@@ -85,6 +95,7 @@ enum Command {
     Remove(PortIndex, oneshot::Sender<()>),
     Run(Inspection),
     Losses(oneshot::Sender<Vec<(PortIndex, PortLosses)>>),
+    Drops(drops::DropPlace, u64, oneshot::Sender<drops::DropPortion>),
     Tap(tap::TapEnd),
     Stop,
 }
@@ -180,6 +191,21 @@ impl DataPath {
     /// What could not be carried, by port.
     pub fn losses(&self) -> oneshot::Receiver<Vec<(PortIndex, PortLosses)>> {
         self.ask(Command::Losses)
+    }
+
+    /// The kinds of packets of which one was dropped at `since` or later, on the clock of
+    /// [`monotonic_now`], and from when on all of them are remembered: for [`DROPS_KEPT`] at least,
+    /// unless there are more kinds than there is room for. Waits for the data path.
+    pub fn drops(&self, since: u64) -> Result<(Vec<DropSum>, u64)> {
+        let (mut sums, mut from) = (Vec::new(), drops::DropPlace::default());
+        loop {
+            let portion = answered(self.ask(|answer| Command::Drops(from, since, answer)))?;
+            sums.extend(portion.sums);
+            match portion.next {
+                Some(next) => from = next,
+                None => return Ok((sums, portion.complete_since)),
+            }
+        }
     }
 
     /// Watches packets and what they meet. While somebody does, every packet takes the way on

@@ -106,7 +106,7 @@ pub struct TapEvent {
     pub received: TapFrame,
     /// As it was when it left, or when it was dropped.
     pub after: TapFrame,
-    /// What the engine sent on its account: answers and fragments.
+    /// What the engine sent on its account: answers, fragments, what it became in the other family.
     pub emitted: Vec<(PortIndex, TapFrame)>,
     /// The stages.
     pub steps: Vec<Step>,
@@ -252,7 +252,8 @@ impl TapFilter {
         if self.host.is_none() && self.transport_port.is_none() && self.protocol.is_none() {
             return true;
         }
-        [&event.received, &event.after].into_iter().any(|frame| self.fits(&frame.bytes))
+        let mut frames = [&event.received, &event.after].into_iter().chain(event.translated());
+        frames.any(|frame| self.fits(&frame.bytes))
     }
 
     fn fits(&self, frame: &[u8]) -> bool {
@@ -269,9 +270,23 @@ impl TapEvent {
     /// Whether the packet came from the port, went there, or was dropped or answered on its behalf.
     pub fn concerns(&self, port: PortIndex) -> bool {
         self.port == port
-            || self.verdict == Verdict::Forward(port)
+            || self.to() == Some(port)
             || self.emitted.iter().any(|(to, _)| *to == port)
             || self.dropped_at() == Some(port)
+    }
+
+    /// The port that the packet went to.
+    pub fn to(&self) -> Option<PortIndex> {
+        match self.verdict {
+            Verdict::Forward(to) | Verdict::Translated(to) => Some(to),
+            Verdict::Drop(_) | Verdict::Reply => None,
+        }
+    }
+
+    /// What it became in the other family (NAT-24): the last frame that the engine sent for it.
+    fn translated(&self) -> Option<&TapFrame> {
+        let Verdict::Translated(_) = self.verdict else { return None };
+        self.emitted.last().map(|(_, frame)| frame)
     }
 
     /// The port at which the packet was dropped, if it was.

@@ -17,7 +17,8 @@ use std::{
 };
 
 use gureum_engine::{
-    Limits, NoTrace, Offload, Output, Packet, Policy, State, StateChange, Verdict, expire, process,
+    Dropped, Limits, NoTrace, Offload, Output, Packet, Policy, State, StateChange, Tally, Verdict,
+    expire, process,
 };
 use gureum_types::PortIndex;
 use nix::{
@@ -31,7 +32,9 @@ use nix::{
 
 use super::{
     Command, LostLinks, Settings,
+    drops::Drops,
     journal::Journal,
+    ledger::Ledger,
     monotonic_now,
     ports::{Ports, port_of_key},
     socket::Batch,
@@ -58,6 +61,10 @@ const LOOSE: u64 = 60_000_000_000;
 struct Outlet<'a> {
     ports: &'a mut Ports,
     journal: &'a mut Option<Journal>,
+    ledger: &'a mut Option<Ledger>,
+    drops: &'a mut Drops,
+    policy: &'a Policy,
+    now: u64,
     /// What the emitted frames are told to while somebody watches.
     emitted: Option<&'a mut Vec<(PortIndex, Vec<u8>, Offload)>>,
 }
@@ -76,6 +83,23 @@ impl Output for Outlet<'_> {
         }
     }
 
+    fn tally(&mut self, entry: u32, tally: &Tally) -> u32 {
+        match self.ledger {
+            Some(ledger) => ledger.tally(entry, tally),
+            None => entry,
+        }
+    }
+
+    fn untallied(&mut self, interface: u64) {
+        if let Some(ledger) = self.ledger {
+            ledger.untallied(interface, self.now);
+        }
+    }
+
+    fn dropped(&mut self, dropped: &Dropped) {
+        self.drops.remember(dropped, self.policy, self.now);
+    }
+
     /// Whether a guest has its address is seen in its namespace, not believed.
     fn dhcp_lease(&mut self, _: PortIndex) {}
 }
@@ -85,6 +109,8 @@ pub(super) struct Worker {
     state: State,
     limits: Limits,
     journal: Option<Journal>,
+    ledger: Option<Ledger>,
+    drops: Drops,
     ports: Ports,
     batch: Batch,
     epoll: Epoll,
@@ -135,12 +161,21 @@ impl Worker {
         if settings.takes_over && !intact {
             state.set_loose_until(now + LOOSE);
         }
+        let mut ledger = settings
+            .windows
+            .map(|windows| Ledger::new(windows).context(|| "count for flow logs"))
+            .transpose()?;
+        if let Some(ledger) = &mut ledger {
+            ledger.ask(policy.flow_logs(), now);
+        }
         applied.store(policy.epoch(), Ordering::Release);
         Ok(Self {
             policy,
             state,
             limits,
             journal,
+            ledger,
+            drops: Drops::new(now),
             ports: Ports::default(),
             batch: Batch::new(),
             epoll,
@@ -224,9 +259,10 @@ impl Worker {
                 continue;
             };
             let mut packet = Packet { offload: slot.offload(), frame: slot.frame() };
-            let ports = &mut self.ports;
-            let mut out = Outlet { ports, journal: &mut self.journal, emitted: None };
             let (policy, state) = (&*self.policy, &mut self.state);
+            let (ports, drops) = (&mut self.ports, &mut self.drops);
+            let (journal, ledger) = (&mut self.journal, &mut self.ledger);
+            let mut out = Outlet { ports, journal, ledger, drops, policy, now, emitted: None };
             let verdict = if self.taps.is_empty() {
                 process(policy, state, index, &mut packet, now, &mut out, &mut NoTrace)
             } else {
@@ -260,9 +296,16 @@ impl Worker {
                     self.policy = policy;
                     // At once, not with the next packet: an interface that goes and comes back
                     // meanwhile has lost its flows, and who got IPv6 hears of its router.
-                    let ports = &mut self.ports;
-                    let mut out = Outlet { ports, journal: &mut self.journal, emitted: None };
-                    self.state.adopt(&self.policy, &mut out);
+                    let now = monotonic_now();
+                    if let Some(ledger) = &mut self.ledger {
+                        ledger.ask(self.policy.flow_logs(), now);
+                    }
+                    let (policy, state) = (&*self.policy, &mut self.state);
+                    let (ports, drops) = (&mut self.ports, &mut self.drops);
+                    let (journal, ledger) = (&mut self.journal, &mut self.ledger);
+                    let mut out =
+                        Outlet { ports, journal, ledger, drops, policy, now, emitted: None };
+                    state.adopt(policy, &mut out);
                     self.applied.store(epoch, Ordering::Release);
                     let _ = answer.send(epoch);
                 }
@@ -281,6 +324,9 @@ impl Worker {
                     });
                     let _ = answer.send(all.collect());
                 }
+                Command::Drops(from, since, answer) => {
+                    let _ = answer.send(self.drops.read(from, since));
+                }
                 Command::Tap(tap) => self.taps.push(tap),
                 Command::Stop => return false,
             }
@@ -291,9 +337,16 @@ impl Worker {
     fn tick(&mut self) {
         // One read takes all ticks that have passed.
         let _ = self.timer.wait();
-        let ports = &mut self.ports;
-        let mut out = Outlet { ports, journal: &mut self.journal, emitted: None };
-        expire(&mut self.state, monotonic_now(), &mut out);
+        let now = monotonic_now();
+        if let Some(ledger) = &mut self.ledger {
+            ledger.tick(now);
+        }
+        self.drops.age(now);
+        let (policy, state) = (&*self.policy, &mut self.state);
+        let (ports, drops) = (&mut self.ports, &mut self.drops);
+        let (journal, ledger) = (&mut self.journal, &mut self.ledger);
+        let mut out = Outlet { ports, journal, ledger, drops, policy, now, emitted: None };
+        expire(state, now, &mut out);
         self.ports.portion(self.portion, PORTION).for_each(|port| port.count_losses());
         self.portion += PORTION;
         if self.portion >= self.ports.places() {

@@ -169,6 +169,7 @@ pub fn network(rules: &[(bool, Traffic, &str)]) -> Network {
         })
     };
     Network {
+        vpc_endpoints: vec![],
         vpcs: vec![(
             "ap-northeast-2".parse().expect("a region"),
             Arc::new(Vpc {
@@ -203,6 +204,7 @@ pub fn network(rules: &[(bool, Traffic, &str)]) -> Network {
             tags: tags(),
         })],
         route_tables: vec![Arc::new(RouteTable {
+            propagating_gateways: Vec::new(),
             id: id("rtb", 1).parse().expect("id"),
             vpc_id: vpc_id.clone(),
             routes: vec![
@@ -279,6 +281,10 @@ pub fn network(rules: &[(bool, Traffic, &str)]) -> Network {
             interface(3, PORT_C, C, None),
         ],
         addresses: Vec::new(),
+        vpn_gateways: Vec::new(),
+        transit_gateway_vpc_attachments: Vec::new(),
+        restricted_subnets: Vec::new(),
+        flow_logs: Vec::new(),
     }
 }
 

@@ -274,7 +274,7 @@ impl Trial<'_> {
         let frame = built.frame.clone();
         let (sent, steps) = self.lab.trace(PORTS[from], built);
         let (name, arrives) = match sent.verdict {
-            Verdict::Forward(_) => ("arrived", true),
+            Verdict::Forward(_) | Verdict::Translated(_) => ("arrived", true),
             Verdict::Drop(reason) => (reason.name(), false),
             Verdict::Reply => ("reply", false),
         };

@@ -8,8 +8,13 @@ use std::{
 
 use gureum_types::view::{PublicAddressView, ServiceView};
 
-use super::{Finding, Found, Resolver, Upstream, dash, dashed, reverse_of, reverse_zone};
+use super::{
+    Finding, Found, Resolver, Upstream, dash, dashed, reverse_of, reverse_zone, zone_finding,
+};
 use crate::{caller::View, internet::Hosts};
+
+/// What the names of endpoints end in (VPCE-7).
+const ENDPOINT_DOMAIN: &str = ".vpce.amazonaws.com";
 
 /// The resolver that 8.8.8.8 and its like run; it also finds names for the SOCKS server.
 pub struct InternetResolver {
@@ -33,6 +38,11 @@ impl InternetResolver {
     /// What a name is outside of every VPC.
     pub fn look_up(&self, name: &str) -> Finding {
         self.look_up_in(&self.view.load(), name)
+    }
+
+    /// The view that names are looked up in.
+    pub fn view(&self) -> &View {
+        &self.view
     }
 
     /// The first IPv4 address of a name, for programs that connect to it.
@@ -67,6 +77,12 @@ impl InternetResolver {
             let found = self.reverse(view, address);
             let outside = found == Found::Missing && is_public(address);
             return Finding { outside, ..Finding::new(found, reverse_zone(address)) };
+        }
+        // VPCE-8: endpoints' own names mean private addresses, whoever asks.
+        if name.ends_with(ENDPOINT_DOMAIN) {
+            return zone_finding(&view.endpoint_names, name).unwrap_or_else(|| {
+                Finding::new(Found::Missing, ENDPOINT_DOMAIN.trim_start_matches('.'))
+            });
         }
         if let Some(public) = public_host(name) {
             let found = match public.owner(view) {

@@ -62,13 +62,17 @@ pub(super) fn answer(
     }
     let Filled { code, forward } = fill(resolver, peer, &query, &mut reply)?;
     reply.metadata.response_code = code;
-    let limit = match (transport, &query.edns) {
+    let bytes = encode(reply, longest(&query, transport))?;
+    Some(if forward { Answer::Upstream(bytes) } else { Answer::Ready(bytes) })
+}
+
+/// How long the answer to a query may be.
+pub(super) fn longest(query: &Message, transport: Transport) -> usize {
+    match (transport, &query.edns) {
         (Transport::Tcp, _) => usize::from(u16::MAX),
         (Transport::Udp, None) => 512,
         (Transport::Udp, Some(edns)) => edns.max_payload().clamp(512, UDP_PAYLOAD).into(),
-    };
-    let bytes = encode(reply, limit)?;
-    Some(if forward { Answer::Upstream(bytes) } else { Answer::Ready(bytes) })
+    }
 }
 
 /// How a reply was filled.
@@ -171,7 +175,7 @@ fn absolute(name: &str) -> Option<Name> {
 }
 
 /// Encodes a reply; one that is too long loses its records and asks for TCP.
-fn encode(reply: Message, limit: usize) -> Option<Vec<u8>> {
+pub(super) fn encode(reply: Message, limit: usize) -> Option<Vec<u8>> {
     let bytes = reply.to_vec().ok()?;
     if bytes.len() <= limit {
         return Some(bytes);

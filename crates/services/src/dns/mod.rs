@@ -4,6 +4,7 @@
 //! A resolver is a pure function from peer and question to an answer; the loops that carry
 //! messages are in `serve`, the wire format in `message`.
 
+mod dns64;
 mod internet;
 mod message;
 mod serve;
@@ -13,11 +14,15 @@ mod vpc;
 pub use internet::InternetResolver;
 pub use serve::{serve_tcp, serve_udp};
 pub use upstream::Upstream;
-pub use vpc::VpcResolver;
+pub use vpc::{VpcResolver, look_up};
 
 use std::{
+    collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// What a name is, and the zone that says so.
@@ -73,7 +78,44 @@ pub trait Resolver: Send + Sync + 'static {
     fn upstream(&self) -> Option<&Arc<Upstream>> {
         None
     }
+
+    /// Whether IPv6 addresses are made up for a peer where a name has none (DNS-19). What
+    /// [`Resolver::find`] gives has them already.
+    fn dns64(&self, _: SocketAddr) -> bool {
+        false
+    }
 }
+
+/// What a name is that is in a table or below a name there; `None` where it is neither. A name that
+/// begins with `*.` speaks for all below it. Where there are several addresses each answer begins
+/// with another one (VPCE-8).
+fn zone_finding(names: &HashMap<String, Vec<Ipv4Addr>>, name: &str) -> Option<Finding> {
+    let found = |addresses: &[Ipv4Addr]| {
+        let mut addresses: Vec<IpAddr> = addresses.iter().copied().map(IpAddr::from).collect();
+        if !addresses.is_empty() {
+            let first = TURN.fetch_add(1, Ordering::Relaxed) % addresses.len();
+            addresses.rotate_left(first);
+        }
+        Found::Addresses(addresses)
+    };
+    if let Some(addresses) = names.get(name) {
+        return Some(Finding::new(found(addresses), name));
+    }
+    let mut rest = name;
+    while let Some((_, parent)) = rest.split_once('.') {
+        if let Some(addresses) = names.get(&format!("*.{parent}")) {
+            return Some(Finding::new(found(addresses), parent));
+        }
+        if names.contains_key(parent) {
+            return Some(Finding::new(Found::Missing, parent));
+        }
+        rest = parent;
+    }
+    None
+}
+
+/// Which of several addresses is the next to come first.
+static TURN: AtomicUsize = AtomicUsize::new(0);
 
 /// The address that a reverse name asks about: `5.1.1.10.in-addr.arpa` is 10.1.1.5, and 32 hex
 /// digits before `.ip6.arpa` are an IPv6 address.

@@ -14,6 +14,7 @@ use tracing::warn;
 
 use super::{
     Resolver,
+    dns64::{ipv4_question, made_of_ipv4},
     message::{Answer, Transport, answer},
 };
 use crate::gate::{self, Gate, PAUSE};
@@ -39,7 +40,7 @@ pub async fn serve_udp(socket: UdpSocket, resolver: Arc<dyn Resolver>) {
                         let (socket, resolver) = (Arc::clone(&socket), Arc::clone(&resolver));
                         let query = message.to_vec();
                         tokio::spawn(async move {
-                            let asked = ask(resolver.as_ref(), &query, Transport::Udp).await;
+                            let asked = ask(resolver.as_ref(), peer, &query, Transport::Udp).await;
                             send(&socket, peer, &asked.unwrap_or(failed));
                         });
                     }
@@ -61,9 +62,19 @@ fn send(socket: &UdpSocket, peer: SocketAddr, reply: &[u8]) {
     }
 }
 
-/// Asks the resolver's upstream.
-async fn ask(resolver: &dyn Resolver, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
-    resolver.upstream()?.forward(query, transport).await
+/// Asks the resolver's upstream for a peer.
+async fn ask(
+    resolver: &dyn Resolver,
+    peer: SocketAddr,
+    query: &[u8],
+    transport: Transport,
+) -> Option<Vec<u8>> {
+    let upstream = resolver.upstream()?;
+    let answer = upstream.forward(query, transport).await?;
+    let ipv4 = resolver.dns64(peer).then(|| ipv4_question(query, &answer)).flatten();
+    let Some(ipv4) = ipv4 else { return Some(answer) };
+    let found = upstream.forward(&ipv4, transport).await;
+    found.and_then(|found| made_of_ipv4(query, &found, transport)).or(Some(answer))
 }
 
 /// Answers DNS over TCP until the task is dropped.
@@ -97,7 +108,7 @@ async fn converse(
             None => return Ok(()),
             Some(Answer::Ready(reply)) => reply,
             Some(Answer::Upstream(failed)) => {
-                ask(resolver.as_ref(), &message, Transport::Tcp).await.unwrap_or(failed)
+                ask(resolver.as_ref(), peer, &message, Transport::Tcp).await.unwrap_or(failed)
             }
         };
         let length = u16::try_from(reply.len()).map_err(io::Error::other)?;

@@ -7,18 +7,15 @@ use std::{
 };
 
 use gureum_types::{
-    InstanceId,
+    InstanceId, PortIndex,
     view::{ServiceView, VpcView},
 };
 
 use super::{
-    Finding, Found, InternetResolver, Resolver, Upstream, dash, dashed, internet::public_host,
-    reverse_of, reverse_zone,
+    Finding, Found, InternetResolver, Resolver, Upstream, dash, dashed, dns64::synthesise,
+    internet::public_host, reverse_of, reverse_zone, zone_finding,
 };
 use crate::caller::{Allowance, Identify, View, interface};
-
-/// 64:ff9b::/96, the well-known prefix (RFC 6052).
-const NAT64_PREFIX: u128 = 0x0064_ff9b << 96;
 
 /// Answers the instances of all VPCs, each with the names of its own.
 pub struct VpcResolver {
@@ -54,69 +51,82 @@ impl Resolver for VpcResolver {
     }
 
     fn find(&self, peer: SocketAddr, name: &str) -> Option<Finding> {
-        let view = self.view.load();
-        let caller = interface(&view, (self.identify)(peer)?)?;
-        let vpc = view.vpcs.get(&caller.vpc_id)?;
-        let mut finding = self.find_in(&view, vpc, name);
-        if let Found::Addresses(addresses) = &mut finding.found
-            && caller.dns64
-        {
-            synthesise(addresses);
-        }
-        Some(finding)
+        find(&self.view.load(), &self.internet, (self.identify)(peer)?, name)
     }
 
     fn upstream(&self) -> Option<&Arc<Upstream>> {
         self.internet.upstream()
     }
-}
 
-impl VpcResolver {
-    fn find_in(&self, view: &ServiceView, vpc: &VpcView, name: &str) -> Finding {
-        let domain = vpc.region.internal_domain();
-        if name == domain {
-            return Finding::new(Found::Nothing, domain);
-        }
-        if let Some(host) = name.strip_suffix(&domain).and_then(|rest| rest.strip_suffix('.')) {
-            return Finding::new(private_host(view, vpc, host), domain);
-        }
-        if let Some(address) = reverse_of(name) {
-            let found = match address {
-                IpAddr::V4(address) => private_pointer(vpc, address),
-                IpAddr::V6(address) => private_ipv6_pointer(view, vpc, address),
-            };
-            if let Some(found) = found {
-                return Finding::new(found, reverse_zone(address));
-            }
-        }
-        // DNS-9: inside the VPC a public name means the private address behind it; DNS-10: that
-        // of a peer too, where its owner lets it and both VPCs have both attributes.
-        if let Some(public) = public_host(name)
-            && let Some((_, owner)) = public.owner(view)
-            && (owner.vpc_id == vpc.id
-                || (vpc.dns_hostnames && vpc.dns_peers.contains(&owner.vpc_id)))
-        {
-            return Finding::new(Found::address(owner.private_address), public.domain);
-        }
-        self.internet.look_up_in(view, name)
+    fn dns64(&self, peer: SocketAddr) -> bool {
+        let view = self.view.load();
+        let caller = (self.identify)(peer).and_then(|port| interface(&view, port));
+        caller.is_some_and(|caller| caller.dns64)
     }
 }
 
-/// Adds the IPv6 addresses by which a NAT gateway reaches what has IPv4 only (DNS-19, RFC 6147).
-fn synthesise(addresses: &mut Vec<IpAddr>) {
-    if addresses.iter().any(IpAddr::is_ipv6) {
-        return;
+/// What a name is to an interface, as the resolver of its VPC says. The name is lower case and has
+/// no last dot. `None` where nobody answers: the VPC has its DNS support off (DNS-3).
+pub fn look_up(
+    view: &ServiceView,
+    internet: &InternetResolver,
+    port: PortIndex,
+    name: &str,
+) -> Option<Finding> {
+    let vpc = view.vpcs.get(&interface(view, port)?.vpc_id)?;
+    vpc.dns_support.then(|| find(view, internet, port, name)).flatten()
+}
+
+fn find(
+    view: &ServiceView,
+    internet: &InternetResolver,
+    port: PortIndex,
+    name: &str,
+) -> Option<Finding> {
+    let caller = interface(view, port)?;
+    let vpc = view.vpcs.get(&caller.vpc_id)?;
+    let mut finding = find_in(view, internet, vpc, name);
+    if let Found::Addresses(addresses) = &mut finding.found
+        && caller.dns64
+    {
+        synthesise(addresses);
     }
-    let made: Vec<_> = addresses
-        .iter()
-        .filter_map(|address| match address {
-            IpAddr::V4(address) => {
-                Some(Ipv6Addr::from_bits(NAT64_PREFIX | u128::from(u32::from(*address))).into())
-            }
-            IpAddr::V6(_) => None,
-        })
-        .collect();
-    addresses.extend::<Vec<IpAddr>>(made);
+    Some(finding)
+}
+
+fn find_in(view: &ServiceView, internet: &InternetResolver, vpc: &VpcView, name: &str) -> Finding {
+    let domain = vpc.region.internal_domain();
+    if name == domain {
+        return Finding::new(Found::Nothing, domain);
+    }
+    if let Some(host) = name.strip_suffix(&domain).and_then(|rest| rest.strip_suffix('.')) {
+        return Finding::new(private_host(view, vpc, host), domain);
+    }
+    if let Some(address) = reverse_of(name) {
+        let found = match address {
+            IpAddr::V4(address) => private_pointer(vpc, address),
+            IpAddr::V6(address) => private_ipv6_pointer(view, vpc, address),
+        };
+        if let Some(found) = found {
+            return Finding::new(found, reverse_zone(address));
+        }
+    }
+    // VPCE-9: private DNS takes a service's own names over. What is below one of them and not
+    // known is not there (DNS-15).
+    if vpc.dns_hostnames
+        && let Some(finding) = zone_finding(&vpc.service_names, name)
+    {
+        return finding;
+    }
+    // DNS-9: inside the VPC a public name means the private address behind it; DNS-10: that
+    // of a peer too, where its owner lets it and both VPCs have both attributes.
+    if let Some(public) = public_host(name)
+        && let Some((_, owner)) = public.owner(view)
+        && (owner.vpc_id == vpc.id || (vpc.dns_hostnames && vpc.dns_peers.contains(&owner.vpc_id)))
+    {
+        return Finding::new(Found::address(owner.private_address), public.domain);
+    }
+    internet.look_up_in(view, name)
 }
 
 /// What the label before the region's internal domain names (DNS-6, DNS-7, DNS-11, DNS-17).

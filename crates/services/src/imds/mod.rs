@@ -2,7 +2,7 @@
 //!
 //! Who asks is told by the peer's address, what the answer is by the view: `tree` builds the
 //! paths of one instance, `token` makes and checks session tokens, `server` speaks HTTP. Not
-//! offered: the IPv6 address, credentials of roles, signatures in PKCS#7.
+//! offered: the IPv6 address, signatures in PKCS#7.
 
 mod document;
 mod server;

@@ -11,7 +11,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use gureum_types::{
-    PortIndex,
+    PortIndex, Timestamp,
     view::{InstanceView, ServiceView},
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -215,9 +215,10 @@ impl Imds {
             [version, "api", "token"] if tree::is_version(version) => {
                 Err(StatusCode::METHOD_NOT_ALLOWED)
             }
-            [version, rest @ ..] if tree::is_version(version) => {
-                self.node(tree::build(view, instance), rest)
-            }
+            [version, rest @ ..] if tree::is_version(version) => self.node(
+                tree::build(view, instance, Timestamp::from_seconds(now().cast_signed())),
+                rest,
+            ),
             _ => Err(StatusCode::NOT_FOUND),
         }
     }

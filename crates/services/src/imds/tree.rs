@@ -5,7 +5,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use gureum_types::view::{InstanceView, InterfaceView, ServiceView, VpcView};
+use gureum_types::{
+    Timestamp,
+    record::SessionCredential,
+    view::{InstanceProfileView, InstanceView, InterfaceView, ProfileGives, ServiceView, VpcView},
+};
 
 use super::document;
 use crate::dns::dash;
@@ -96,12 +100,12 @@ impl Directory {
 }
 
 /// Everything below a version's path.
-pub(super) fn build(view: &ServiceView, instance: &InstanceView) -> Directory {
+pub(super) fn build(view: &ServiceView, instance: &InstanceView, now: Timestamp) -> Directory {
     let interfaces: Vec<_> = {
         let ports = instance.ports.iter();
         ports.filter_map(|port| view.interfaces.get(port)).map(AsRef::as_ref).collect()
     };
-    let source = Source { view, instance, interfaces };
+    let source = Source { view, instance, interfaces, now };
     let mut root = Directory::default();
     // These three are listed without a slash, unlike directories below them (IMDS-12).
     root.listed("dynamic", "dynamic", Node::Directory(source.dynamic()));
@@ -117,6 +121,7 @@ struct Source<'a> {
     instance: &'a InstanceView,
     /// The primary one first.
     interfaces: Vec<&'a InterfaceView>,
+    now: Timestamp,
 }
 
 impl<'a> Source<'a> {
@@ -152,11 +157,22 @@ impl<'a> Source<'a> {
         data.directory("block-device-mapping", self.block_devices());
         data.directory("events", events());
         data.text("hostname", &instance.private_dns_name);
+        if let Some(session) = &instance.identity {
+            data.directory("identity-credentials", identity_credentials(instance, session));
+        }
+        if let Some(profile) = &instance.instance_profile
+            && let Some(iam) = iam(profile)
+        {
+            data.directory("iam", iam);
+        }
         data.text("instance-action", "none");
         data.text("instance-id", instance.instance_id.as_str());
         data.text("instance-life-cycle", "on-demand");
         data.text("instance-type", &instance.instance_type);
         data.text("local-hostname", &instance.private_dns_name);
+        if let Some(keys) = self.managed_ssh_keys() {
+            data.directory("managed-ssh-keys", keys);
+        }
         let mut metrics = Directory::default();
         metrics.text("vhostmd", "<?xml version=\"1.0\" encoding=\"UTF-8\"?>");
         data.directory("metrics", metrics);
@@ -184,6 +200,21 @@ impl<'a> Source<'a> {
             data.directory("tags", self.tags()); // IMDS-29
         }
         data
+    }
+
+    /// The keys of EC2 Instance Connect whose minute is not over, by whose account they open.
+    fn managed_ssh_keys(&self) -> Option<Directory> {
+        let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for it in self.instance.connect_keys.iter().filter(|it| it.until > self.now) {
+            users.entry(&it.user).or_default().push(&it.key);
+        }
+        let mut active = Directory::default();
+        for (user, keys) in &users {
+            active.text(user, keys.join("\n"));
+        }
+        let mut managed = Directory::default();
+        managed.directory("active-keys", active);
+        (!users.is_empty()).then_some(managed)
     }
 
     fn block_devices(&self) -> Directory {
@@ -291,6 +322,36 @@ fn public_address(interface: &InterfaceView) -> Option<std::net::Ipv4Addr> {
     let primary = interface.private_addresses.first()?;
     let mut pairs = interface.public_addresses.iter();
     pairs.find(|(_, private)| private == primary).map(|(public, _)| *public)
+}
+
+/// IMDS-26 to IMDS-28. What is on its way is not there yet.
+fn iam(profile: &InstanceProfileView) -> Option<Directory> {
+    let role = match &profile.gives {
+        ProfileGives::Pending => return None,
+        ProfileGives::Deleted | ProfileGives::NoRole => None,
+        ProfileGives::Unauthorized(role) => Some((role, document::unauthorized(profile, role))),
+        ProfileGives::Role(role, session) => Some((role, document::credentials(session))),
+    };
+    let mut iam = Directory::default();
+    iam.text("info", document::instance_profile(profile));
+    if let Some((name, document)) = role {
+        let mut credentials = Directory::default();
+        credentials.text(name, document);
+        iam.directory("security-credentials", credentials);
+    }
+    Some(iam)
+}
+
+/// The credentials of the instance itself (IMDS-30).
+fn identity_credentials(instance: &InstanceView, session: &SessionCredential) -> Directory {
+    let mut credentials = Directory::default();
+    credentials.text("ec2-instance", document::credentials(session));
+    let mut ec2 = Directory::default();
+    ec2.text("info", document::identity_credentials(instance, session));
+    ec2.directory("security-credentials", credentials);
+    let mut identity = Directory::default();
+    identity.directory("ec2", ec2);
+    identity
 }
 
 /// IMDS-30, as far as anything can happen here.

@@ -29,11 +29,18 @@ macro_rules! repository {
     };
 }
 
-const REPOSITORIES: &[Repository] = &[repository!(
-    "whchoi98/ec2meta-webpage",
-    "Show what an instance reads of itself\n",
-    ["README.md", "index.php", "metadata.php", "style.css"]
-)];
+const REPOSITORIES: &[Repository] = &[
+    repository!(
+        "whchoi98/ec2meta-webpage",
+        "Show what an instance reads of itself\n",
+        ["README.md", "index.php", "metadata.php", "style.css"]
+    ),
+    repository!(
+        "whchoi98/useful-shell",
+        "List the instances of a region\n",
+        ["README.md", "aws_ec2_ext.sh"]
+    ),
+];
 
 const BRANCH: &str = "refs/heads/main";
 /// Who made the commit, and when: the same in every run.

@@ -174,6 +174,14 @@ impl Hosts {
         Ok(Self { hosts })
     }
 
+    /// The addresses of the hosts with a name below a domain, as `amazonaws.com`.
+    pub fn below(&self, domain: &str) -> impl Iterator<Item = IpAddr> {
+        let is_below =
+            move |name: &String| name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+        let found = self.hosts.iter().filter(move |it| it.names.iter().any(is_below));
+        found.flat_map(Host::addresses)
+    }
+
     /// The IPv4 addresses of all hosts.
     pub fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
         self.hosts.iter().filter_map(|host| host.address)
@@ -287,17 +295,66 @@ mod tests {
     }
 
     #[test]
+    fn hosts_are_found_by_a_domain() {
+        let hosts = Hosts::embedded().expect("a list");
+        let below = |domain: &str| hosts.below(domain).map(|it| it.to_string()).collect::<Vec<_>>();
+        let aws = below("amazonaws.com");
+        for address in ["203.0.113.20", "203.0.113.50", "203.0.113.129", "203.0.113.161"] {
+            assert!(aws.iter().any(|it| it == address), "{address} in {aws:?}");
+        }
+        assert!(!aws.iter().any(|it| it == "203.0.113.40"), "{aws:?}");
+        assert!(below("ws.com").is_empty(), "a part of a label is no domain");
+    }
+
+    #[test]
     fn the_hosts_of_the_lab_have_their_addresses() {
         let hosts = embedded();
         assert_eq!(hosts.addresses_of("checkip.amazonaws.com"), address("203.0.113.20"));
         assert_eq!(hosts.addresses_of("ssm.ap-northeast-2.amazonaws.com"), address("203.0.113.50"));
         let mirror = "amazonlinux-2-repos-ap-northeast-2.s3.dualstack.ap-northeast-2.amazonaws.com";
-        let both = [address("203.0.113.30"), address("2001:db8:8000:2::30")].concat();
+        let both = [address("203.0.113.130"), address("2001:db8:8000:2::30")].concat();
         assert_eq!(hosts.addresses_of(mirror), both);
+        let s3 = ["s3.ap-northeast-2.amazonaws.com", "a.b.s3.us-east-1.amazonaws.com"];
+        for name in s3 {
+            assert_eq!(hosts.addresses_of(name), address("203.0.113.129"), "{name}");
+        }
         assert_eq!(hosts.addresses_of("dns.google").len(), 4, "one name, two hosts, two families");
         assert!(hosts.addresses_of("amazonaws.com").is_empty());
         assert!(hosts.addresses_of("nobody.example.com").is_empty());
         assert_eq!(hosts.name_of(Ipv4Addr::new(1, 1, 1, 1).into()), Some("one.one.one.one"));
+    }
+
+    /// Whoever comes through an endpoint gets to the host that has the service's name.
+    #[test]
+    fn whatever_has_endpoints_is_somewhere() {
+        let hosts = embedded();
+        let region = "us-east-1".parse().expect("a region");
+        for service in gureum_types::ENDPOINT_SERVICES {
+            let name = service.public_dns_name(&region);
+            assert!(!hosts.addresses_of(&name).is_empty(), "{name}");
+        }
+    }
+
+    /// VPCE-18: what a prefix list names is where the service is, and nothing else is there.
+    #[test]
+    fn services_with_gateway_endpoints_are_in_their_blocks() {
+        let hosts = embedded();
+        let region = "ap-northeast-2".parse().expect("a region");
+        for service in gureum_types::ENDPOINT_SERVICES {
+            let Some(gateway) = &service.gateway else { continue };
+            let names: Vec<_> = service.private_dns_names(&region).collect();
+            for name in names.iter().chain([&service.public_dns_name(&region)]) {
+                for address in hosts.addresses_of(&name.replace('*', "x")) {
+                    let IpAddr::V4(address) = address else { panic!("{name} has IPv6") };
+                    assert!(gateway.block.contains(&address), "{name}");
+                }
+            }
+            let inside = |host: &&Host| host.address.is_some_and(|it| gateway.block.contains(&it));
+            for host in hosts.hosts.iter().filter(inside) {
+                let ours = |name: &String| name.contains(service.name);
+                assert!(host.names.iter().all(ours), "{host:?}");
+            }
+        }
     }
 
     #[test]

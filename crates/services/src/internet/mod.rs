@@ -12,6 +12,7 @@ mod web;
 
 pub use hosts::{Door, DoorService, Host, Hosts, HostsError, Role};
 pub use web::Internet;
+pub(crate) use web::Visitor;
 
 /// The addresses that the internet's namespace has to own, of the hosts that come with us.
 pub fn addresses() -> Result<Vec<std::net::Ipv4Addr>, HostsError> {

@@ -5,14 +5,13 @@ use std::{net::IpAddr, sync::Arc};
 
 use rustls::{
     ServerConfig,
-    crypto::ring::default_provider,
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use tracing::warn;
 
 use super::hosts::Hosts;
-use crate::ca::Ca;
+use crate::{ca::Ca, tls::server_config};
 
 /// The configuration for the host at an address.
 pub(super) fn config(
@@ -20,12 +19,7 @@ pub(super) fn config(
     hosts: Arc<Hosts>,
     address: IpAddr,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(ByName { ca, hosts, address }));
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    server_config(Arc::new(ByName { ca, hosts, address }))
 }
 
 struct ByName {

@@ -1,14 +1,21 @@
 //! Runs what listens in the simulated internet: its resolvers and its web sites.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use axum::{Router, body::Body, extract::ConnectInfo};
+use axum::{Router, body::Body};
+use gureum_types::Origin;
 use http::{Request, Response};
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UdpSocket},
@@ -29,13 +36,22 @@ use crate::{
     gate::{self, Gate},
 };
 
-const CONNECTIONS: usize = 1024;
-const CONNECTIONS_PER_PEER: usize = 128;
+const CONNECTIONS: usize = 4096;
+/// An instance may have a hundred sessions open, each with a channel of its own.
+const CONNECTIONS_PER_PEER: usize = 512;
 /// How long a handshake, a request's head and an idle connection may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a connection to a site of ours may last: a client that reads nothing holds its place
 /// no longer. The API has calls that take as long as they take.
 const LIFETIME: Duration = Duration::from_secs(600);
+
+/// Who is at the other end of a connection.
+pub(crate) struct Visitor {
+    /// The address that it comes from, as it is here.
+    pub(crate) peer: SocketAddr,
+    /// Where it comes from, as AWS's API knows it.
+    pub(crate) origin: Origin,
+}
 
 /// The servers of the simulated internet.
 pub struct Internet {
@@ -47,8 +63,8 @@ pub struct Internet {
 }
 
 impl Internet {
-    /// The servers of these hosts; requests to AWS's names go to `aws_api`, which finds the
-    /// peer's address as [`ConnectInfo`].
+    /// The servers of these hosts; requests to AWS's names go to `aws_api`, which finds where they
+    /// came from as their [`Origin`].
     pub fn new(
         hosts: Arc<Hosts>,
         resolver: Arc<InternetResolver>,
@@ -74,15 +90,12 @@ impl Internet {
         door: Door,
         listener: TcpListener,
     ) -> Result<(), rustls::Error> {
-        let acceptor = match door.service {
+        let config = match door.service {
             DoorService::DnsTcp => {
                 dns::serve_tcp(listener, Arc::clone(&self.resolver) as _).await;
                 return Ok(());
             }
-            DoorService::Https => {
-                let (ca, hosts) = (Arc::clone(&self.ca), Arc::clone(&self.hosts));
-                Some(TlsAcceptor::from(tls::config(ca, hosts, door.address)?))
-            }
+            DoorService::Https => Some(self.tls_of(door.address)?),
             DoorService::Http => None,
             DoorService::DnsUdp => {
                 return Err(rustls::Error::General(format!("{door} is not served over TCP")));
@@ -94,9 +107,12 @@ impl Internet {
         let gate = Gate::new(CONNECTIONS, CONNECTIONS_PER_PEER);
         gate::serve(listener, gate, "web", |stream, peer| {
             let (internet, host) = (Arc::clone(&self), Arc::clone(&host));
-            let acceptor = acceptor.clone();
+            let config = config.clone();
             async move {
-                if let Err(error) = internet.converse(stream, peer, host, acceptor).await {
+                let (address, is_secure) = (peer.ip().to_canonical(), config.is_some());
+                let origin = Origin { address, is_secure, endpoint: None };
+                let visitor = Visitor { peer, origin };
+                if let Err(error) = internet.receive(stream, visitor, host, config).await {
                     debug!(%peer, %door, %error, "a web connection");
                 }
             }
@@ -105,18 +121,29 @@ impl Internet {
         Ok(())
     }
 
-    async fn converse(
+    /// The hosts.
+    pub(crate) fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
+    /// TLS as the host at an address speaks it.
+    pub(crate) fn tls_of(&self, address: IpAddr) -> Result<Arc<ServerConfig>, rustls::Error> {
+        tls::config(Arc::clone(&self.ca), Arc::clone(&self.hosts), address)
+    }
+
+    /// Answers all requests of a connection to a host, over TLS where there is a configuration.
+    pub(crate) async fn receive(
         self: Arc<Self>,
         stream: TcpStream,
-        peer: SocketAddr,
+        visitor: Visitor,
         host: Arc<Host>,
-        acceptor: Option<TlsAcceptor>,
+        config: Option<Arc<ServerConfig>>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        match acceptor {
-            None => self.requests(stream, peer, host, false).await?,
+        match config.map(TlsAcceptor::from) {
+            None => self.requests(stream, visitor, host).await?,
             Some(acceptor) => {
                 let stream = timeout(PATIENCE, acceptor.accept(stream)).await??;
-                self.requests(stream, peer, host, true).await?;
+                self.requests(stream, visitor, host).await?;
             }
         }
         Ok(())
@@ -125,15 +152,16 @@ impl Internet {
     async fn requests(
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        peer: SocketAddr,
+        visitor: Visitor,
         host: Arc<Host>,
-        secure: bool,
     ) -> hyper::Result<()> {
+        let (ours, peer) = (host.site() != Some(Role::AwsApi), visitor.peer);
+        let visitor = Arc::new(visitor);
         let service = hyper::service::service_fn(|request| {
             let (internet, host) = (Arc::clone(&self), Arc::clone(&host));
-            async move { Ok::<_, Infallible>(internet.answer(request, peer, &host, secure).await) }
+            let visitor = Arc::clone(&visitor);
+            async move { Ok::<_, Infallible>(internet.answer(request, &visitor, &host).await) }
         });
-        let ours = host.site() != Some(Role::AwsApi);
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(PATIENCE)
@@ -151,13 +179,12 @@ impl Internet {
     async fn answer(
         &self,
         mut request: Request<Incoming>,
-        peer: SocketAddr,
+        visitor: &Visitor,
         host: &Host,
-        secure: bool,
     ) -> Response<Body> {
         match host.site() {
             Some(Role::AwsApi) => {
-                request.extensions_mut().insert(ConnectInfo(peer));
+                request.extensions_mut().insert(visitor.origin.clone());
                 match self.aws_api.call(request.map(Body::new)).await {
                     Ok(response) => response,
                     Err(never) => match never {},
@@ -165,6 +192,7 @@ impl Internet {
             }
             role => {
                 let (head, _) = request.into_parts();
+                let (peer, secure) = (visitor.peer, visitor.origin.is_secure);
                 let visit = Visit { host, head: &head, peer, secure };
                 site::answer(role.unwrap_or(Role::Resolver), &self.git, &visit)
             }

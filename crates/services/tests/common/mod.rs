@@ -17,9 +17,9 @@ use gureum_services::{
     internet::Hosts,
 };
 use gureum_types::{
-    AccountId, InstanceId, PortIndex, Timestamp, VpcId,
+    AccountId, EndpointService, InstanceId, PortIndex, Timestamp, VpcEndpointId, VpcId,
     record::MetadataOptions,
-    view::{InstanceView, InterfaceView, PublicAddressView, ServiceView, VpcView},
+    view::{EndpointView, InstanceView, InterfaceView, PublicAddressView, ServiceView, VpcView},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -44,6 +44,19 @@ pub(crate) const IPV6_ONLY: u32 = 9;
 pub(crate) const UNATTACHED: u32 = 8;
 /// Nobody.
 pub(crate) const UNKNOWN: u32 = 99;
+
+/// An interface of an endpoint of the first VPC for ssmmessages, and its gateway endpoint for S3.
+pub(crate) const ENDPOINT: u32 = 40;
+pub(crate) const S3_ENDPOINT: u32 = 41;
+/// The names of endpoints: the whole one, one zone's, and one that has names below.
+pub(crate) const REGIONAL: &str =
+    "vpce-00000000000000001-a1b2c3d4.ssmmessages.ap-northeast-2.vpce.amazonaws.com";
+pub(crate) const ZONAL: &str = "vpce-00000000000000001-a1b2c3d4-ap-northeast-2c.ssmmessages.\
+    ap-northeast-2.vpce.amazonaws.com";
+pub(crate) const BELOW: &str =
+    "vpce-00000000000000003-a1b2c3d4.s3.ap-northeast-2.vpce.amazonaws.com";
+/// What private DNS of that endpoint takes over.
+pub(crate) const TAKEN_OVER: &str = "ssmmessages.ap-northeast-2.amazonaws.com";
 
 pub(crate) const USER_DATA: &[u8] = b"#!/bin/sh\n\xff\0 bytes stay as they are\n";
 pub(crate) const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFake imd-key";
@@ -82,7 +95,19 @@ fn vpc(number: u64, block: &str, private: &[(&str, Option<InstanceId>)]) -> VpcV
         private_addresses: private.collect(),
         dns_peers: Vec::new(),
         ipv6_addresses: HashMap::new(),
+        service_names: HashMap::new(),
     }
+}
+
+fn endpoint(number: u64, service: &str, is_gateway: bool) -> Arc<EndpointView> {
+    let name = format!("com.amazonaws.ap-northeast-2.{service}");
+    Arc::new(EndpointView {
+        id: VpcEndpointId::new(number),
+        vpc_id: VpcId::new(1),
+        region: "ap-northeast-2".parse().expect("a region"),
+        service: EndpointService::of(&name).expect("a service"),
+        is_gateway,
+    })
 }
 
 fn interface(port: u32, vpc: u64, instance: Option<u64>, address: &str) -> InterfaceView {
@@ -124,12 +149,15 @@ pub(crate) fn instance(number: u64, address: &str, ports: &[u32]) -> InstanceVie
         public_key: None,
         user_data: None,
         metadata_options: options(),
+        connect_keys: Vec::new(),
         pending_time: Timestamp(1_630_630_923_045),
         block_devices: vec![
             ("ami".to_owned(), "xvda".to_owned()),
             ("root".to_owned(), "/dev/xvda".to_owned()),
         ],
         monitoring: false,
+        identity: None,
+        instance_profile: None,
         tags: BTreeMap::from([
             ("Name".to_owned(), format!("instance-{number}")),
             ("a@b".to_owned(), "값".to_owned()),
@@ -158,6 +186,10 @@ pub(crate) fn lab() -> ServiceView {
         vpc(6, "10.6.0.0/16", &[("10.6.0.4", None)]),
     ];
     vpcs[0].cidr_blocks.push("10.200.0.0/16".parse().expect("a block"));
+    let endpoint_addresses = vec![[10, 1, 11, 30].into(), [10, 1, 12, 30].into()];
+    for vpc in [0, 2] {
+        vpcs[vpc].service_names.insert(TAKEN_OVER.to_owned(), endpoint_addresses.clone());
+    }
     vpcs[2].dns_hostnames = false;
     vpcs[3].dns_support = false;
     vpcs[5].ipv6_cidr_blocks = vec!["2001:db8:0:100::/56".parse().expect("a block")];
@@ -238,6 +270,15 @@ pub(crate) fn lab() -> ServiceView {
             (Ipv4Addr::new(198, 18, 0, 5), public_address(1, [10, 1, 1, 5])),
             (Ipv4Addr::new(198, 18, 0, 6), public_address(2, [10, 1, 1, 5])),
             (Ipv4Addr::new(198, 18, 0, 7), public_address(3, [10, 2, 0, 4])),
+        ]),
+        endpoints: HashMap::from([
+            (PortIndex(ENDPOINT), endpoint(1, "ssmmessages", false)),
+            (PortIndex(S3_ENDPOINT), endpoint(2, "s3", true)),
+        ]),
+        endpoint_names: HashMap::from([
+            (REGIONAL.to_owned(), vec![[10, 1, 11, 30].into(), [10, 1, 12, 30].into()]),
+            (ZONAL.to_owned(), vec![[10, 1, 12, 30].into()]),
+            (format!("*.{BELOW}"), vec![[10, 1, 11, 31].into()]),
         ]),
     }
 }

@@ -1,7 +1,7 @@
 //! The volumes of a launch: the image's root and those that the request adds (EC2-26).
 
 use gureum_api::{ApiError, ec2};
-use gureum_store::Transaction;
+use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
     InstanceId, SnapshotId, Tags, VolumeId,
     record::{Volume, VolumeAttachment},
@@ -10,7 +10,7 @@ use gureum_types::{
 use crate::{
     call::{Answer, Call, given, text},
     catalogue::{Image, ROOT_GIB},
-    resource::image,
+    resource::{image, region_settings, volume::Speed},
 };
 
 /// A volume that an instance gets.
@@ -22,6 +22,7 @@ pub(super) struct Disk {
     iops: Option<u32>,
     throughput: Option<u32>,
     encrypted: bool,
+    kms_key_id: Option<String>,
     snapshot: Option<SnapshotId>,
     delete_on_termination: bool,
 }
@@ -29,17 +30,21 @@ pub(super) struct Disk {
 /// The volumes: the image's root, changed as the request says, and those that it adds.
 pub(super) fn chosen(
     call: &Call,
+    records: &Snapshot,
     image: &Image,
     mappings: &[ec2::BlockDeviceMapping],
 ) -> Answer<Vec<Disk>> {
     let snapshot = image::snapshot_id(call.region(), image);
+    let (encrypted, kms_key_id) = region_settings::encryption(call, records, None, &None)?;
+    let speed = Speed::of(image.volume_type, ROOT_GIB, None, None)?;
     let mut disks = vec![Disk {
         device: image.root_device.to_owned(),
         size: ROOT_GIB,
         volume_type: image.volume_type.to_owned(),
-        iops: None,
-        throughput: None,
-        encrypted: false,
+        iops: speed.iops,
+        throughput: speed.throughput,
+        encrypted,
+        kms_key_id,
         snapshot: Some(snapshot.clone()),
         delete_on_termination: true,
     }];
@@ -85,49 +90,27 @@ pub(super) fn chosen(
             None if is_root => image.volume_type.to_owned(),
             None => "gp2".to_owned(),
         };
-        let number = |value: Option<i32>, name: &str| {
-            let value = value.map(|value| {
-                u32::try_from(value)
-                    .map_err(|_| ApiError::invalid_value(value, name, "It cannot be negative."))
-            });
-            value.transpose()
-        };
+        let iops = ebs.iops.filter(|it| *it != 0);
+        let speed = Speed::of(&volume_type, size, iops, ebs.throughput.filter(|it| *it != 0))?;
+        let (encrypted, kms_key_id) =
+            region_settings::encryption(call, records, ebs.encrypted, &ebs.kms_key_id)?;
         let disk = Disk {
             device: device.to_owned(),
             size,
-            iops: number(ebs.iops.filter(|it| *it != 0), "iops")?,
-            throughput: number(ebs.throughput.filter(|it| *it != 0), "throughput")?,
-            encrypted: ebs.encrypted == Some(true),
+            iops: speed.iops,
+            throughput: speed.throughput,
+            encrypted,
+            kms_key_id,
             snapshot: is_root.then(|| snapshot.clone()),
             delete_on_termination: ebs.delete_on_termination.unwrap_or(true),
             volume_type,
         };
-        check_performance(&disk)?;
         match is_root {
             true => disks[0] = disk,
             false => disks.push(disk),
         }
     }
     Ok(disks)
-}
-
-fn check_performance(disk: &Disk) -> Answer<()> {
-    let kind = disk.volume_type.as_str();
-    let has_iops = matches!(kind, "gp3" | "io1" | "io2");
-    if disk.iops.is_some() && !has_iops {
-        return Err(ApiError::invalid_parameter_combination(format!(
-            "The parameter iops is not supported for {kind} volumes."
-        )));
-    }
-    if disk.iops.is_none() && matches!(kind, "io1" | "io2") {
-        return Err(ApiError::missing_parameter("iops"));
-    }
-    if disk.throughput.is_some() && kind != "gp3" {
-        return Err(ApiError::invalid_parameter_combination(format!(
-            "The parameter throughput is not supported for {kind} volumes."
-        )));
-    }
-    Ok(())
 }
 
 pub(super) fn put(
@@ -138,16 +121,16 @@ pub(super) fn put(
     disk: Disk,
     tags: Tags,
 ) {
-    let gp3 = disk.volume_type == "gp3";
-    // gp2 has three operations a second for each GiB, at least 100.
-    let gp2 = (disk.volume_type == "gp2").then(|| (disk.size * 3).clamp(100, 16_000));
     let volume = Volume {
         id: VolumeId::new(call.random()),
         size: disk.size,
         volume_type: disk.volume_type,
-        iops: disk.iops.or(gp2).or(gp3.then_some(3000)),
-        throughput: disk.throughput.or(gp3.then_some(125)),
+        iops: disk.iops,
+        throughput: disk.throughput,
         encrypted: disk.encrypted,
+        auto_enable_io: false,
+        kms_key_id: disk.kms_key_id,
+        modification: None,
         availability_zone: zone.to_owned(),
         snapshot_id: disk.snapshot,
         attachment: Some(VolumeAttachment {

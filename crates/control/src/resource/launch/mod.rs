@@ -6,7 +6,7 @@ mod interface;
 mod options;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use gureum_api::{ApiError, ec2};
+use gureum_api::{ApiError, Operation, ec2};
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
     InstanceId, ReservationId, Tags,
@@ -14,9 +14,14 @@ use gureum_types::{
 };
 
 use crate::{
+    accept,
     call::{Answer, Call, given, text},
     catalogue::{Image, InstanceType, image_id, instance_type, instance_types_in},
-    resource::{idempotency, image, instance, key_pair, network_interface as eni, public_ip},
+    operation,
+    resource::{
+        iam_instance_profile, idempotency, image, instance, instance_option, key_pair,
+        launch_template, network_interface as eni, placement_group, public_ip,
+    },
     tags,
 };
 
@@ -33,7 +38,15 @@ pub(crate) fn run(
     r: &ec2::RunInstancesRequest,
 ) -> Answer<ec2::Reservation> {
     let make = |tx: &mut Transaction| {
-        let made = launch(call, tx, r)?;
+        let made = match launch_template::launch_request(call, tx, r)? {
+            Some((request, tags)) => {
+                let operation = ec2::Operation::RunInstances;
+                let parameters = operation::parameters(Operation::Ec2(operation));
+                accept::only(&request, parameters)?;
+                launch(call, tx, &request, &tags)?
+            }
+            None => launch(call, tx, r, &[])?,
+        };
         let ids = made.iter().map(ToString::to_string).collect::<Vec<_>>();
         let answer = answer(call, tx, &ids).ok_or_else(|| ApiError::internal_error("no launch"))?;
         Ok((ids, answer))
@@ -59,32 +72,40 @@ fn launch(
     call: &Call,
     tx: &mut Transaction,
     r: &ec2::RunInstancesRequest,
+    template_tags: &[(String, String)],
 ) -> Answer<Vec<InstanceId>> {
     let (min, max) = counts(r)?;
-    let image = image::for_launch(call, text(&r.image_id, "ImageId")?)?;
+    let image = image::for_launch(call, tx, text(&r.image_id, "ImageId")?)?;
     // AWS's own default, m1.small, is long gone; T2 is what the lab uses.
     let kind = kind(given(&r.instance_type).unwrap_or("t2.micro"), image)?;
     let key = match given(&r.key_name) {
         Some(name) => Some(key_pair::named(call, tx, name)?),
         None => None,
     };
-    check_profile(r)?;
+    let profile = match &r.iam_instance_profile {
+        Some(wanted) => iam_instance_profile::wanted(call, tx, wanted)?,
+        None => None,
+    };
     let interfaces = interface::chosen(call, tx, r, kind)?;
     let subnet = interface::first_subnet(call, tx, &interfaces)?;
     check_zone(call, r, kind, &subnet)?;
-    let disks = disk::chosen(call, image, &r.block_device_mappings)?;
-    let metadata_options = options::metadata_options(image, r.metadata_options.as_ref())?;
-    let instance_tags = tags::of_type(&r.tag_specifications, "instance", &TAGGED)?;
+    let disks = disk::chosen(call, tx, image, &r.block_device_mappings)?;
+    let metadata_options = options::metadata_options(call, tx, image, r.metadata_options.as_ref())?;
+    let mut instance_tags = tags::of_type(&r.tag_specifications, "instance", &TAGGED)?;
     options::check_metadata_tags(&metadata_options, &instance_tags)?;
+    instance_tags.extend(template_tags.iter().cloned());
     let volume_tags = tags::of_type(&r.tag_specifications, "volume", &TAGGED)?;
     let interface_tags = tags::of_type(&r.tag_specifications, "network-interface", &TAGGED)?;
     let count = interface::affordable(tx, &interfaces, min, max)?;
-    let template = template(call, r, image, kind, key.as_deref(), &subnet, metadata_options)?;
+    let template = template(call, tx, r, (image, kind), key.as_deref(), &subnet, metadata_options)?;
     let mut made = Vec::new();
     for index in 0..count {
         let instance = Instance {
             id: InstanceId::new(call.random()),
             launch_index: index,
+            iam_instance_profile: profile
+                .as_ref()
+                .map(|profile| iam_instance_profile::association(call, profile)),
             tags: instance_tags.clone(),
             ..template.clone()
         };
@@ -149,18 +170,6 @@ fn kind(name: &str, image: &Image) -> Answer<&'static InstanceType> {
     Ok(kind)
 }
 
-/// There are no instance profiles yet, so none is found (EC2-17).
-fn check_profile(r: &ec2::RunInstancesRequest) -> Answer<()> {
-    let Some(profile) = &r.iam_instance_profile else { return Ok(()) };
-    let (value, parameter, what) = match (given(&profile.name), given(&profile.arn)) {
-        (Some(name), _) => (name, "iamInstanceProfile.name", "name"),
-        (None, Some(arn)) => (arn, "iamInstanceProfile.arn", "ARN"),
-        (None, None) => return Ok(()),
-    };
-    let reason = format!("Invalid IAM Instance Profile {what}");
-    Err(ApiError::invalid_value(value, parameter, &reason))
-}
-
 fn check_zone(
     call: &Call,
     r: &ec2::RunInstancesRequest,
@@ -190,9 +199,9 @@ fn check_zone(
 /// The instance that all of a launch are copies of.
 fn template(
     call: &Call,
+    records: &Snapshot,
     r: &ec2::RunInstancesRequest,
-    image: &Image,
-    kind: &InstanceType,
+    (image, kind): (&Image, &InstanceType),
     key: Option<&KeyPair>,
     subnet: &Subnet,
     metadata_options: MetadataOptions,
@@ -209,6 +218,14 @@ fn template(
         None => None,
     };
     let tenancy = r.placement.as_ref().and_then(|it| given(&it.tenancy)).unwrap_or("default");
+    instance_option::check_tenancy(tenancy)?;
+    let placed = match &r.placement {
+        None => None,
+        Some(it) => {
+            let (name, id) = (&it.group_name, &it.group_id);
+            placement_group::placed(call, records, name, id, it.partition_number)?
+        }
+    };
     let behavior = given(&r.instance_initiated_shutdown_behavior).unwrap_or("stop");
     if !matches!(behavior, "stop" | "terminate") {
         let reason = "Supported values are stop and terminate.";
@@ -256,6 +273,7 @@ fn template(
         status_ok: false,
         user_data,
         metadata_options,
+        iam_instance_profile: None,
         tenancy: tenancy.to_owned(),
         ebs_optimized: r.ebs_optimized == Some(true),
         monitoring: r.monitoring.as_ref().is_some_and(|it| it.enabled == Some(true)),
@@ -264,6 +282,13 @@ fn template(
         instance_initiated_shutdown_behavior: behavior.to_owned(),
         cpu_credits: credits,
         hibernation: r.hibernation_options.as_ref().is_some_and(|it| it.configured == Some(true)),
+        connect_keys: Vec::new(),
+        auto_recovery_disabled: r
+            .maintenance_options
+            .as_ref()
+            .is_some_and(|it| given(&it.auto_recovery) == Some("disabled")),
+        reboot_migration_disabled: false,
+        placed,
         root_device_name: image.root_device.to_owned(),
         private_dns_hostname_type: hostname_type
             .unwrap_or(&subnet.private_dns_hostname_type)

@@ -1,27 +1,32 @@
 //! Options of the metadata service and user data, at launch and later (IMDS-8, EC2-10).
 
 use gureum_api::{ApiError, ec2};
+use gureum_store::Snapshot;
 use gureum_types::{Tags, record::MetadataOptions};
 
 use crate::{
-    call::{Answer, given},
+    call::{Answer, Call, given},
     catalogue::Image,
+    resource::region_settings,
 };
 
 /// Bytes of user data (EC2-10).
 const USER_DATA: usize = 16 * 1024;
 
-/// IMDS-8: what the request says, else what the image wants.
+/// IMDS-8: what the request says, else what the account wants, else what the image wants.
 pub(crate) fn metadata_options(
+    call: &Call,
+    records: &Snapshot,
     image: &Image,
     wanted: Option<&ec2::InstanceMetadataOptionsRequest>,
 ) -> Answer<MetadataOptions> {
+    let defaults = region_settings::of(call, records).metadata_defaults;
     let mut options = MetadataOptions {
-        tokens_required: image.imds_v2,
-        hop_limit: if image.imds_v2 { 2 } else { 1 },
-        enabled: true,
+        tokens_required: defaults.tokens_required.unwrap_or(image.imds_v2),
+        hop_limit: defaults.hop_limit.unwrap_or(if image.imds_v2 { 2 } else { 1 }),
+        enabled: defaults.enabled.unwrap_or(true),
         ipv6: false,
-        tags: false,
+        tags: defaults.tags.unwrap_or(false),
     };
     if let Some(it) = wanted {
         change_metadata_options(

@@ -11,16 +11,17 @@ use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
     InstanceId, NetworkInterfaceId, SecurityGroupId, Tags, Timestamp,
     record::{
-        Address, Attachment, ConnectionTracking, NetworkInterface, SecurityGroup, Subnet, Vpc,
+        Address, Attachment, ConnectionTracking, NetworkInterface, Scope, SecurityGroup, Subnet,
+        Vpc,
     },
 };
 
 use crate::{
     allocate,
-    call::{Answer, Call, find, given, listed, required},
-    filter::{Fields, flag, select, some},
-    page::page,
-    resource::{idempotency, public_ip, security_group},
+    call::{Answer, Call, find, given, required},
+    filter::{Fields, flag, some},
+    query::{Query, View, own, referrers},
+    resource::{flow_log, idempotency, network_interface_permission, public_ip, security_group},
     tags,
 };
 
@@ -221,16 +222,53 @@ const FIELDS: &Fields<ec2::NetworkInterface> = &[
     ("vpc-id", |it| some(&it.vpc_id)),
 ];
 
+/// The interface with a public address of its own: an Elastic IP address is found by its record.
+fn of_public_ip(records: &Snapshot, scope: &Scope, text: &str) -> Vec<Arc<NetworkInterface>> {
+    let Ok(address) = text.parse::<Ipv4Addr>() else { return Vec::new() };
+    let elastic = records.elastic_ip(address).and_then(|(_, it)| it.association.as_ref());
+    let id = elastic.map(|it| it.network_interface_id.clone());
+    let mut found = referrers(records, scope, &gureum_store::public_reference(address));
+    found.extend(id.into_iter().flat_map(|id| own(records, scope, id.as_str())));
+    found
+}
+
+/// The interfaces with a private address, in any VPC.
+pub(crate) fn of_private_ip(
+    records: &Snapshot,
+    scope: &Scope,
+    text: &str,
+) -> Vec<Arc<NetworkInterface>> {
+    let Ok(address) = text.parse::<Ipv4Addr>() else { return Vec::new() };
+    let vpcs = records.all::<Vpc>(scope);
+    vpcs.filter_map(|vpc| records.interface_at(&vpc.id, address).cloned()).collect()
+}
+
+const VIEW: View<NetworkInterface, ec2::NetworkInterface> = View {
+    fields: FIELDS,
+    index: &[
+        ("association.public-ip", of_public_ip),
+        ("attachment.instance-id", referrers),
+        ("group-id", referrers),
+        ("network-interface-id", own),
+        ("private-ip-address", of_private_ip),
+        ("addresses.private-ip-address", of_private_ip),
+        ("subnet-id", referrers),
+        ("vpc-id", referrers),
+    ],
+    tags: Some(|it| &it.tag_set),
+};
+
 pub(crate) fn describe(
     call: &Call,
     records: &Snapshot,
     r: &ec2::DescribeNetworkInterfacesRequest,
 ) -> Answer<ec2::DescribeNetworkInterfacesResult> {
-    let found = listed::<NetworkInterface>(records, &call.scope, &r.network_interface_ids)?;
-    let interfaces = found.iter().map(|it| shown(call, records, it)).collect();
-    let interfaces = select(interfaces, &r.filters, FIELDS, Some(|it| &it.tag_set))?;
+    let query =
+        Query { filters: &r.filters, max_results: r.max_results, next_token: &r.next_token };
     let (network_interfaces, next_token) =
-        page(interfaces, r.max_results, &r.next_token, |it| it.network_interface_id.as_deref())?;
+        query.answer(records, &call.scope, &r.network_interface_ids, &VIEW, |it| {
+            shown(call, records, it)
+        })?;
     Ok(ec2::DescribeNetworkInterfacesResult { network_interfaces, next_token })
 }
 
@@ -369,6 +407,9 @@ pub(crate) fn remove(call: &Call, tx: &mut Transaction, interface: &NetworkInter
         let id = address.allocation_id.as_str();
         tx.update::<Address>(&call.scope, id, |it| it.association = None);
     }
+    network_interface_permission::leave(call, tx, interface);
+    crate::flow_log::depart(call, tx, interface);
+    flow_log::leave(call, tx, interface.id.as_str());
     tx.remove::<NetworkInterface>(&call.scope, interface.id.as_str());
 }
 

@@ -9,6 +9,7 @@ use gureum_types::{
 
 use super::{
     Changes,
+    endpoints::Endpoints,
     lists::{Map, Set, difference},
     maps::Maps,
     port_info,
@@ -62,6 +63,7 @@ pub(super) struct InterfacesChanged {
 pub(super) struct Ties<'a> {
     pub(super) vpcs: &'a Vpcs,
     pub(super) subnets: &'a Subnets,
+    pub(super) endpoints: &'a Endpoints,
     /// Subnets that are elsewhere now, or gone, or new.
     pub(super) touched: &'a Set<SubnetId>,
     /// Whether other addresses may be reached from the internet.
@@ -78,6 +80,7 @@ impl Interfaces {
         let mut touched: Set<&NetworkInterfaceId> = Set::default();
         self.addresses(changes, &mut touched);
         self.gateways(changes, &mut touched);
+        touched.extend(Endpoints::touched(changes));
         let changed = changes.differs.interfaces || !touched.is_empty() || !ties.touched.is_empty();
         if !changed && !ties.reach_changed {
             return InterfacesChanged::default();
@@ -187,7 +190,7 @@ impl Interfaces {
         for record in gone {
             match self.slots.replace(record.port, Slot::Unused) {
                 Slot::Unused => return false,
-                Slot::Broken(_) => {}
+                Slot::Broken(_) => self.set_timeouts(record.port, Timeouts::default()),
                 Slot::Interface(interface) => {
                     self.ports.remove(&record.id);
                     self.set_timeouts(record.port, Timeouts::default());
@@ -200,7 +203,7 @@ impl Interfaces {
         }
         let mut found = Vec::with_capacity(come.len());
         for record in come {
-            if !self.put(record, ties.subnets, rules) {
+            if !self.put(record, ties, rules) {
                 return false;
             }
             self.count_mac(record.mac, true);
@@ -246,7 +249,7 @@ impl Interfaces {
         self.irregular = false;
         for record in &network.interfaces {
             self.count_mac(record.mac, true);
-            if !self.put(record, ties.subnets, rules) {
+            if !self.put(record, ties, rules) {
                 self.irregular = true;
             }
         }
@@ -268,12 +271,7 @@ impl Interfaces {
     }
 
     /// Puts in an interface; false where its port or its id is taken, or its port is none.
-    fn put(
-        &mut self,
-        record: &Arc<NetworkInterface>,
-        subnets: &Subnets,
-        rules: &mut Rules,
-    ) -> bool {
+    fn put(&mut self, record: &Arc<NetworkInterface>, ties: &Ties<'_>, rules: &mut Rules) -> bool {
         let port = record.port;
         if port < PortIndex::FIRST_INTERFACE
             || port >= PortIndex::END
@@ -282,16 +280,24 @@ impl Interfaces {
             return false;
         }
         let info = port_info(record);
-        let Some(subnet) = subnets.place(&record.subnet_id) else {
+        let Some(subnet) = ties.subnets.place(&record.subnet_id) else {
             let broken = Broken { record: record.clone(), info };
             self.slots.replace(port, Slot::Broken(Arc::new(broken)));
+            // Its flows are not over.
+            self.set_timeouts(port, Timeouts::of(&record.connection_tracking));
             return true;
         };
-        let is_gateway = self.gateways.contains(&record.id);
         let own = self.elastic.get(&record.id).map_or(&[][..], Vec::as_slice);
-        let (role, timeouts) = match is_gateway {
-            true => (Role::NatGateway, Timeouts::NAT_GATEWAY),
-            false => (Role::Instance, Timeouts::of(&record.connection_tracking)),
+        let role = if self.gateways.contains(&record.id) {
+            Role::NatGateway
+        } else if ties.endpoints.has_interface(&record.id) {
+            Role::Endpoint
+        } else {
+            Role::Instance
+        };
+        let timeouts = match role {
+            Role::NatGateway => Timeouts::NAT_GATEWAY,
+            Role::Instance | Role::Endpoint => Timeouts::of(&record.connection_tracking),
         };
         let interface = Interface {
             record: record.clone(),

@@ -6,6 +6,7 @@
 //! compiler that has made nothing yet compiles everything the same way.
 
 mod acls;
+mod endpoints;
 mod interfaces;
 mod lists;
 mod maps;
@@ -27,6 +28,7 @@ use gureum_types::{
 pub(crate) use self::maps::Maps;
 use self::{
     acls::Acls,
+    endpoints::Endpoints,
     interfaces::{Interfaces, Ties},
     lists::{Map, Set, difference, same},
     rules::Rules,
@@ -37,6 +39,7 @@ use self::{
 use super::{
     FabricConfig, Policy, PortInfo, PortKind,
     components::{Components, Numbers},
+    logged::Logged,
 };
 
 /// Ports by number, or what is known of them.
@@ -63,11 +66,13 @@ pub struct Compiler {
     numbers: Numbers,
     prefix_lists: Map<PrefixListId, Arc<record::PrefixList>>,
     vpcs: Vpcs,
+    endpoints: Endpoints,
     subnets: Subnets,
     rules: Rules,
     interfaces: Interfaces,
     tables: Tables,
     acls: Acls,
+    logged: Arc<Logged>,
     components: Arc<Components>,
 }
 
@@ -110,8 +115,9 @@ macro_rules! lists {
     };
 }
 lists!(subnets route_tables internet_gateways egress_only_internet_gateways nat_gateways
-    vpc_peering_connections prefix_lists security_groups security_group_rules network_acls
-    dhcp_options interfaces addresses);
+    vpc_endpoints vpc_peering_connections prefix_lists security_groups security_group_rules
+    network_acls dhcp_options interfaces addresses vpn_gateways transit_gateway_vpc_attachments
+    restricted_subnets flow_logs);
 
 impl Compiler {
     /// A compiler that has made nothing yet.
@@ -122,11 +128,13 @@ impl Compiler {
             numbers: Numbers::default(),
             prefix_lists: Map::default(),
             vpcs: Vpcs::default(),
+            endpoints: Endpoints::default(),
             subnets: Subnets::default(),
             rules: Rules::default(),
             interfaces: Interfaces::default(),
             tables: Tables::default(),
             acls: Acls::default(),
+            logged: Arc::default(),
             components: Arc::default(),
         }
     }
@@ -150,18 +158,24 @@ impl Compiler {
         let touched = self.lists(changes);
         let lists = Lists { entries: &self.prefix_lists, touched: &touched };
         let vpcs_changed = self.vpcs.update(changes);
+        self.endpoints.update(changes, &self.vpcs);
         let touched = self.subnets.place_all(changes, &self.vpcs);
         self.rules.forget(changes, &lists);
         let ties = Ties {
             vpcs: &self.vpcs,
             subnets: &self.subnets,
+            endpoints: &self.endpoints,
             touched: &touched,
             reach_changed: vpcs_changed.reach,
         };
         let interfaces_changed = self.interfaces.update(changes, &ties, &mut self.rules);
         let rules_changed = self.rules.update(changes, &lists, &mut self.numbers);
-        let targets =
-            Targets { vpcs: &self.vpcs, subnets: &self.subnets, interfaces: &self.interfaces };
+        let targets = Targets {
+            vpcs: &self.vpcs,
+            endpoints: &self.endpoints,
+            subnets: &self.subnets,
+            interfaces: &self.interfaces,
+        };
         let tables_changed = self.tables.update(
             changes,
             vpcs_changed,
@@ -172,12 +186,20 @@ impl Compiler {
         );
         let acls_changed = self.acls.update(changes, &self.vpcs, &mut self.numbers);
         if changes.differs.subnets
+            || changes.differs.restricted_subnets
             || vpcs_changed.any
             || tables_changed
             || acls_changed
             || interfaces_changed.macs
         {
             self.subnets.update(network, &self.vpcs, &self.interfaces, &self.tables, &self.acls);
+        }
+        if changes.differs.flow_logs || changes.differs.interfaces && !network.flow_logs.is_empty()
+        {
+            let logged = Logged::new(network);
+            if logged != *self.logged {
+                self.logged = Arc::new(logged);
+            }
         }
         if rules_changed || tables_changed || acls_changed {
             let segments = self.rules.segments().chain(self.tables.segments());
@@ -217,10 +239,12 @@ impl Compiler {
             maps: self.interfaces.maps.clone(),
             timeouts: self.interfaces.timeouts.clone(),
             ipv6_ports: self.interfaces.ipv6_ports.clone(),
+            logged: self.logged.clone(),
             rules: self.rules.list.clone(),
             subnets: self.subnets.list.clone(),
             vpcs: self.vpcs.list.clone(),
             peerings: self.vpcs.peerings.clone(),
+            gateway_endpoints: self.endpoints.gateways.clone(),
             acls: self.acls.list.clone(),
             tables: self.tables.list.clone(),
             edge_tables: self.tables.edge.clone(),
@@ -239,4 +263,29 @@ fn first_address(interface: &NetworkInterface) -> IpAddr {
     let ipv4 = interface.private_addresses.first().copied().map(IpAddr::from);
     let ipv6 = interface.ipv6_addresses.first().copied().map(IpAddr::from);
     ipv4.or(ipv6).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::lab::{FABRIC, lab_network};
+
+    /// Indices of components are given out anew before there are none left.
+    #[test]
+    fn numbers_begin_anew_before_they_end() {
+        let network = lab_network();
+        let mut compiler = Compiler::new(&FABRIC);
+        compiler.compile(&network, 1);
+        let given = compiler.numbers.given();
+        assert!(given > 1);
+        let mut changed = network.clone();
+        changed.network_acls = vec![Arc::new((*network.network_acls[0]).clone())];
+        compiler.compile(&changed, 2);
+        assert!(compiler.numbers.given() > given, "what changed has other indices");
+        for (before, anew) in [(NUMBERS_MAX, false), (NUMBERS_MAX + 1, true)] {
+            compiler.numbers = Numbers::after(before);
+            compiler.compile(&network, u64::from(before));
+            assert_eq!(compiler.numbers.given() == given, anew, "{before}");
+        }
+    }
 }

@@ -222,3 +222,36 @@ impl Rules {
         self.segments.values()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_worn_when_most_of_their_groups_are_gone() {
+        let known = (0..10).map(SecurityGroupId::new).collect();
+        let mut rules = Rules { known, ..Rules::default() };
+        for number in 0..=1044 {
+            assert!(!rules.is_worn(), "{number}");
+            rules.number(&SecurityGroupId::new(number));
+        }
+        assert!(rules.is_worn());
+    }
+
+    #[test]
+    fn the_place_of_groups_that_nobody_has_is_given_to_others() {
+        let mut rules = Rules::default();
+        let [one, other] = [1, 2].map(|number| [SecurityGroupId::new(number)]);
+        let place = rules.take(&one);
+        assert_eq!(rules.take(&one), place, "shared");
+        rules.stale = false;
+        rules.release(place);
+        rules.tidy();
+        assert!(!rules.stale && rules.places.contains_key(&one.to_vec()), "one has them still");
+        rules.release(place);
+        assert!(rules.stale);
+        rules.tidy();
+        assert!(rules.places.is_empty());
+        assert_eq!((rules.take(&other), rules.entries.len()), (place, 1));
+    }
+}

@@ -12,7 +12,7 @@ use super::{
     tables::Tables,
     vpcs::Vpcs,
 };
-use crate::policy::Subnet;
+use crate::policy::{PublicAccess, Subnet};
 
 /// All subnets.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +89,7 @@ impl Subnets {
                 router_mac: router_mac(&subnet.id, |mac| interfaces.has_mac(mac)),
                 acl: None,
                 table: tables.main(vpc),
+                public_access: PublicAccess::Open,
             });
         }
         let mut set = |id: &SubnetId, vpc: Option<usize>, tie: &dyn Fn(&mut Subnet)| {
@@ -108,6 +109,16 @@ impl Subnets {
             let vpc = vpcs.place(&acl.vpc_id);
             for association in &acl.associations {
                 set(&association.subnet_id, vpc, &|subnet| subnet.acl = Some(place));
+            }
+        }
+        for restricted in &network.restricted_subnets {
+            let place = self.place(&restricted.subnet_id);
+            let subnet = place.and_then(|place| list.get_mut(place)).and_then(Option::as_mut);
+            if let Some(subnet) = subnet {
+                subnet.public_access = match restricted.egress_allowed {
+                    true => PublicAccess::EgressOnly,
+                    false => PublicAccess::Blocked,
+                };
             }
         }
         for subnet in list.iter_mut().flatten() {

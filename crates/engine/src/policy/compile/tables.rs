@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use super::{
     Changes,
+    endpoints::Endpoints,
     interfaces::Interfaces,
     lists::{Map, Set},
     subnets::Subnets,
@@ -49,6 +50,7 @@ struct Made {
 /// What routes may lead to.
 pub(super) struct Targets<'a> {
     pub(super) vpcs: &'a Vpcs,
+    pub(super) endpoints: &'a Endpoints,
     pub(super) subnets: &'a Subnets,
     pub(super) interfaces: &'a Interfaces,
 }
@@ -78,6 +80,7 @@ impl Tables {
     ) -> bool {
         if !changes.differs.route_tables
             && !changes.differs.nat_gateways
+            && !changes.differs.vpc_endpoints
             && !changes.differs.prefix_lists
             && !vpcs_changed.any
             && !interfaces_changed
@@ -188,6 +191,16 @@ impl Targets<'_> {
                 let ours =
                     peering.zip(vpc).is_some_and(|(peering, vpc)| peering.vpcs.contains(&vpc));
                 place.filter(|_| ours).map(Way::Peering)
+            }
+            RouteTarget::VpnGateway(id) => {
+                (self.vpcs.vpn.get(id) == Some(vpc_id)).then_some(Way::VpnGateway)
+            }
+            RouteTarget::TransitGateway(id) => {
+                let tie = (id.clone(), vpc_id.clone());
+                self.vpcs.transit.contains(&tie).then_some(Way::TransitGateway)
+            }
+            RouteTarget::VpcEndpoint(id) => {
+                self.endpoints.gateway(id, vpc).map(Way::GatewayEndpoint)
             }
         };
         way.unwrap_or(Way::Blackhole)

@@ -6,8 +6,8 @@ use std::{
 };
 
 use gureum_types::{
-    EgressOnlyInternetGatewayId, InternetGatewayId, Region, ServiceDoor, VpcId,
-    VpcPeeringConnectionId,
+    EgressOnlyInternetGatewayId, InternetGatewayId, Region, ServiceDoor, TransitGatewayId, VpcId,
+    VpcPeeringConnectionId, VpnGatewayId,
     record::{self, Network, PeeringStatus},
 };
 use ipnet::IpNet;
@@ -35,6 +35,10 @@ pub(super) struct Vpcs {
     pub(super) internet: Map<InternetGatewayId, VpcId>,
     /// The same of egress-only internet gateways.
     pub(super) egress_only: Map<EgressOnlyInternetGatewayId, VpcId>,
+    /// The same of virtual private gateways.
+    pub(super) vpn: Map<VpnGatewayId, VpcId>,
+    /// Transit gateways with the VPCs that are attached to them.
+    pub(super) transit: Set<(TransitGatewayId, VpcId)>,
 }
 
 /// What became of the VPCs.
@@ -52,7 +56,9 @@ impl Vpcs {
             || changes.differs.internet_gateways
             || changes.differs.egress_only_internet_gateways
             || changes.differs.dhcp_options
-            || changes.differs.vpc_peering_connections;
+            || changes.differs.vpc_peering_connections
+            || changes.differs.vpn_gateways
+            || changes.differs.transit_gateway_vpc_attachments;
         if !any {
             return VpcsChanged::default();
         }
@@ -88,6 +94,13 @@ impl Vpcs {
         self.internet = internet.filter_map(|g| Some((g.id.clone(), g.vpc_id.clone()?))).collect();
         let egress_only = network.egress_only_internet_gateways.iter();
         self.egress_only = egress_only.map(|g| (g.id.clone(), g.vpc_id.clone())).collect();
+        let vpn = network.vpn_gateways.iter();
+        self.vpn = vpn.filter_map(|g| Some((g.id.clone(), g.vpc_id.clone()?))).collect();
+        let attachments = network.transit_gateway_vpc_attachments.iter();
+        self.transit = attachments
+            .filter(|it| it.deleted.is_none())
+            .map(|it| (it.transit_gateway_id.clone(), it.vpc_id.clone()))
+            .collect();
     }
 
     fn vpcs(&mut self, network: &Network) -> Vec<Option<Vpc>> {

@@ -195,11 +195,13 @@ fn environment(daemon: &Daemon, folder: &Path) -> Result<aws_env::Changes, Failu
             .help("eval \"$(gureum env)\", or unset AWS_ENDPOINT_URL"));
         }
     }
-    let mut changes = aws_env::changes(&status, &aws_env::variables());
+    let mut changes = aws_env::changes(&status, &aws_env::variables())?;
     changes.push(("LAB".into(), Some(folder.to_string_lossy().into_owned())));
     // The steps say `gureum`, and mean this one.
     if let Some(program) = env::current_exe().ok().as_deref().and_then(Path::parent) {
-        let path = env::var("PATH").unwrap_or_default();
+        let given = changes.iter().rev().find(|(name, _)| name == "PATH");
+        let given = given.and_then(|(_, path)| path.clone());
+        let path = given.unwrap_or_else(|| env::var("PATH").unwrap_or_default());
         changes.push(("PATH".into(), Some(format!("{}:{path}", program.display()))));
     }
     Ok(changes)

@@ -1,0 +1,246 @@
+//! The real Terraform with AWS's real provider, on configurations as people write them: applied,
+//! planned again without a change, destroyed without a rest.
+//!
+//! The provider comes from the folder that `GUREUM_TF_PLUGIN_DIR` names, laid out as `terraform
+//! providers mirror` does.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use gureum_e2e::{Cloud, Done, root_or_skip, terraform_plugins_or_skip};
+use tempfile::TempDir;
+
+/// Configurations of the tests, one folder each.
+fn shapes() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("terraform")
+}
+
+/// A working copy of a configuration, initialised.
+struct Configuration<'a> {
+    cloud: &'a Cloud,
+    scratch: TempDir,
+    folder: PathBuf,
+}
+
+impl<'a> Configuration<'a> {
+    /// Copies the folder that holds the configuration, so that what Terraform writes goes with
+    /// the value.
+    fn of(cloud: &'a Cloud, plugins: &str, root: &Path, name: &str) -> Self {
+        let scratch = TempDir::with_prefix("gureum-terraform-").expect("a scratch directory");
+        copy(root, scratch.path());
+        let configuration = Self { cloud, folder: scratch.path().join(name), scratch };
+        let plugins = format!("-plugin-dir={plugins}");
+        configuration.run(&["init", "-input=false", "-no-color", &plugins]).ok();
+        configuration
+    }
+
+    /// Runs terraform with these words.
+    fn run(&self, words: &[&str]) -> Done {
+        let mut command = Command::new("terraform");
+        let command = self.cloud.aws_environment(&mut command);
+        let settings = self.scratch.path().join("terraformrc");
+        fs::write(&settings, "").expect("a scratch file");
+        command
+            .current_dir(&self.folder)
+            .env("TF_CLI_CONFIG_FILE", settings)
+            .env("TF_IN_AUTOMATION", "1")
+            .env("CHECKPOINT_DISABLE", "1")
+            .env_remove("AWS_REGION")
+            .env_remove("AWS_DEFAULT_REGION")
+            .args(words);
+        Done::run(command)
+    }
+
+    fn apply(&self, variables: &[&str]) {
+        self.run(&with(&["apply", "-auto-approve", "-input=false", "-no-color"], variables)).ok();
+    }
+
+    /// Plans again: nothing is to be done (exit status 2 would say that something is).
+    fn is_unchanged(&self, variables: &[&str]) {
+        let plan = ["plan", "-detailed-exitcode", "-input=false", "-no-color"];
+        let plan = self.run(&with(&plan, variables));
+        assert_eq!(plan.status, 0, "a second plan differs: {plan}");
+    }
+
+    fn destroy(&self, variables: &[&str]) {
+        self.run(&with(&["destroy", "-auto-approve", "-input=false", "-no-color"], variables)).ok();
+    }
+}
+
+fn with<'a>(words: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    words.iter().chain(more).copied().collect()
+}
+
+/// Copies a folder without what Terraform leaves in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a scratch directory");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let (path, name) = (entry.path(), entry.file_name());
+        if name.to_string_lossy().starts_with('.') {
+            continue;
+        }
+        match path.is_dir() {
+            true => copy(&path, &to.join(name)),
+            false => {
+                fs::copy(&path, to.join(name)).expect("a copy");
+            }
+        }
+    }
+}
+
+/// What an account holds besides what every region begins with, as operations list it.
+fn leftovers(cloud: &Cloud, region: &str) -> Vec<String> {
+    let mut left = Vec::new();
+    for (words, query) in [
+        ("ec2 describe-vpcs", "Vpcs[?!IsDefault].VpcId"),
+        ("ec2 describe-addresses", "Addresses[].AllocationId"),
+        ("ec2 describe-nat-gateways", "NatGateways[?State!='deleted'].NatGatewayId"),
+        ("ec2 describe-network-interfaces", "NetworkInterfaces[].NetworkInterfaceId"),
+        ("ec2 describe-volumes", "Volumes[].VolumeId"),
+        ("ec2 describe-snapshots --owner-ids self", "Snapshots[].SnapshotId"),
+        ("ec2 describe-launch-templates", "LaunchTemplates[].LaunchTemplateId"),
+        ("ec2 describe-vpn-connections", "VpnConnections[?State!='deleted'].VpnConnectionId"),
+        ("ec2 describe-vpn-gateways", "VpnGateways[?State!='deleted'].VpnGatewayId"),
+        ("ec2 describe-customer-gateways", "CustomerGateways[?State!='deleted'].CustomerGatewayId"),
+        ("ec2 describe-transit-gateways", "TransitGateways[?State!='deleted'].TransitGatewayId"),
+        ("ec2 describe-vpc-endpoint-service-configurations", "ServiceConfigurations[].ServiceId"),
+        ("ec2 describe-placement-groups", "PlacementGroups[].GroupName"),
+        ("ec2 describe-key-pairs", "KeyPairs[].KeyName"),
+        ("ec2 describe-flow-logs", "FlowLogs[].FlowLogId"),
+        ("ec2 describe-vpc-endpoints", "VpcEndpoints[?State!='deleted'].VpcEndpointId"),
+        ("ec2 describe-managed-prefix-lists", "PrefixLists[?OwnerId!='AWS'].PrefixListId"),
+        (
+            "ec2 describe-instances",
+            "Reservations[].Instances[?State.Name!='terminated'][].InstanceId",
+        ),
+        ("iam list-roles", "Roles[].RoleName"),
+        ("iam list-users", "Users[].UserName"),
+        ("iam list-groups", "Groups[].GroupName"),
+        ("iam list-instance-profiles", "InstanceProfiles[].InstanceProfileName"),
+        ("iam list-policies --scope Local", "Policies[].PolicyName"),
+        ("logs describe-log-groups", "logGroups[].logGroupName"),
+        ("s3api list-buckets", "Buckets[].Name"),
+    ] {
+        let mut all: Vec<_> = words.split(' ').collect();
+        all.extend(["--region", region, "--query", query]);
+        let found = cloud.aws_args(all).json();
+        for id in found.as_array().into_iter().flatten() {
+            left.push(format!("{words}: {id}"));
+        }
+    }
+    left
+}
+
+/// Applies a shape on a cloud of its own, plans it again, destroys it.
+fn comes_and_goes(name: &str, regions: &[&str]) {
+    let Some(plugins) = terraform_plugins_or_skip() else { return };
+    let cloud = Cloud::records();
+    let configuration = Configuration::of(&cloud, &plugins, &shapes(), name);
+    configuration.apply(&[]);
+    configuration.is_unchanged(&[]);
+    configuration.destroy(&[]);
+    for region in regions {
+        assert_eq!(leftovers(&cloud, region), [""; 0], "{region}");
+    }
+}
+
+#[test]
+fn terraform_three_tiers_with_a_nat_gateway_a_zone() {
+    comes_and_goes("three-tier", &["eu-west-1"]);
+}
+
+#[test]
+fn terraform_dual_stack() {
+    comes_and_goes("dual-stack", &["ap-northeast-2"]);
+}
+
+#[test]
+fn terraform_private_subnets_with_endpoints() {
+    comes_and_goes("private-only", &["ap-northeast-2"]);
+}
+
+#[test]
+fn terraform_an_acl_per_tier() {
+    comes_and_goes("acl-per-tier", &["us-west-2"]);
+}
+
+#[test]
+fn terraform_roles_and_their_policies() {
+    comes_and_goes("roles", &["ap-northeast-2"]);
+}
+
+#[test]
+fn terraform_flow_logs() {
+    comes_and_goes("flow-logs", &["ap-northeast-2"]);
+}
+
+#[test]
+fn terraform_secondary_blocks() {
+    comes_and_goes("secondary-cidr", &["ap-northeast-2"]);
+}
+
+#[test]
+fn terraform_peering() {
+    comes_and_goes("peering", &["ap-northeast-2"]);
+}
+
+#[test]
+fn terraform_records_beside_the_network() {
+    comes_and_goes("records", &["ap-northeast-2"]);
+}
+
+/// Two aliases of the provider, the same addresses in both regions, one daemon.
+#[test]
+fn terraform_two_regions() {
+    comes_and_goes("two-regions", &["ap-northeast-2", "us-east-1"]);
+}
+
+/// The lab as Terraform, with hosts: built in two steps, the packet checks of the lab run on it,
+/// torn down without a rest.
+#[test]
+fn hosts_terraform_builds_the_lab() {
+    let Some(plugins) = terraform_plugins_or_skip() else { return };
+    if !root_or_skip() {
+        return;
+    }
+    let cloud = Cloud::hosts();
+    let keys = cloud.data_dir().join("keys");
+    fs::create_dir_all(&keys).expect("a folder for keys");
+    let key = keys.join("IMD-LAB-OPENSSH.pem");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "rsa", "-m", "PEM", "-N", "", "-f"])
+        .arg(&key)
+        .status()
+        .expect("ssh-keygen");
+    assert!(made.success(), "ssh-keygen: {made}");
+    let public = format!("-var=public_key_file={}.pub", key.display());
+    let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("../labs/vpc");
+    let configuration = Configuration::of(&cloud, &plugins, &lab, "terraform");
+    // Tasks 1 and 2: the private subnets have no way out yet.
+    let before = [public.as_str(), "-var=nat_gateway=false"];
+    configuration.apply(&before);
+    configuration.is_unchanged(&before);
+    lab_task(&cloud, &lab, "packets");
+    // Tasks 3 to 5 and 7.
+    let all = [public.as_str()];
+    configuration.apply(&all);
+    configuration.is_unchanged(&all);
+    lab_task(&cloud, &lab, "tracking");
+    // Task 6, from one ACL to another.
+    let closed = [public.as_str(), "-var=network_acl=true"];
+    configuration.apply(&closed);
+    configuration.is_unchanged(&closed);
+    configuration.apply(&with(&closed, &["-var=network_acl_source=0.0.0.0/0"]));
+    configuration.destroy(&all);
+    assert_eq!(leftovers(&cloud, "ap-northeast-2"), [""; 0]);
+}
+
+/// Does one task of the lab on what is there.
+fn lab_task(cloud: &Cloud, lab: &Path, task: &str) {
+    let folder = lab.to_string_lossy();
+    cloud.gureum("lab", ["run", &folder, "--only", task]).ok();
+}
