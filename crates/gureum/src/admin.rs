@@ -5,9 +5,16 @@
 //! back. File descriptors travel beside it (`SCM_RIGHTS`): terminals to the daemon for `exec`,
 //! namespaces from it for `internet`.
 
+mod check;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use self::check::{
+    CheckArgs, Decided, Decision, Expect, Expectation, Outcome, PortRange, Protocol, Suggestion,
+    Verdict,
+};
 
 /// The name of the socket in the data directory.
 pub(crate) const SOCKET: &str = "gureum.sock";
@@ -27,6 +34,12 @@ pub(crate) enum Request {
     },
     /// Whether packets would pass, decided by the engine on the present state.
     Why(WhyArgs),
+    /// Whether expectations are met, decided by the engine on the present state.
+    Check(CheckArgs),
+    /// Expectations that describe the present state.
+    Suggest,
+    /// All records, for a copy.
+    Records,
     /// Packets as they pass and what they meet, from now on. Answered with a socket beside the
     /// answer that carries [`StreamItem`]s; whoever shuts down their half of it ends the stream.
     Trace(TraceArgs),
@@ -141,7 +154,7 @@ pub(crate) struct TraceArgs {
     pub reason: Option<String>,
     /// Packets a second at most.
     pub rate: Option<u32>,
-    /// Whether frames come along, as the interface sees them.
+    /// Whether frames come along, as the interface sees them, or every interface where none is named.
     pub frames: bool,
 }
 
@@ -339,6 +352,17 @@ pub(crate) struct PortFlow {
     pub rejected_packets: [u64; 2],
 }
 
+/// A record as the store keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RecordRow {
+    /// The name of its kind.
+    pub kind: String,
+    /// Where it belongs, and its id.
+    pub key: String,
+    /// JSON.
+    pub value: String,
+}
+
 /// What the daemon answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -349,6 +373,12 @@ pub(crate) enum Reply {
     Instances(Vec<InstanceRow>),
     /// To `Why`.
     Why(Box<WhyAnswer>),
+    /// To `Check`: a verdict for each expectation, in their order.
+    Check(Vec<Verdict>),
+    /// To `Suggest`.
+    Suggestions(Vec<Suggestion>),
+    /// To `Records`.
+    Records(Vec<RecordRow>),
     /// To `Trace`: the socket comes beside it.
     Stream,
     /// To `Flows`.
