@@ -20,6 +20,8 @@ use crate::{
     failure::Failure,
 };
 
+/// What is said of an item of the list that stands for another one.
+const ALIAS: &str = "an expectation that is an alias (*name) as a whole is not supported";
 /// A file of expectations is not larger than this.
 const LIMIT: u64 = 16 << 20;
 
@@ -81,8 +83,7 @@ pub(in crate::cli) fn parse(text: &str) -> Result<Vec<Written>, Mistake> {
     // An alias is one item of the file, but two for who asks where it is.
     let count = serde_norway::from_str::<Vec<IgnoredAny>>(text).map_or(0, |all| all.len());
     if items.len() != count {
-        let text = "an expectation that is an alias (*name) as a whole is not supported";
-        return Err(Mistake { line: None, column: None, text: text.to_owned() });
+        return Err(Mistake { line: None, column: None, text: ALIAS.to_owned() });
     }
     if items.is_empty() {
         let text = "there are no expectations in it";
@@ -303,7 +304,7 @@ impl<'de> Visitor<'de> for LocatedVisitor {
                 Err(error) => place(&error.to_string()),
             };
             let Some(raw) = list.next_element::<Raw>()? else {
-                return Err(de::Error::custom("the list of expectations does not end"));
+                return Err(de::Error::custom(ALIAS));
             };
             all.push((place, raw));
         }
