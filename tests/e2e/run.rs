@@ -244,6 +244,7 @@ fn hosts_leave_their_packets_and_consoles() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/check/network.py");
     let text = format!(
         "set -e
+        echo $GUREUM_DATA_DIR >data_dir
         python3 {} >ids.json
         db=$(sed 's/.*\"DB-01\": \"\\([^\"]*\\)\".*/\\1/' ids.json)
         until gureum exec WEB-01 -- true 2>/dev/null; do sleep 0.2; done
@@ -273,4 +274,6 @@ fn hosts_leave_their_packets_and_consoles() {
     let read = format!("tcpdump -n -r - tcp port 22 <{}", capture.display());
     let read = Done::run(Command::new("sh").args(["-c", &read]));
     assert!(read.stdout.contains(".22: Flags [S]"), "{read}");
+    let data_dir = fs::read_to_string(folder.path().join("data_dir")).expect("written");
+    assert!(is_gone(data_dir.trim()), "nothing of the hosts is left: {done}");
 }

@@ -25,12 +25,13 @@ type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 pub(crate) const MARKER: &str = ".gureum";
 
 /// What a data directory holds besides its marker: all that `purge` deletes.
-pub(crate) const CONTENTS: [&str; 21] = [
+pub(crate) const CONTENTS: [&str; 22] = [
     "aws",
     "bin",
     "ca",
     "calls.jsonl",
     "capture.pcapng",
+    "flow-logs",
     ".gureum.probe",
     "gureum.log",
     "gureum.log.1",
