@@ -522,11 +522,21 @@ impl State {
         }
     }
 
-    /// Tells that there was no room to count what an interface carried.
+    /// Tells of wire packets of a flow that there was no room to keep.
     #[cold]
-    pub(crate) fn uncounted(&self, port: PortIndex, out: &mut impl Output) {
-        if let Some(interface) = self.logged.number(port.0) {
-            out.untallied(interface);
+    pub(crate) fn credit_apart(
+        &self,
+        key: FlowKey,
+        direction: Direction,
+        credit: Credit,
+        now: u64,
+        out: &mut impl Output,
+    ) {
+        if let Some(interface) = self.logged.number(key.port()) {
+            let mut flow = Flow::new(key, Phase::Untracked, direction, &Timeouts::default(), now);
+            flow.credit(direction, &credit);
+            let (_, tally) = flow.told(interface, (Flows::Untracked, direction), &credit, now);
+            out.tally_apart(&tally);
         }
     }
 
