@@ -74,7 +74,12 @@ pub(crate) fn measure(stage: &mut Stage<'_>, report: &mut Report) {
         sleep(Duration::from_millis(200));
     };
     assert_eq!(counted, (all, all), "flows and packets on record {late:.0} s later");
-    report.add("a million flows of one window, delivered after it", late, "s", Target::AtMost(60.0));
+    report.add(
+        "a million flows of one window, delivered after it",
+        late,
+        "s",
+        Target::AtMost(60.0),
+    );
     stage.ec2.call("TerminateInstances", &[("InstanceId.1", &ids[0]), ("InstanceId.2", &ids[1])]);
 }
 
@@ -113,7 +118,8 @@ fn count(cloud: &Cloud, since: u64) -> (u64, u64) {
         let value = fields.iter().find(|it| it["field"] == name)?["value"].as_str()?;
         value.parse::<f64>().ok()
     };
-    let whole = |name| format!("{:.0}", field(name).unwrap_or_default()).parse().unwrap_or_default();
+    let whole =
+        |name| format!("{:.0}", field(name).unwrap_or_default()).parse().unwrap_or_default();
     (whole("flows"), whole("packets"))
 }
 

@@ -54,7 +54,8 @@ fn flow_log(number: u64, resource: &str) -> FlowLog {
     }
 }
 
-fn log_vpc(network: &mut Network) {
+/// A flow log of the lab's VPC.
+pub(super) fn log_vpc(network: &mut Network) {
     let vpc = network.vpcs[0].1.id.clone();
     network.flow_logs.push(Arc::new(flow_log(1, vpc.as_str())));
 }

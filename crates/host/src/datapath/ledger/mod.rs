@@ -415,7 +415,11 @@ mod tests {
         for number in [1, 2, 2, 1] {
             ledger.tally_apart(&tally(key(number), 0));
         }
-        assert_eq!(ledger.open.as_ref().expect("open").count, 3, "a sum goes on while it is the last");
+        assert_eq!(
+            ledger.open.as_ref().expect("open").count,
+            3,
+            "a sum goes on while it is the last"
+        );
         // A window that is half full, but for the entries themselves.
         let open = ledger.open.as_mut().expect("open");
         let bytes = SEGMENT * size_of::<Entry>();
