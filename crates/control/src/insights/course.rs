@@ -172,14 +172,15 @@ impl<'w> Way<'w> {
     fn begin(&mut self, step: &Step, next: Option<StepPacket>) {
         let world = self.world;
         if step.stage == Stage::InternetGateway && step.direction == Direction::Ingress {
-            let vpc = world.behind(step.port).map(|it| it.vpc_id.clone());
+            // Where nobody has the address, no gateway has the packet.
+            let Some(interface) = world.behind(step.port) else { return };
             let outbound = next.map(|packet| AnalysisHeader {
                 destinations: blocks(&address(packet.destination)),
                 ..AnalysisHeader::default()
             });
             self.components.push(PathComponent {
-                component: vpc.as_ref().and_then(|vpc| world.internet_gateway(vpc)),
-                vpc: vpc.as_ref().map(|vpc| world.vpc(vpc)),
+                component: world.internet_gateway(&interface.vpc_id),
+                vpc: Some(world.vpc(&interface.vpc_id)),
                 inbound: Some(self.leaving.clone()),
                 outbound: outbound.filter(|_| !is_drop(step)),
                 ..PathComponent::default()

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use gureum_engine::{Component, Direction, DropReason, ModelAnswer, ModelLeg, Stage, Step};
+use gureum_engine::{
+    Component, Direction, DropReason, ModelAnswer, ModelLeg, Stage, Step, StepPacket,
+};
 use gureum_types::{
     VpcId,
     record::{
@@ -42,7 +44,7 @@ pub(super) fn reflection(world: &World<'_>, leg: &ModelLeg) -> Option<Explanatio
 }
 
 /// Why an answer of the engine is no path.
-pub(super) fn explain(world: &World<'_>, answer: &ModelAnswer) -> Trouble {
+pub(super) fn explain(world: &World<'_>, asked: &StepPacket, answer: &ModelAnswer) -> Trouble {
     let leg = match &answer.reply {
         Some(reply) => reply,
         None => &answer.forward,
@@ -55,8 +57,9 @@ pub(super) fn explain(world: &World<'_>, answer: &ModelAnswer) -> Trouble {
     let Some(step) = leg.steps.last() else {
         return Trouble::NoPath(vec![code("NO_PATH")]);
     };
-    let case =
-        Case { world, leg, step, reason, interface: world.behind(step.port).map(|it| &**it) };
+    let packet = step.packet.unwrap_or(*asked);
+    let interface = world.behind(step.port).map(|it| &**it);
+    let case = Case { world, leg, step, packet, reason, interface };
     match case.unknown() {
         Some(why) => Trouble::Unknown(why),
         None => Trouble::NoPath(case.explanations()),
@@ -67,6 +70,8 @@ struct Case<'w> {
     world: &'w World<'w>,
     leg: &'w ModelLeg,
     step: &'w Step,
+    /// As it was then; as it was asked for, where it never left.
+    packet: StepPacket,
     reason: DropReason,
     interface: Option<&'w NetworkInterface>,
 }
@@ -121,9 +126,11 @@ impl Case<'_> {
             DropReason::NetworkAclEgress(entry) | DropReason::NetworkAclIngress(entry) => {
                 vec![self.acl(entry)]
             }
-            DropReason::SourceCheck | DropReason::DestinationCheck => {
+            DropReason::SourceCheck
+            | DropReason::ArpSenderSpoofed
+            | DropReason::DestinationCheck => {
                 vec![Explanation {
-                    address: self.address(self.reason == DropReason::SourceCheck),
+                    address: self.address(self.reason != DropReason::DestinationCheck),
                     ..self.at_interface("ENI_SOURCE_DEST_CHECK_RESTRICTION")
                 }]
             }
@@ -194,13 +201,12 @@ impl Case<'_> {
 
     /// The source or the destination of the packet at the end of its way, as a block.
     fn address(&self, source: bool) -> Option<String> {
-        let packet = self.step.packet?;
-        let address = if source { packet.source } else { packet.destination };
+        let address = if source { self.packet.source } else { self.packet.destination };
         Some(format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 }))
     }
 
     fn destination(&self) -> Option<Ipv4Addr> {
-        match self.step.packet?.destination {
+        match self.packet.destination {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
         }
@@ -360,6 +366,10 @@ impl Case<'_> {
             return Vec::new();
         };
         let Some(interface) = self.interface else { return Vec::new() };
+        // Within the VPC there is no other way anyway.
+        if *taken_target == RouteTarget::Local {
+            return Vec::new();
+        }
         let scope = world.scope_of(&interface.vpc_id);
         let mut all = Vec::new();
         for route in table.routes.iter().filter(|route| route.target != *taken_target) {
@@ -389,12 +399,9 @@ impl Case<'_> {
 
     fn private_address(&self) -> Explanation {
         let ingress = self.step.direction == Direction::Ingress;
-        let address = self.step.packet.map(|packet| match ingress {
-            true => packet.source,
-            false => packet.destination,
-        });
-        let shared = matches!(address, Some(IpAddr::V4(it)) if is_shared(it));
-        let private = matches!(address, Some(IpAddr::V4(it)) if it.is_private());
+        let address = if ingress { self.packet.source } else { self.packet.destination };
+        let shared = matches!(address, IpAddr::V4(it) if is_shared(it));
+        let private = matches!(address, IpAddr::V4(it) if it.is_private());
         let name = match (ingress, private, shared) {
             (true, true, _) => "IGW_SOURCE_ADDRESS_NOT_IN_RFC1918_INGRESS",
             (true, _, true) => "IGW_SOURCE_ADDRESS_NOT_IN_RFC6598_INGRESS",

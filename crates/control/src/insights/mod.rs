@@ -16,6 +16,7 @@ mod access;
 mod course;
 mod end;
 mod explain;
+mod filtered;
 mod goal;
 mod lines;
 mod path;

@@ -7,14 +7,14 @@ use gureum_types::{
     IpProtocol, VpcId,
     record::{
         AnalysisComponent, AnalysisOutcome, Explanation, NetworkInsightsPath, NetworkInterface,
-        PathComponent, PathFilter, PeeringStatus, RouteTable, TransitGatewayVpcAttachment,
-        VpcEndpoint, VpcPeeringConnection,
+        PathComponent, PeeringStatus, RouteTable, TransitGatewayVpcAttachment, VpcEndpoint,
+        VpcPeeringConnection,
     },
 };
 
 use super::{
     Analysis, Trouble,
-    course::{Spread, arrived, ways},
+    course::{Spread, ways},
     end::{End, resolve},
     explain::{code, explain, reflection},
     goal::{Goal, last_port},
@@ -30,8 +30,8 @@ const BEHIND_PEERING: usize = 256;
 
 /// Why a packet is not what was asked for.
 pub(super) enum Miss {
-    /// The engine says it.
-    Engine,
+    /// The engine says it of that packet.
+    Engine(StepPacket),
     /// Something else.
     Other(Vec<Explanation>),
 }
@@ -57,32 +57,22 @@ pub(crate) fn analyze(
     }
 }
 
-struct Question<'w> {
-    world: &'w World<'w>,
-    path: &'w NetworkInsightsPath,
-    filter_in: &'w [String],
-    filter_out: &'w [String],
+pub(super) struct Question<'w> {
+    pub(super) world: &'w World<'w>,
+    pub(super) path: &'w NetworkInsightsPath,
+    pub(super) filter_in: &'w [String],
+    pub(super) filter_out: &'w [String],
 }
 
 fn no_path(explanation: Explanation) -> Trouble {
     Trouble::NoPath(vec![explanation])
 }
 
-fn range((from, to): (u16, u16)) -> Range {
+pub(super) fn range((from, to): (u16, u16)) -> Range {
     (from.into(), to.into())
 }
 
 impl Question<'_> {
-    fn at_source(&self) -> PathFilter {
-        self.path.filter_at_source.unwrap_or_default()
-    }
-
-    fn at_destination(&self) -> PathFilter {
-        let filter = self.path.filter_at_destination.unwrap_or_default();
-        let destination_address = filter.destination_address.or(self.path.destination_ip);
-        PathFilter { destination_address, ..filter }
-    }
-
     fn answer(&self) -> Result<Analysis, Trouble> {
         let world = self.world;
         let source = resolve(world, &self.path.source)?;
@@ -122,7 +112,7 @@ impl Question<'_> {
         }
         let Some((_, answer, miss)) = nearest else { return Err(no_path(code("NO_PATH"))) };
         let trouble = match miss {
-            Miss::Engine => explain(world, &answer),
+            Miss::Engine(packet) => explain(world, &packet, &answer),
             Miss::Other(explanations) => Trouble::NoPath(explanations),
         };
         let mut analysis: Analysis = trouble.into();
@@ -158,17 +148,6 @@ impl Question<'_> {
             }
         }
         analysis
-    }
-
-    /// Filters at the destination tell packets apart, too.
-    fn cut(&self, lines: &mut Lines) {
-        let filter = self.at_destination();
-        for address in [filter.source_address, filter.destination_address].into_iter().flatten() {
-            lines.addresses.cut(of_address(address));
-        }
-        if let Some(ports) = filter.source_ports {
-            lines.source_ports.cut(range(ports));
-        }
     }
 
     fn pairs(&self, source: &End, destination: Option<&End>) -> Result<Vec<Pair>, Trouble> {
@@ -459,7 +438,7 @@ impl Question<'_> {
         let leg = answer.reply.as_ref().unwrap_or(forward);
         match leg.drop {
             Some(DropReason::TransitGatewayNotCarried(_) | DropReason::VpnTunnelDown(_)) => {
-                return match explain(world, answer) {
+                return match explain(world, left, answer) {
                     Trouble::Unknown(why) => Judgement::Unknown(why),
                     Trouble::NoPath(explanations) => Judgement::No(near, Miss::Other(explanations)),
                 };
@@ -479,7 +458,7 @@ impl Question<'_> {
         }
         match answer.is_reachable() {
             true => Judgement::Yes,
-            false => Judgement::No(near, Miss::Engine),
+            false => Judgement::No(near, Miss::Engine(*left)),
         }
     }
 
@@ -531,67 +510,6 @@ impl Question<'_> {
         ))
     }
 
-    /// What filters say against a packet that arrived.
-    fn filtered(&self, left: &StepPacket, answer: &ModelAnswer) -> Option<Vec<Explanation>> {
-        let packet = arrived(&answer.forward)?;
-        let filter = self.at_destination();
-        let field = |name: &str, field: &str| Explanation {
-            packet_field: Some(field.to_owned()),
-            ..code(name)
-        };
-        let nat_gateway = || {
-            let world = self.world;
-            let step = answer.forward.steps.iter().find(|step| step.stage == Stage::NatGateway)?;
-            world.owner(world.behind(step.port)?)
-        };
-        let remapped = |name: &str| {
-            let gateway = nat_gateway()?;
-            Some(Explanation {
-                component: Some(gateway.clone()),
-                nat_gateway: Some(gateway),
-                ..code(name)
-            })
-        };
-        if filter.source_address.is_some_and(|address| packet.source != address) {
-            let mut all = vec![field("FILTER_AT_DESTINATION_SOURCE_ADDRESS", "source-address")];
-            all.extend(remapped("NGW_SOURCE_ADDRESS_REASSIGN"));
-            return Some(all);
-        }
-        if filter.destination_address.is_some_and(|address| packet.destination != address) {
-            let name = "FILTER_AT_DESTINATION_DESTINATION_ADDRESS";
-            return Some(vec![field(name, "destination-address")]);
-        }
-        let fits = |port: u16, ports: Option<(u16, u16)>| {
-            ports.is_none_or(|(from, to)| (from..=to).contains(&port))
-        };
-        // A NAT gateway may take any of its ports.
-        let (source_port, changed) = (packet.source_port, left.source_port != packet.source_port);
-        let fits_remapped = |ports: Option<(u16, u16)>| ports.is_none_or(|(_, to)| to >= 1024);
-        let source_fits = match changed {
-            true => fits_remapped(filter.source_ports),
-            false => fits(source_port, filter.source_ports),
-        };
-        if !source_fits {
-            let mut all = vec![field("FILTER_AT_DESTINATION_SOURCE_PORT_RANGE", "source-port")];
-            all.extend(remapped("REMAP_EPHEMERAL_PORT"));
-            return Some(all);
-        }
-        if self.filter_in.is_empty() && self.filter_out.is_empty() {
-            return None;
-        }
-        let (forward, back) = ways(self.world, answer, &Spread::of(left));
-        let all: Vec<_> = forward.iter().chain(&back).flat_map(named).collect();
-        let passes = |arn: &String| all.iter().any(|it| it.arn == *arn);
-        let wanted = self.filter_in.iter().find(|arn| !passes(arn));
-        let unwanted = self.filter_out.iter().find(|arn| passes(arn));
-        let arn = wanted.or(unwanted)?;
-        let id = arn.rsplit('/').next().unwrap_or_default().to_owned();
-        Some(vec![Explanation {
-            component: Some(AnalysisComponent { id, arn: arn.clone(), name: None }),
-            ..code("COMPONENT_FILTER_RESTRICTION")
-        }])
-    }
-
     /// A path that begins or ends at a peering connection has no components beyond it.
     fn within_peering(
         &self,
@@ -621,19 +539,6 @@ impl Question<'_> {
         }
         (forward, back)
     }
-}
-
-/// Everything that a component names.
-pub(super) fn named(component: &PathComponent) -> impl Iterator<Item = &AnalysisComponent> {
-    let all = [
-        &component.component,
-        &component.attached_to,
-        &component.subnet,
-        &component.vpc,
-        &component.source_vpc,
-        &component.destination_vpc,
-    ];
-    all.into_iter().flatten()
 }
 
 /// The private addresses of an interface, each by itself.

@@ -14,8 +14,8 @@ use gureum_types::{
 use ipnet::{IpNet, Ipv4Net};
 
 use super::{
+    filtered::named,
     lines::{PORTS, Range, of_address, of_block},
-    path::named,
     world::World,
 };
 use crate::call::Answer;

@@ -10,12 +10,13 @@ use crate::{
         address, block_public_access, customer_gateway, dhcp_options, egress_only_internet_gateway,
         flow_log, iam_instance_profile, image, instance, instance_attribute, instance_option,
         instance_type, internet_gateway, key_pair, launch, launch_template, managed_prefix_list,
-        nat_gateway, network_acl, network_insights, network_interface,
-        network_interface_permission, own_image, place, placement_group, prefix_list,
-        region_settings, route, route_table, security_group, security_group_reference, snapshot,
-        subnet, subnet_block, subnet_cidr_reservation, transit_gateway, volume, volume_attachment,
-        volume_change, vpc, vpc_block, vpc_classic_link, vpc_endpoint, vpc_peering_connection,
-        vpn_connection, vpn_gateway,
+        nat_gateway, network_acl,
+        network_insights::{access_scope, analysis as insights_analysis, path as insights_path},
+        network_interface, network_interface_permission, own_image, place, placement_group,
+        prefix_list, region_settings, route, route_table, security_group, security_group_reference,
+        snapshot, subnet, subnet_block, subnet_cidr_reservation, transit_gateway, volume,
+        volume_attachment, volume_change, vpc, vpc_block, vpc_classic_link, vpc_endpoint,
+        vpc_peering_connection, vpn_connection, vpn_gateway,
     },
     tags,
 };
@@ -146,10 +147,10 @@ operations! { ec2
         "CidrBlock", "Egress", "IcmpTypeCode", "Ipv6CidrBlock", "NetworkAclId", "PortRange",
         "Protocol", "RuleAction", "RuleNumber",
     ];
-    CreateNetworkInsightsAccessScope: write network_insights::access_scope::create, obeyed [
+    CreateNetworkInsightsAccessScope: write access_scope::create, obeyed [
         "ClientToken", "ExcludePaths", "MatchPaths", "TagSpecifications",
     ];
-    CreateNetworkInsightsPath: write network_insights::path::create, obeyed [
+    CreateNetworkInsightsPath: write insights_path::create, obeyed [
         "ClientToken", "Destination", "DestinationIp", "DestinationPort", "FilterAtDestination",
         "FilterAtSource", "Protocol", "Source", "SourceIp", "TagSpecifications",
     ];
@@ -273,17 +274,16 @@ operations! { ec2
     DeleteNetworkAclEntry: write network_acl::delete_entry, obeyed [
         "Egress", "NetworkAclId", "RuleNumber",
     ];
-    DeleteNetworkInsightsAccessScope: write network_insights::access_scope::delete, obeyed [
+    DeleteNetworkInsightsAccessScope: write access_scope::delete, obeyed [
         "NetworkInsightsAccessScopeId",
     ];
-    DeleteNetworkInsightsAccessScopeAnalysis: write
-        network_insights::access_scope::delete_analysis, obeyed [
+    DeleteNetworkInsightsAccessScopeAnalysis: write access_scope::delete_analysis, obeyed [
         "NetworkInsightsAccessScopeAnalysisId",
     ];
-    DeleteNetworkInsightsAnalysis: write network_insights::analysis::delete, obeyed [
+    DeleteNetworkInsightsAnalysis: write insights_analysis::delete, obeyed [
         "NetworkInsightsAnalysisId",
     ];
-    DeleteNetworkInsightsPath: write network_insights::path::delete, obeyed [
+    DeleteNetworkInsightsPath: write insights_path::delete, obeyed [
         "NetworkInsightsPathId",
     ];
     DeleteNetworkInterface: write network_interface::delete, obeyed ["NetworkInterfaceId"];
@@ -404,19 +404,18 @@ operations! { ec2
     DescribeNetworkAcls: read network_acl::describe, obeyed [
         "Filters", "MaxResults", "NetworkAclIds", "NextToken",
     ];
-    DescribeNetworkInsightsAccessScopeAnalyses: read
-        network_insights::access_scope::describe_analyses, obeyed [
+    DescribeNetworkInsightsAccessScopeAnalyses: read access_scope::describe_analyses, obeyed [
         "AnalysisStartTimeBegin", "AnalysisStartTimeEnd", "Filters", "MaxResults",
         "NetworkInsightsAccessScopeAnalysisIds", "NetworkInsightsAccessScopeId", "NextToken",
     ];
-    DescribeNetworkInsightsAccessScopes: read network_insights::access_scope::describe, obeyed [
+    DescribeNetworkInsightsAccessScopes: read access_scope::describe, obeyed [
         "Filters", "MaxResults", "NetworkInsightsAccessScopeIds", "NextToken",
     ];
-    DescribeNetworkInsightsAnalyses: read network_insights::analysis::describe, obeyed [
+    DescribeNetworkInsightsAnalyses: read insights_analysis::describe, obeyed [
         "AnalysisEndTime", "AnalysisStartTime", "Filters", "MaxResults",
         "NetworkInsightsAnalysisIds", "NetworkInsightsPathId", "NextToken",
     ];
-    DescribeNetworkInsightsPaths: read network_insights::path::describe, obeyed [
+    DescribeNetworkInsightsPaths: read insights_path::describe, obeyed [
         "Filters", "MaxResults", "NetworkInsightsPathIds", "NextToken",
     ];
     DescribeNetworkInterfaceAttribute: read network_interface::describe_attribute, obeyed [
@@ -564,12 +563,12 @@ operations! { ec2
     GetManagedPrefixListEntries: read managed_prefix_list::entries, obeyed [
         "MaxResults", "NextToken", "PrefixListId", "TargetVersion",
     ];
-    GetNetworkInsightsAccessScopeAnalysisFindings: read
-        network_insights::access_scope::get_findings, obeyed [
+    GetNetworkInsightsAccessScopeAnalysisFindings: read access_scope::get_findings, obeyed [
         "MaxResults", "NetworkInsightsAccessScopeAnalysisId", "NextToken",
     ];
-    GetNetworkInsightsAccessScopeContent: read network_insights::access_scope::get_content,
-        obeyed ["NetworkInsightsAccessScopeId"];
+    GetNetworkInsightsAccessScopeContent: read access_scope::get_content, obeyed [
+        "NetworkInsightsAccessScopeId",
+    ];
     GetPasswordData: read instance_option::password_data, obeyed ["InstanceId"];
     GetSecurityGroupsForVpc: read security_group::for_vpc, obeyed [
         "Filters", "MaxResults", "NextToken", "VpcId",
@@ -850,13 +849,13 @@ operations! { ec2
 
 /// Reachability Analyzer runs within the call.
 fn start_analysis(r: &ApiRequest, id: &str, parameters: Parameters) -> Answer<Work> {
-    use network_insights::analysis::{prepare, start};
+    use insights_analysis::{prepare, start};
     analyze::<op::StartNetworkInsightsAnalysis, _>(r, id, parameters, prepare, start)
 }
 
 /// So does Network Access Analyzer.
 fn start_access_scope_analysis(r: &ApiRequest, id: &str, parameters: Parameters) -> Answer<Work> {
-    use network_insights::access_scope::{prepare, start};
+    use access_scope::{prepare, start};
     analyze::<op::StartNetworkInsightsAccessScopeAnalysis, _>(r, id, parameters, prepare, start)
 }
 
