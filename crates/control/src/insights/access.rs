@@ -89,18 +89,14 @@ struct Class {
     owner: String,
 }
 
-/// Analyzes a scope. `random` makes the ids of findings.
-pub(crate) fn analyze(
-    world: &World<'_>,
-    scope: &NetworkInsightsAccessScope,
-    random: &dyn Fn() -> u64,
-) -> Found {
+/// Analyzes a scope.
+pub(crate) fn analyze(world: &World<'_>, scope: &NetworkInsightsAccessScope) -> Found {
     let matches: Vec<_> = scope.match_paths.iter().map(|it| Statement::new(world, it)).collect();
     let excludes: Vec<_> = scope.exclude_paths.iter().map(|it| Statement::new(world, it)).collect();
     let mut analysis = Analysis::new(world, matches, excludes);
     let unknown = analysis.unknown_statement();
     if unknown.is_none() {
-        analysis.run(random);
+        analysis.run();
     }
     let unknown = unknown.or(analysis.unknown.take());
     let outcome = match (analysis.findings.is_empty(), &unknown) {
@@ -187,7 +183,7 @@ impl<'w> Analysis<'w> {
         })
     }
 
-    fn run(&mut self, random: &dyn Fn() -> u64) {
+    fn run(&mut self) {
         let world = self.world;
         let mut model = Model::new(world.policy);
         let mut known: HashMap<(usize, usize, usize, u8), Option<FoundPath>> = HashMap::new();
@@ -232,7 +228,7 @@ impl<'w> Analysis<'w> {
                                 return;
                             }
                             let (components, _) = ways(world, &found.answer, &found.spread);
-                            let id = format!("nisaf-0{:016x}", random());
+                            let id = format!("AnalysisFinding-{}", findings.len() + 1);
                             findings.push(AccessScopeFinding { id, components });
                         }
                         known.entry(key).or_insert(found);

@@ -249,14 +249,12 @@ async fn bad_paths_are_refused() {
     let named = ("NetworkInsightsPathId", path.as_str());
     refused(
         cloud,
-        &[
-            (
-                "StartNetworkInsightsAnalysis",
-                &[token, named, ("FilterInArn.1", "igw-1")],
-                "InvalidParameterValue",
-                "ARN",
-            ),
-        ],
+        &[(
+            "StartNetworkInsightsAnalysis",
+            &[token, named, ("FilterInArn.1", "igw-1")],
+            "InvalidParameterValue",
+            "ARN",
+        )],
     )
     .await;
     let rehearsed = [token, named, ("DryRun", "true")];

@@ -218,7 +218,7 @@ pub(crate) fn prepare(
         "NetworkInsightsAccessScopeId",
     )?;
     let tags = tags::on_creation::<NetworkInsightsAccessScopeAnalysis>(&r.tag_specifications)?;
-    let found = analyze_access(world, &scope, &|| call.random());
+    let found = analyze_access(world, &scope);
     let analysis = NetworkInsightsAccessScopeAnalysis {
         id: NetworkInsightsAccessScopeAnalysisId::new(call.random()),
         scope_id: scope.id.clone(),
