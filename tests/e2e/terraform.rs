@@ -111,6 +111,11 @@ fn leftovers(cloud: &Cloud, region: &str) -> Vec<String> {
         ("ec2 describe-placement-groups", "PlacementGroups[].GroupName"),
         ("ec2 describe-key-pairs", "KeyPairs[].KeyName"),
         ("ec2 describe-flow-logs", "FlowLogs[].FlowLogId"),
+        ("ec2 describe-network-insights-paths", "NetworkInsightsPaths[].NetworkInsightsPathId"),
+        (
+            "ec2 describe-network-insights-analyses",
+            "NetworkInsightsAnalyses[].NetworkInsightsAnalysisId",
+        ),
         ("ec2 describe-vpc-endpoints", "VpcEndpoints[?State!='deleted'].VpcEndpointId"),
         ("ec2 describe-managed-prefix-lists", "PrefixLists[?OwnerId!='AWS'].PrefixListId"),
         (
@@ -191,6 +196,18 @@ fn terraform_peering() {
 #[test]
 fn terraform_records_beside_the_network() {
     comes_and_goes("records", &["ap-northeast-2"]);
+}
+
+/// Reachability Analyzer through AWS's provider: `terraform test` asserts what the network lets
+/// through, right and with one thing missing at a time (RA-2).
+#[test]
+fn terraform_test_asserts_reachability() {
+    let Some(plugins) = terraform_plugins_or_skip() else { return };
+    let cloud = Cloud::records();
+    let configuration = Configuration::of(&cloud, &plugins, &shapes(), "reachability");
+    let tested = configuration.run(&["test", "-no-color"]);
+    assert_eq!(tested.status, 0, "{tested}");
+    assert_eq!(leftovers(&cloud, "ap-northeast-2"), [""; 0]);
 }
 
 /// Two aliases of the provider, the same addresses in both regions, one daemon.

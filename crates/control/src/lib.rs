@@ -22,6 +22,7 @@ mod flow_log;
 mod flow_windows;
 mod gateway;
 mod iam;
+mod insights;
 mod key;
 mod linux;
 mod lookup;

@@ -25,7 +25,7 @@ use gureum_types::{PortIndex, TrafficPath, TrafficVerdict};
 
 use crate::{
     ComponentIndex, Direction, DropReason, Outcome, Output, Packet, Policy, Stage, State, Step,
-    Trace,
+    StepPacket, Trace,
     address::Family,
     policy::{Interface, Role, Subnet, classifier::Class, routes::Way, slots::Slot},
     state::{
@@ -387,7 +387,8 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     ) {
         if self.trace.enabled() {
             let (component, text) = text(self);
-            self.trace.step(Step { stage, port, direction, outcome, component, text });
+            let packet = Some(seen(&self.headers.tuple));
+            self.trace.step(Step { stage, port, direction, outcome, component, text, packet });
         }
     }
 
@@ -402,6 +403,16 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         self.stopped_at = at;
         self.step(stage, at, Outcome::Drop(reason), |walk| (reason.component(), text(walk)));
         Stop::Drop(reason)
+    }
+}
+
+fn seen(tuple: &Tuple) -> StepPacket {
+    StepPacket {
+        source: tuple.source.ip(),
+        destination: tuple.destination.ip(),
+        source_port: tuple.source_port,
+        destination_port: tuple.destination_port,
+        protocol: tuple.protocol,
     }
 }
 

@@ -579,6 +579,23 @@ impl State {
         result
     }
 
+    /// Forgets all flows, of all kinds: nothing has happened yet.
+    pub(crate) fn forget(&mut self) {
+        let (limit, seed) = (self.limits.flows, self.limits.hash_seed);
+        for of in Flows::ALL {
+            *self.table_mut(of) = FlowTable::new(limit, seed);
+        }
+        self.nat_loads = nat::Loads::default();
+        self.gateway_flows_of.clear();
+        self.tracked_of.clear();
+    }
+
+    /// Switches the cache off for good: every packet goes through the stages.
+    pub(crate) fn without_cache(mut self) -> Self {
+        self.cache.enable(false);
+        self
+    }
+
     pub(crate) fn expire(&mut self, now: u64, out: &mut impl Output) {
         self.see(now);
         let mut over = Vec::new();
