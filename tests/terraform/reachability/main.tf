@@ -96,7 +96,7 @@ resource "aws_route_table_association" "private" {
   route_table_id = aws_route_table.private.id
 }
 
-# Answers go to ephemeral ports, which an ACL does not know by itself.
+# An ACL remembers nothing: answers need an entry of their own.
 resource "aws_network_acl" "public" {
   vpc_id     = aws_vpc.lab.id
   subnet_ids = [aws_subnet.public.id]
@@ -110,17 +110,13 @@ resource "aws_network_acl" "public" {
     to_port    = 0
   }
 
-  dynamic "egress" {
-    for_each = var.broken == "acl" ? [] : [1]
-
-    content {
-      rule_no    = 100
-      protocol   = "-1"
-      action     = "allow"
-      cidr_block = "0.0.0.0/0"
-      from_port  = 0
-      to_port    = 0
-    }
+  egress {
+    rule_no    = 100
+    protocol   = "-1"
+    action     = var.broken == "acl" ? "deny" : "allow"
+    cidr_block = "0.0.0.0/0"
+    from_port  = 0
+    to_port    = 0
   }
 }
 

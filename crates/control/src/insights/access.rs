@@ -31,7 +31,7 @@ use super::{
 use crate::resource::{prefix_list, public_ip, vpc_peering_connection as peering};
 
 /// How many findings are kept. Whoever has more reads of it in the warning.
-pub(crate) const FINDINGS: usize = 10_000;
+pub(crate) const FINDINGS: usize = 5_000;
 
 /// What an analysis of an access scope comes to.
 #[derive(Clone, Debug)]

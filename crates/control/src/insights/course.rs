@@ -274,21 +274,22 @@ impl<'w> Way<'w> {
         }
     }
 
-    /// The security group, with the rule that admitted the packet. What answers a tracked flow met
-    /// no rule: its group is that of what it answers.
+    /// The security group, with the rule that admitted the packet. Of an answer AWS names the group
+    /// alone: that of what it answers.
     fn group(&mut self, interface: &NetworkInterface, step: &Step, component: Option<&Component>) {
         let world = self.world;
         let scope = world.scope_of(&interface.vpc_id);
-        let (group, rule) = match component {
-            Some(Component::SecurityGroupRule { group, rule }) => {
-                (Some(group.clone()), world.group_rule(&scope, rule.as_str()))
-            }
-            _ => (self.answered_group(step.port).or(interface.groups.first().cloned()), None),
+        let decided = match component {
+            Some(Component::SecurityGroupRule { group, rule }) => Some((group, rule)),
+            _ => None,
         };
-        if let Some(group) = group {
+        let rule = decided.filter(|_| self.answered.is_none());
+        let group = self.answered_group(step.port).or(decided.map(|(group, _)| group.clone()));
+        if let Some(group) = group.or(interface.groups.first().cloned()) {
             self.components.push(PathComponent {
                 component: Some(world.named::<SecurityGroup>(&scope, group.as_str())),
-                security_group_rule: rule,
+                security_group_rule: rule
+                    .and_then(|(_, rule)| world.group_rule(&scope, rule.as_str())),
                 ..PathComponent::default()
             });
         }

@@ -154,7 +154,7 @@ async fn scopes_are_records_like_others() {
     assert!(shown.text("statusMessage").contains(kind), "{}", shown.body);
     let named = [("NetworkInsightsAccessScopeId", id.as_str())];
     let content = cloud.ec2("GetNetworkInsightsAccessScopeContent", &named).await.ok();
-    let source = format!("<source><resourceStatement><resourceTypeSet><item>{kind}</item>");
+    let source = format!("<resourceTypeSet><item>{kind}</item></resourceTypeSet>");
     assert!(content.body.contains(&source), "{}", content.body);
     let filter = [("Filter.1.Name", "tag:team"), ("Filter.1.Value.1", "red")];
     let listed = cloud.ec2("DescribeNetworkInsightsAccessScopes", &filter).await.ok();

@@ -279,7 +279,11 @@ async fn spoofed_sources_and_appliances() {
     let edge = cloud.make("CreateRouteTable", &[("VpcId", &network.vpc)], "routeTableId").await;
     let tie = [("RouteTableId", edge.as_str()), ("GatewayId", network.gateway.as_str())];
     cloud.ec2("AssociateRouteTable", &tie).await.ok();
+    let elastic = cloud.make("AllocateAddress", &[], "allocationId").await;
+    let public = [("AllocationId", elastic.as_str()), to_appliance];
+    let public = cloud.make("AssociateAddress", &public, "associationId").await;
     route(cloud, &edge, "10.1.1.0/24", to_appliance).await;
+    cloud.ec2("DisassociateAddress", &[("AssociationId", &public)]).await.ok();
     let path = [
         ("Source", network.gateway.as_str()),
         ("Destination", web.id.as_str()),
