@@ -35,6 +35,7 @@ mod records_only;
 mod registration;
 mod resource;
 mod tags;
+mod twin;
 mod view;
 
 pub use agent::Obstacle;
@@ -54,3 +55,4 @@ pub use operation::{Parameters, Treatment, markdown, parameters, reference};
 pub use recording::{Asked, RecordingLinux};
 pub use records_only::RecordsOnly;
 pub use resource::live_tail::LiveTail;
+pub use twin::{ImportOptions, Imported, Refused};
