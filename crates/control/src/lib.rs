@@ -34,6 +34,7 @@ mod recording;
 mod records_only;
 mod registration;
 mod resource;
+mod restore;
 mod tags;
 mod twin;
 mod view;

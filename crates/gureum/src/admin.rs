@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use twin::{TwinReply, TwinRequest};
+pub(crate) use twin::{KeptSnapshot, SnapshotRequest, TwinReply, TwinRequest};
 
 /// The name of the socket in the data directory.
 pub(crate) const SOCKET: &str = "gureum.sock";
@@ -72,6 +72,8 @@ pub(crate) enum Request {
     },
     /// Export or import a network.
     Twin(TwinRequest),
+    /// Keep all records, or put them back.
+    Snapshot(SnapshotRequest),
     /// Stop the daemon; with `everything`, instances and namespaces too.
     Down {
         /// Whether to take down the instances and namespaces (`gureum down`).
@@ -377,7 +379,7 @@ pub(crate) enum Reply {
         /// Where public addresses come from.
         public_pool: ipnet::Ipv4Net,
     },
-    /// To `Twin`.
+    /// To `Twin` and `Snapshot`.
     Twin(Box<TwinReply>),
     /// To `Reset` and `Down`.
     Done,

@@ -44,12 +44,13 @@ macro_rules! sections {
             pub(super) fn print(&self) -> Value {
                 let mut object = Map::new();
                 $(object.insert($key.to_owned(), printed_list(&self.$field));)*
-                let attributes = self.vpc_attributes.values().map(|it| printed::print(it).into());
-                object.insert(VPC_ATTRIBUTES.to_owned(), attributes.collect());
+                let attributes = self.vpc_attributes.values();
+                let attributes = attributes.map(|it| Value::Object(printed::print(it)));
+                object.insert(VPC_ATTRIBUTES.to_owned(), Value::Array(attributes.collect()));
                 let lists = self.entries.iter().map(|(id, entries)| {
                     serde_json::json!({"PrefixListId": id, "Entries": printed_list(entries)})
                 });
-                object.insert(LIST_ENTRIES.to_owned(), lists.collect());
+                object.insert(LIST_ENTRIES.to_owned(), Value::Array(lists.collect()));
                 Value::Object(object)
             }
         }

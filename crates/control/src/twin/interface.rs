@@ -247,8 +247,8 @@ impl Import<'_> {
         listed.sort_by_key(|it| it.primary != Some(true));
         let mut ipv4 = Vec::new();
         for address in listed {
-            let read = self.need(of, "PrivateIpAddress", &address.private_ip_address);
-            ipv4.extend(read);
+            let read = &address.private_ip_address;
+            ipv4.extend(self.need::<Ipv4Addr>(of, "PrivateIpAddress", read));
         }
         if ipv4.is_empty() {
             ipv4.extend(self.may::<Ipv4Addr>(of, "PrivateIpAddress", &it.private_ip_address));

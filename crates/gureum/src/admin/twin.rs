@@ -25,6 +25,40 @@ pub(crate) enum TwinRequest {
     },
 }
 
+/// What is to be done about snapshots of all records.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SnapshotRequest {
+    /// Keep one.
+    Save {
+        /// Under this name.
+        name: String,
+    },
+    /// Put its records in the place of the present ones.
+    Load {
+        /// Which.
+        name: String,
+    },
+    /// Say which there are.
+    List,
+    /// Delete one.
+    Delete {
+        /// Which.
+        name: String,
+    },
+}
+
+/// A snapshot that is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeptSnapshot {
+    /// Its name.
+    pub name: String,
+    /// When it was saved, in seconds since the beginning of 1970.
+    pub saved: u64,
+    /// How large it is on disk.
+    pub bytes: u64,
+}
+
 /// The answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -33,6 +67,8 @@ pub(crate) enum TwinReply {
     Document(Value),
     /// To `Import`.
     Imported(Imported),
+    /// To each request about snapshots: those that there are now.
+    Snapshots(Vec<KeptSnapshot>),
     /// Nothing was done: a sentence for each reason.
     Refused(Vec<String>),
 }

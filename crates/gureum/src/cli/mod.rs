@@ -23,6 +23,7 @@ mod port_holder;
 mod purge;
 mod reset;
 mod session;
+mod snapshot;
 mod ssh;
 mod ssh_config;
 mod status;
@@ -129,6 +130,9 @@ enum Command {
     Export(twin::ExportArgs),
     /// Make a network from answers of describe calls: a twin of an account's
     Import(twin::ImportArgs),
+    /// Keep all records under a name, and put them back
+    #[command(subcommand)]
+    Snapshot(snapshot::SnapshotCommand),
     /// Run hands-on labs
     #[command(subcommand)]
     Lab(lab::LabCommand),
@@ -188,6 +192,7 @@ impl Cli {
             Command::Port(command) => port::run(command, &daemon),
             Command::Export(args) => twin::export(args, &daemon),
             Command::Import(args) => twin::import(args, &daemon),
+            Command::Snapshot(command) => snapshot::run(command, &daemon),
             Command::Lab(command) => lab::run(command, &daemon),
         }
     }
@@ -270,6 +275,10 @@ mod tests {
             "gureum import lab.json",
             "gureum import --strict ~/dumps/production/",
             "gureum import - subnets.json --replace --new-public-addresses --json",
+            "gureum snapshot save before-the-change",
+            "gureum snapshot load before-the-change --yes",
+            "gureum snapshot list -o json",
+            "gureum snapshot delete before-the-change",
             "gureum lab list",
             "gureum lab run vpc --lang ko --only packets --keep-going",
         ] {
@@ -289,6 +298,7 @@ mod tests {
             "gureum internet",
             "gureum export --account 123456789012",
             "gureum import",
+            "gureum snapshot save",
             "gureum import x --region nowhere",
             "gureum trace --count 0",
             "gureum trace --proto nothing",

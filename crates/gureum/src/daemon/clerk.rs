@@ -105,6 +105,7 @@ impl Desk for Clerk {
             }
             Request::Reset { account } => self.reset(account.as_deref()),
             Request::Twin(request) => self.twin(request),
+            Request::Snapshot(request) => self.snapshots(&request),
         };
         reply.unwrap_or_else(Reply::Error).into()
     }

@@ -15,6 +15,7 @@ mod instance_connect;
 mod machine;
 mod names;
 mod ownership;
+mod snapshots;
 mod twin;
 mod visitor;
 mod watch;
