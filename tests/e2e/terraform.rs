@@ -11,6 +11,7 @@ use std::{
 };
 
 use gureum_e2e::{Cloud, Done, root_or_skip, terraform_plugins_or_skip};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Configurations of the tests, one folder each.
@@ -197,6 +198,75 @@ fn terraform_records_beside_the_network() {
 #[test]
 fn terraform_two_regions() {
     comes_and_goes("two-regions", &["ap-northeast-2", "us-east-1"]);
+}
+
+/// Applies a configuration, and makes the network of what describe calls answer in another cloud:
+/// the same document comes out of that, and the same verdicts.
+fn has_a_twin(root: &Path, name: &str, region: &str, variables: &[&str]) {
+    let Some(plugins) = terraform_plugins_or_skip() else { return };
+    let cloud = Cloud::records();
+    let configuration = Configuration::of(&cloud, &plugins, root, name);
+    configuration.apply(variables);
+    let twin = Cloud::records();
+    let file = twin.data_dir().join("network.json");
+    let path = file.to_string_lossy();
+    let words = ["--account", "123456789012", "--region", region];
+    cloud.gureum("export", with(&words, &["-o", &path])).ok();
+    let said = twin.gureum("import", [path.as_ref()]).ok();
+    assert!(!said.contains("NOT AS IN THE ORIGINAL"), "{said}");
+    assert!(!said.contains("show otherwise"), "{said}");
+    let exported: Value = cloud.gureum("export", words).json();
+    let again = twin.gureum("export", words).json();
+    for (key, value) in exported.as_object().expect("an object") {
+        assert_eq!(again[key], *value, "{key}");
+    }
+    let interfaces = exported["NetworkInterfaces"].as_array().expect("interfaces");
+    let ids: Vec<_> =
+        interfaces.iter().filter_map(|it| it["NetworkInterfaceId"].as_str()).collect();
+    let ends = || ids.iter().copied().take(6).chain(["internet"]);
+    let mut ways = 0;
+    for from in ends() {
+        for to in ends().filter(|to| *to != from) {
+            let ask = |cloud: &Cloud| {
+                let done = cloud.gureum("why", [from, to, "--port", "443", "--json"]);
+                // The numbers of ports are each machine's own.
+                let mut said: Value = serde_json::from_str(&done.stdout).unwrap_or_default();
+                said["query"] = Value::Null;
+                (done.status, said)
+            };
+            let (ours, theirs) = (ask(&cloud), ask(&twin));
+            assert_eq!(ours, theirs, "{from} to {to}");
+            ways += usize::from(ours.0 == 0);
+        }
+    }
+    assert!(ids.is_empty() || ways > 0, "nothing reaches anything: that shows little");
+}
+
+#[test]
+fn terraform_three_tiers_have_a_twin() {
+    has_a_twin(&shapes(), "three-tier", "eu-west-1", &[]);
+}
+
+#[test]
+fn terraform_private_subnets_have_a_twin() {
+    has_a_twin(&shapes(), "private-only", "ap-northeast-2", &[]);
+}
+
+#[test]
+fn terraform_acls_have_a_twin() {
+    has_a_twin(&shapes(), "acl-per-tier", "us-west-2", &[]);
+}
+
+#[test]
+fn terraform_the_lab_has_a_twin() {
+    let folder = TempDir::with_prefix("gureum-twin-").expect("a scratch directory");
+    let key = folder.path().join("key");
+    let words = ["-q", "-t", "ed25519", "-N", "", "-f"];
+    let made = Command::new("ssh-keygen").args(words).arg(&key).status().expect("ssh-keygen");
+    assert!(made.success(), "ssh-keygen: {made}");
+    let public = format!("-var=public_key_file={}.pub", key.display());
+    let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("../labs/vpc");
+    has_a_twin(&lab, "terraform", "ap-northeast-2", &[&public, "-var=network_acl=true"]);
 }
 
 /// The lab as Terraform, with hosts: built in two steps, the packet checks of the lab run on it,

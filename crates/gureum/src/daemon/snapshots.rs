@@ -1,6 +1,11 @@
 //! Snapshots of all records under names, each in a folder of its own.
 
-use std::{fs, io, path::Path, time::UNIX_EPOCH};
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
 
 use gureum_store::Snapshot;
 
@@ -87,7 +92,9 @@ impl Clerk {
         self.control.snapshot().save(&unfinished).map_err(failed)?;
         fs::rename(&unfinished, &whole)?;
         fs::File::open(folder)?.sync_all()?;
-        let person = Person::current();
+        // What a daemon of root's writes belongs to whom the data directory does.
+        let owner = fs::metadata(&self.data_dir)?;
+        let person = Person { uid: owner.uid(), gid: owner.gid(), home: PathBuf::new() };
         person.give(folder)?;
         ownership::give_all(folder, &person)
     }
