@@ -39,11 +39,15 @@ fn network(cloud: &Cloud) {
     let subnet =
         make(&format!("create-subnet --vpc-id {vpc} --cidr-block 10.1.1.0/24"), "Subnet.SubnetId");
     let igw = make("create-internet-gateway", "InternetGateway.InternetGatewayId");
-    cloud.aws(&format!("ec2 attach-internet-gateway --vpc-id {vpc} --internet-gateway-id {igw}")).ok();
+    cloud
+        .aws(&format!("ec2 attach-internet-gateway --vpc-id {vpc} --internet-gateway-id {igw}"))
+        .ok();
     let table = make(&format!("create-route-table --vpc-id {vpc}"), "RouteTable.RouteTableId");
     let route = format!("ec2 create-route --route-table-id {table} --destination-cidr-block");
     cloud.aws(&format!("{route} 0.0.0.0/0 --gateway-id {igw}")).ok();
-    cloud.aws(&format!("ec2 associate-route-table --route-table-id {table} --subnet-id {subnet}")).ok();
+    cloud
+        .aws(&format!("ec2 associate-route-table --route-table-id {table} --subnet-id {subnet}"))
+        .ok();
     let peering = make(
         &format!("create-vpc-peering-connection --vpc-id {vpc} --peer-vpc-id {other}"),
         "VpcPeeringConnection.VpcPeeringConnectionId",

@@ -56,4 +56,4 @@ pub use operation::{Parameters, Treatment, markdown, parameters, reference};
 pub use recording::{Asked, RecordingLinux};
 pub use records_only::RecordsOnly;
 pub use resource::live_tail::LiveTail;
-pub use twin::{ImportOptions, Imported, Refused};
+pub use twin::{ImportOptions, Imported, Refused, plan};

@@ -4,10 +4,7 @@
 use std::{path::Path, sync::Arc};
 
 use crate::{
-    Snapshot, Store, StoreError, Transaction,
-    backend::Backend as _,
-    journal::Journal,
-    kind::Stored,
+    Snapshot, Store, StoreError, Transaction, backend::Backend as _, journal::Journal, kind::Stored,
 };
 
 impl Snapshot {
@@ -27,10 +24,8 @@ impl Snapshot {
 impl Transaction {
     /// Makes the records of a kind those of another snapshot.
     pub(crate) fn replace_kind<T: Stored>(&mut self, with: &Snapshot) {
-        let changed: Vec<_> = with
-            .changed::<T>(self)
-            .map(|(key, record)| (key.clone(), record.cloned()))
-            .collect();
+        let changed: Vec<_> =
+            with.changed::<T>(self).map(|(key, record)| (key.clone(), record.cloned())).collect();
         for (key, record) in changed {
             match record {
                 Some(record) => drop(self.put_key(key, Arc::unwrap_or_clone(record))),

@@ -58,7 +58,8 @@ fn records_are_put_back_as_they_were() {
     let after = store.snapshot();
     assert_eq!(all(&after), all(&before));
     assert_eq!(after.machine::<Cursors>("cursors").map(|it| it.port), Some(5));
-    let of_vpc = after.referrers::<InternetGateway>(VpcId::new(7).as_str());
+    let vpc = VpcId::new(7);
+    let of_vpc = after.referrers::<InternetGateway>(vpc.as_str());
     assert_eq!(of_vpc.count(), 1, "references follow");
     assert!(after.revision() > before.revision() + 1, "it is a change like any other");
     // Once more it changes nothing.

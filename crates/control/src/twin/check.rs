@@ -41,12 +41,11 @@ impl Import<'_> {
     }
 
     /// Notes that something is not there, unless it is known to be dead.
-    fn want<T: Stored>(&mut self, of: &str, id: &str) -> bool {
+    fn want<T: Stored>(&mut self, of: &str, id: &str) {
         let is_there = self.has::<T>(id);
         if !is_there && !self.dead.contains(id) {
             self.problem(of, format!("it refers to {id}, which is not in the data"));
         }
-        is_there
     }
 
     fn want_vpc(&mut self, of: &str, vpc: &VpcId) {
@@ -129,8 +128,7 @@ impl Import<'_> {
                     }
                 }
             }
-            let others: Vec<_> =
-                self.tx.referrers::<Subnet>(it.vpc_id.as_str()).cloned().collect();
+            let others: Vec<_> = self.tx.referrers::<Subnet>(it.vpc_id.as_str()).cloned().collect();
             for other in others.iter().filter(|other| other.id > it.id) {
                 for block in blocks(&it) {
                     let overlaps = |it: &IpNet| it.contains(&block) || block.contains(it);
@@ -302,15 +300,21 @@ impl Import<'_> {
         match &it.target {
             // Told already where they were read.
             RouteTarget::Local | RouteTarget::VpnGateway(_) | RouteTarget::TransitGateway(_) => {}
-            RouteTarget::InternetGateway(id) => drop(self.want::<InternetGateway>(&of, id.as_str())),
+            RouteTarget::InternetGateway(id) => {
+                self.want::<InternetGateway>(&of, id.as_str());
+            }
             RouteTarget::NetworkInterface(id) => {
                 self.want::<NetworkInterface>(&of, id.as_str());
             }
-            RouteTarget::NatGateway(id) => drop(self.want::<NatGateway>(&of, id.as_str())),
+            RouteTarget::NatGateway(id) => {
+                self.want::<NatGateway>(&of, id.as_str());
+            }
             RouteTarget::EgressOnlyInternetGateway(id) => {
                 self.want::<EgressOnlyInternetGateway>(&of, id.as_str());
             }
-            RouteTarget::VpcEndpoint(id) => drop(self.want::<VpcEndpoint>(&of, id.as_str())),
+            RouteTarget::VpcEndpoint(id) => {
+                self.want::<VpcEndpoint>(&of, id.as_str());
+            }
             RouteTarget::VpcPeeringConnection(id) => {
                 let is_there = self.tx.machine::<VpcPeeringConnection>(id.as_str()).is_some();
                 if !is_there && !self.dead.contains(id.as_str()) {

@@ -143,7 +143,8 @@ impl Document {
     fn answer(&mut self, file: &str, answer: &Map<String, Value>, wrong: &mut Vec<String>) {
         let next = answer.get("NextToken").and_then(Value::as_str);
         if next.is_some_and(|token| !token.is_empty()) {
-            let how = "it is one page of several: repeat the call without --max-items, --no-paginate";
+            let how =
+                "it is one page of several: repeat the call without --max-items, --no-paginate";
             wrong.push(how.to_owned());
         }
         if answer.contains_key("VpcId") {
@@ -241,10 +242,10 @@ impl Document {
                 wrong.push(format!("{name} has no PrefixListId"));
                 continue;
             };
-            let entries = read.cidrs.into_iter().map(|cidr| ec2::PrefixListEntry {
-                cidr: Some(cidr),
-                ..Default::default()
-            });
+            let entries = read
+                .cidrs
+                .into_iter()
+                .map(|cidr| ec2::PrefixListEntry { cidr: Some(cidr), ..Default::default() });
             self.entries.entry(id.clone()).or_insert_with(|| entries.collect());
             let is_known =
                 self.prefix_lists.iter().any(|it| it.prefix_list_id.as_ref() == Some(&id));
@@ -295,14 +296,19 @@ mod tests {
             ("a.json", json!({"VpcId": "vpc-1", "EnableDnsSupport": value(true)})),
             ("b.json", json!({"VpcId": "vpc-1", "EnableDnsHostnames": value(false)})),
             ("entries.pl-0123456789abcdef0.json", json!({"Entries": [{"Cidr": "10.0.0.0/8"}]})),
-            ("pl.json", json!({"PrefixLists": [{"PrefixListId": "pl-6fa54006", "Cidrs": ["3.5.0.0/16"]}]})),
+            (
+                "pl.json",
+                json!({"PrefixLists": [{"PrefixListId": "pl-6fa54006", "Cidrs": ["3.5.0.0/16"]}]}),
+            ),
         ]);
         let document = document.expect("a document");
         assert_eq!(document.vpcs.len(), 2);
         assert_eq!(document.unknown["Vpcs[].Newest"], 1);
         assert_eq!(document.others["TransitGateways"], 2);
         let attributes = &document.vpc_attributes["vpc-1"];
-        assert!(attributes.enable_dns_support.is_some() && attributes.enable_dns_hostnames.is_some());
+        assert!(
+            attributes.enable_dns_support.is_some() && attributes.enable_dns_hostnames.is_some()
+        );
         assert_eq!(document.entries["pl-0123456789abcdef0"].len(), 1);
         assert_eq!(document.entries["pl-6fa54006"][0].cidr.as_deref(), Some("3.5.0.0/16"));
     }

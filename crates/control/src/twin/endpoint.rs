@@ -98,18 +98,21 @@ impl Import<'_> {
                 })
             }
         };
-        self.put("VpcEndpoints", VpcEndpoint {
-            id,
-            vpc_id,
-            service_name,
-            state,
-            policy: it.policy_document.clone(),
-            kind,
-            client_token: None,
-            created: it.creation_timestamp.unwrap_or(self.call.now),
-            deleted: None,
-            tags: tags(&it.tags),
-        });
+        self.put(
+            "VpcEndpoints",
+            VpcEndpoint {
+                id,
+                vpc_id,
+                service_name,
+                state,
+                policy: it.policy_document.clone(),
+                kind,
+                client_token: None,
+                created: it.creation_timestamp.unwrap_or(self.call.now),
+                deleted: None,
+                tags: tags(&it.tags),
+            },
+        );
         Some(())
     }
 }

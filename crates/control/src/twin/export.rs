@@ -109,8 +109,7 @@ pub(super) fn only(mut document: Document, vpc: &str) -> Document {
     document.network_interfaces.retain(|it| is_it(&it.vpc_id));
     document.vpc_endpoints.retain(|it| is_it(&it.vpc_id));
     document.vpc_attributes.retain(|id, _| id == vpc);
-    let attached =
-        |it: &[ec2::InternetGatewayAttachment]| it.iter().any(|it| is_it(&it.vpc_id));
+    let attached = |it: &[ec2::InternetGatewayAttachment]| it.iter().any(|it| is_it(&it.vpc_id));
     document.internet_gateways.retain(|it| attached(&it.attachments));
     document.egress_only_internet_gateways.retain(|it| attached(&it.attachments));
     document.vpc_peering_connections.retain(|it| {
@@ -132,14 +131,16 @@ pub(super) fn only(mut document: Document, vpc: &str) -> Document {
     document.reservations.retain(|it| !it.instances.is_empty());
     let instances: Vec<_> =
         document.instances().map(|(_, instance)| instance.instance_id.clone()).collect();
-    document.volumes.retain(|it| {
-        it.attachments.iter().any(|it| instances.contains(&it.instance_id))
-    });
+    document
+        .volumes
+        .retain(|it| it.attachments.iter().any(|it| instances.contains(&it.instance_id)));
     let of_routes = document.route_tables.iter().flat_map(|it| &it.routes);
     let lists = of_routes.filter_map(|it| it.destination_prefix_list_id.clone());
     let of_rules = document.security_group_rules.iter();
     let lists: Vec<_> = lists.chain(of_rules.filter_map(|it| it.prefix_list_id.clone())).collect();
-    document.prefix_lists.retain(|it| it.prefix_list_id.as_ref().is_some_and(|id| lists.contains(id)));
+    document
+        .prefix_lists
+        .retain(|it| it.prefix_list_id.as_ref().is_some_and(|id| lists.contains(id)));
     document.entries.retain(|id, _| lists.contains(id));
     document
 }

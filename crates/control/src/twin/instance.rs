@@ -11,7 +11,7 @@ use gureum_types::{
 
 use super::{
     import::{Import, name, tags},
-    network::called,
+    named,
 };
 use crate::{
     catalogue::{ROOT_GIB, image_with_id, instance_type},
@@ -62,7 +62,7 @@ impl Import<'_> {
         let vpc_id = self.need(of, "VpcId", &it.vpc_id)?;
         let subnet_id = self.need(of, "SubnetId", &it.subnet_id)?;
         let kind = self.need::<String>(of, "InstanceType", &it.instance_type)?;
-        let who = called(of, &it.tags);
+        let who = format!("{of}{}", named(&it.tags));
         if image_with_id(self.call.region(), it.image_id.as_deref().unwrap_or_default()).is_none() {
             let image = it.image_id.as_deref().unwrap_or_default();
             self.replaced(format!("{who}: {image} is not here: it boots this cloud's own image"));
@@ -101,50 +101,60 @@ impl Import<'_> {
         let reason = reason.map(|it| {
             (it.code.clone().unwrap_or_default(), it.message.clone().unwrap_or_default())
         });
-        self.put("Reservations", Instance {
-            id,
-            reservation_id,
-            launch_index: it.ami_launch_index.and_then(|it| u32::try_from(it).ok()).unwrap_or(0),
-            image_id,
-            instance_type: kind,
-            key_name: key,
-            public_key,
-            vpc_id,
-            subnet_id,
-            availability_zone: self.place.zone(&zone),
-            state,
-            state_reason: reason,
-            state_transition_reason: it.state_transition_reason.clone().unwrap_or_default(),
-            launch_time: launched,
-            starts: 1,
-            reboots: 0,
-            reboots_done: 0,
-            force_stop: false,
-            state_changed: self.call.now,
-            status_ok: false,
-            user_data: None,
-            metadata_options: metadata_options(it),
-            iam_instance_profile: profile,
-            tenancy: placement.tenancy.unwrap_or("default".into()),
-            ebs_optimized: it.ebs_optimized == Some(true),
-            monitoring: it.monitoring.as_ref().is_some_and(|it| is(&it.state, "enabled")),
-            disable_api_termination: false,
-            disable_api_stop: false,
-            instance_initiated_shutdown_behavior: "stop".into(),
-            cpu_credits: None,
-            hibernation: it.hibernation_options.as_ref().is_some_and(|it| it.configured == Some(true)),
-            auto_recovery_disabled: is(&maintenance.auto_recovery, "disabled"),
-            reboot_migration_disabled: is(&maintenance.reboot_migration, "disabled"),
-            placed,
-            connect_keys: Vec::new(),
-            root_device_name: it.root_device_name.clone().unwrap_or(ROOT_DEVICE.into()),
-            private_dns_hostname_type: dns.hostname_type.unwrap_or("ip-name".into()),
-            resource_name_dns_a_record: dns.enable_resource_name_dns_a_record == Some(true),
-            resource_name_dns_aaaa_record: dns.enable_resource_name_dns_aaaa_record == Some(true),
-            client_token: it.client_token.clone().filter(|it| !it.is_empty()),
-            host: Some(self.call.config.host.clone()),
-            tags: tags(&it.tags),
-        });
+        self.put(
+            "Reservations",
+            Instance {
+                id,
+                reservation_id,
+                launch_index: it
+                    .ami_launch_index
+                    .and_then(|it| u32::try_from(it).ok())
+                    .unwrap_or(0),
+                image_id,
+                instance_type: kind,
+                key_name: key,
+                public_key,
+                vpc_id,
+                subnet_id,
+                availability_zone: self.place.zone(&zone),
+                state,
+                state_reason: reason,
+                state_transition_reason: it.state_transition_reason.clone().unwrap_or_default(),
+                launch_time: launched,
+                starts: 1,
+                reboots: 0,
+                reboots_done: 0,
+                force_stop: false,
+                state_changed: self.call.now,
+                status_ok: false,
+                user_data: None,
+                metadata_options: metadata_options(it),
+                iam_instance_profile: profile,
+                tenancy: placement.tenancy.unwrap_or("default".into()),
+                ebs_optimized: it.ebs_optimized == Some(true),
+                monitoring: it.monitoring.as_ref().is_some_and(|it| is(&it.state, "enabled")),
+                disable_api_termination: false,
+                disable_api_stop: false,
+                instance_initiated_shutdown_behavior: "stop".into(),
+                cpu_credits: None,
+                hibernation: it
+                    .hibernation_options
+                    .as_ref()
+                    .is_some_and(|it| it.configured == Some(true)),
+                auto_recovery_disabled: is(&maintenance.auto_recovery, "disabled"),
+                reboot_migration_disabled: is(&maintenance.reboot_migration, "disabled"),
+                placed,
+                connect_keys: Vec::new(),
+                root_device_name: it.root_device_name.clone().unwrap_or(ROOT_DEVICE.into()),
+                private_dns_hostname_type: dns.hostname_type.unwrap_or("ip-name".into()),
+                resource_name_dns_a_record: dns.enable_resource_name_dns_a_record == Some(true),
+                resource_name_dns_aaaa_record: dns.enable_resource_name_dns_aaaa_record
+                    == Some(true),
+                client_token: it.client_token.clone().filter(|it| !it.is_empty()),
+                host: Some(self.call.config.host.clone()),
+                tags: tags(&it.tags),
+            },
+        );
         Some(())
     }
 
@@ -154,9 +164,8 @@ impl Import<'_> {
             let of = name(&it.volume_id, "Volumes", number);
             let Some(id) = self.need(&of, "VolumeId", &it.volume_id) else { continue };
             let tie = it.attachments.iter().find(|it| !is(&it.state, "detached"));
-            let tie = tie.filter(|tie| {
-                tie.instance_id.as_ref().is_some_and(|id| self.has::<Instance>(id))
-            });
+            let tie = tie
+                .filter(|tie| tie.instance_id.as_ref().is_some_and(|id| self.has::<Instance>(id)));
             let attachment = tie.and_then(|tie| {
                 Some(VolumeAttachment {
                     instance_id: tie.instance_id.as_ref()?.parse().ok()?,
@@ -167,22 +176,25 @@ impl Import<'_> {
             });
             let number = |it: Option<i32>| it.and_then(|it| u32::try_from(it).ok());
             let zone = it.availability_zone.clone().unwrap_or_default();
-            self.put("Volumes", Volume {
-                id,
-                size: number(it.size).unwrap_or(ROOT_GIB),
-                volume_type: it.volume_type.clone().unwrap_or("gp3".into()),
-                iops: number(it.iops),
-                throughput: number(it.throughput),
-                encrypted: it.encrypted == Some(true),
-                availability_zone: self.place.zone(&zone),
-                snapshot_id: it.snapshot_id.as_deref().and_then(|it| it.parse().ok()),
-                attachment,
-                auto_enable_io: false,
-                kms_key_id: it.kms_key_id.clone(),
-                modification: None,
-                created: it.create_time.unwrap_or(self.call.now),
-                tags: tags(&it.tags),
-            });
+            self.put(
+                "Volumes",
+                Volume {
+                    id,
+                    size: number(it.size).unwrap_or(ROOT_GIB),
+                    volume_type: it.volume_type.clone().unwrap_or("gp3".into()),
+                    iops: number(it.iops),
+                    throughput: number(it.throughput),
+                    encrypted: it.encrypted == Some(true),
+                    availability_zone: self.place.zone(&zone),
+                    snapshot_id: it.snapshot_id.as_deref().and_then(|it| it.parse().ok()),
+                    attachment,
+                    auto_enable_io: false,
+                    kms_key_id: it.kms_key_id.clone(),
+                    modification: None,
+                    created: it.create_time.unwrap_or(self.call.now),
+                    tags: tags(&it.tags),
+                },
+            );
         }
         let all: Vec<_> = self.document.instances().map(|(_, it)| it).collect();
         for it in all {
@@ -231,22 +243,25 @@ impl Import<'_> {
     fn plain_volume(&mut self, id: VolumeId, attachment: VolumeAttachment) {
         let instance = self.tx.find::<Instance>(&self.call.scope, attachment.instance_id.as_str());
         let zone = instance.map(|it| it.availability_zone.clone()).unwrap_or_default();
-        self.put("Volumes", Volume {
-            id,
-            size: ROOT_GIB,
-            volume_type: "gp3".into(),
-            iops: Some(3000),
-            throughput: Some(125),
-            encrypted: false,
-            availability_zone: zone,
-            snapshot_id: None,
-            created: attachment.attach_time,
-            attachment: Some(attachment),
-            auto_enable_io: false,
-            kms_key_id: None,
-            modification: None,
-            tags: Tags::new(),
-        });
+        self.put(
+            "Volumes",
+            Volume {
+                id,
+                size: ROOT_GIB,
+                volume_type: "gp3".into(),
+                iops: Some(3000),
+                throughput: Some(125),
+                encrypted: false,
+                availability_zone: zone,
+                snapshot_id: None,
+                created: attachment.attach_time,
+                attachment: Some(attachment),
+                auto_enable_io: false,
+                kms_key_id: None,
+                modification: None,
+                tags: Tags::new(),
+            },
+        );
     }
 }
 

@@ -86,14 +86,17 @@ impl Import<'_> {
             let public = self.need::<Ipv4Addr>(&of, "PublicIp", &it.public_ip);
             let (Some(allocation_id), Some(public)) = (id, public) else { continue };
             let Some(public_ip) = self.public_address(&of, public) else { continue };
-            self.put("Addresses", Address {
-                allocation_id,
-                public_ip,
-                association: None,
-                domain_name: None,
-                created: self.call.now,
-                tags: tags(&it.tags),
-            });
+            self.put(
+                "Addresses",
+                Address {
+                    allocation_id,
+                    public_ip,
+                    association: None,
+                    domain_name: None,
+                    created: self.call.now,
+                    tags: tags(&it.tags),
+                },
+            );
         }
     }
 
@@ -105,8 +108,11 @@ impl Import<'_> {
                 continue;
             }
             let id = self.need(&of, "AssociationId", &it.association_id);
-            let interface =
-                self.need::<NetworkInterfaceId>(&of, "NetworkInterfaceId", &it.network_interface_id);
+            let interface = self.need::<NetworkInterfaceId>(
+                &of,
+                "NetworkInterfaceId",
+                &it.network_interface_id,
+            );
             let private = self.need::<Ipv4Addr>(&of, "PrivateIpAddress", &it.private_ip_address);
             let (Some(id), Some(interface), Some(private_ip)) = (id, interface, private) else {
                 continue;
@@ -118,8 +124,10 @@ impl Import<'_> {
             if !holds {
                 self.problem(&of, format!("{interface} with {private_ip} is not in the data"));
             }
-            let association = AddressAssociation { id, network_interface_id: interface, private_ip };
-            self.tx.update::<Address>(&self.call.scope, &of, |it| it.association = Some(association));
+            let association =
+                AddressAssociation { id, network_interface_id: interface, private_ip };
+            self.tx
+                .update::<Address>(&self.call.scope, &of, |it| it.association = Some(association));
         }
     }
 
@@ -131,7 +139,8 @@ impl Import<'_> {
     }
 
     fn network_interface(&mut self, of: &str, it: &ec2::NetworkInterface) -> Option<()> {
-        let id = self.need::<NetworkInterfaceId>(of, "NetworkInterfaceId", &it.network_interface_id)?;
+        let id =
+            self.need::<NetworkInterfaceId>(of, "NetworkInterfaceId", &it.network_interface_id)?;
         let vpc_id = self.need(of, "VpcId", &it.vpc_id)?;
         let subnet_id = self.need::<gureum_types::SubnetId>(of, "SubnetId", &it.subnet_id)?;
         let zone = match &it.availability_zone {
@@ -196,8 +205,7 @@ impl Import<'_> {
         let is_stopped = attachment.as_ref().is_some_and(|tie| {
             let id = tie.instance_id.as_str();
             let instance = self.tx.find::<Instance>(&self.call.scope, id);
-            tie.device_index == 0
-                && instance.is_some_and(|it| it.state == InstanceState::Stopped)
+            tie.device_index == 0 && instance.is_some_and(|it| it.state == InstanceState::Stopped)
         });
         let maps = self
             .tx
@@ -207,34 +215,37 @@ impl Import<'_> {
         let primary_ipv6 =
             it.ipv6_addresses.first().is_some_and(|it| it.is_primary_ipv6 == Some(true));
         let made = it.attachment.as_ref().and_then(|it| it.attach_time);
-        self.put("NetworkInterfaces", NetworkInterface {
-            id,
-            port,
-            vpc_id,
-            subnet_id,
-            availability_zone: zone,
-            description: it.description.clone().unwrap_or_default(),
-            interface_type: interface_type.to_owned(),
-            requester_managed: managed,
-            mac: mac_address,
-            private_addresses,
-            ipv6_addresses,
-            primary_ipv6,
-            groups,
-            source_dest_check: it.source_dest_check.unwrap_or(true),
-            connection_tracking: ConnectionTracking {
-                tcp_established: seconds(tracking.tcp_established_timeout),
-                udp: seconds(tracking.udp_timeout),
-                udp_stream: seconds(tracking.udp_stream_timeout),
+        self.put(
+            "NetworkInterfaces",
+            NetworkInterface {
+                id,
+                port,
+                vpc_id,
+                subnet_id,
+                availability_zone: zone,
+                description: it.description.clone().unwrap_or_default(),
+                interface_type: interface_type.to_owned(),
+                requester_managed: managed,
+                mac: mac_address,
+                private_addresses,
+                ipv6_addresses,
+                primary_ipv6,
+                groups,
+                source_dest_check: it.source_dest_check.unwrap_or(true),
+                connection_tracking: ConnectionTracking {
+                    tcp_established: seconds(tracking.tcp_established_timeout),
+                    udp: seconds(tracking.udp_timeout),
+                    udp_stream: seconds(tracking.udp_stream_timeout),
+                },
+                attachment,
+                detached,
+                associate_public_ip: auto_public_ip.is_some() || is_stopped && maps,
+                auto_public_ip,
+                // What AWS made for itself is shown attached since it was made.
+                created: made.filter(|_| managed).unwrap_or(self.call.now),
+                tags: tags(&it.tag_set),
             },
-            attachment,
-            detached,
-            associate_public_ip: auto_public_ip.is_some() || is_stopped && maps,
-            auto_public_ip,
-            // What AWS made for itself is shown attached since it was made.
-            created: made.filter(|_| managed).unwrap_or(self.call.now),
-            tags: tags(&it.tag_set),
-        });
+        );
         Some(())
     }
 
@@ -362,20 +373,23 @@ impl Import<'_> {
         let failure = fails.then(|| {
             ("InternalError".to_owned(), "The NAT gateway has no network interface.".to_owned())
         });
-        self.put("NatGateways", NatGateway {
-            id,
-            vpc_id,
-            subnet_id,
-            public: it.connectivity_type.as_deref() != Some("private"),
-            state,
-            failure,
-            network_interface_id: interface,
-            addresses,
-            client_token: None,
-            created: it.create_time.unwrap_or(self.call.now),
-            deleted: None,
-            tags: tags(&it.tags),
-        });
+        self.put(
+            "NatGateways",
+            NatGateway {
+                id,
+                vpc_id,
+                subnet_id,
+                public: it.connectivity_type.as_deref() != Some("private"),
+                state,
+                failure,
+                network_interface_id: interface,
+                addresses,
+                client_token: None,
+                created: it.create_time.unwrap_or(self.call.now),
+                deleted: None,
+                tags: tags(&it.tags),
+            },
+        );
         Some(())
     }
 }

@@ -13,7 +13,10 @@ mod import;
 mod instance;
 mod interface;
 mod network;
+pub mod plan;
 mod room;
+mod routes;
+mod rules;
 
 use std::fmt;
 
@@ -26,11 +29,7 @@ use gureum_types::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{
-    call::Call,
-    control::Control,
-    iam::caller::Caller,
-};
+use crate::{call::Call, control::Control, iam::caller::Caller};
 use document::Document;
 use import::Import;
 
@@ -109,7 +108,9 @@ impl Control {
             Some(name) => scopes
                 .into_iter()
                 .flat_map(|scope| records.all::<Vpc>(scope).map(move |vpc| (scope, vpc)))
-                .filter(|(_, it)| it.id.as_str() == name || it.tags.get("Name").is_some_and(|tag| tag == name))
+                .filter(|(_, it)| {
+                    it.id.as_str() == name || it.tags.get("Name").is_some_and(|tag| tag == name)
+                })
                 .map(|(scope, vpc)| (scope, Some(vpc)))
                 .collect(),
         };

@@ -100,7 +100,8 @@ pub(super) fn clear(call: &Call, tx: &mut Transaction) {
     macro_rules! remove {
         ($($kind:ident)*) => {$( remove_all::<$kind>(tx, &call.scope, |_| true); )*};
     }
-    let peerings: Vec<_> = tx.everywhere::<VpcPeeringConnection>().map(|(_, it)| it.id.clone()).collect();
+    let peerings: Vec<_> =
+        tx.everywhere::<VpcPeeringConnection>().map(|(_, it)| it.id.clone()).collect();
     for id in peerings {
         let is_own = tx.machine::<VpcPeeringConnection>(id.as_str()).is_some_and(|it| {
             [&it.requester, &it.accepter].iter().any(|side| side.scope == call.scope)
@@ -129,7 +130,8 @@ fn release(call: &Call, tx: &mut Transaction, is_meant: impl Fn(&str) -> bool) {
 }
 
 fn remove_all<T: Stored>(tx: &mut Transaction, scope: &Scope, is_meant: impl Fn(&T) -> bool) {
-    let ids: Vec<_> = tx.all::<T>(scope).filter(|it| is_meant(it)).map(|it| it.id().into_owned()).collect();
+    let ids: Vec<_> =
+        tx.all::<T>(scope).filter(|it| is_meant(it)).map(|it| it.id().into_owned()).collect();
     for id in ids {
         tx.remove::<T>(scope, &id);
     }
@@ -168,7 +170,9 @@ fn is_untouched(tx: &Transaction, vpc: &VpcId) -> bool {
         && tx.referrers::<FlowLog>(id).next().is_none()
         && tx.referrers::<PublicAccessExclusion>(id).next().is_none()
         && tx.referrers::<Subnet>(id).all(|it| {
-            it.default_for_az && it.tags.is_empty() && tx.referrers::<FlowLog>(it.id.as_str()).next().is_none()
+            it.default_for_az
+                && it.tags.is_empty()
+                && tx.referrers::<FlowLog>(it.id.as_str()).next().is_none()
         })
         && tx.referrers::<SecurityGroup>(id).count() == 1
         && tx.referrers::<SecurityGroup>(id).all(|it| rules(it))

@@ -15,7 +15,8 @@ use crate::{
 
 /// The commands of `gureum snapshot`.
 #[derive(Clone, Debug, Subcommand)]
-#[command(after_help = "A snapshot is the records of the whole cloud, of all accounts and regions: networks, rules, instances,
+#[command(
+    after_help = "A snapshot is the records of the whole cloud, of all accounts and regions: networks, rules, instances,
 roles, parameters, and so on. It is kept in the data directory until it is deleted, or `gureum purge`.
 
 Not in it: what is on disks of instances, objects of S3 buckets, log events, tracked connections. After
@@ -26,7 +27,8 @@ Examples:
   gureum snapshot save before-the-change
   gureum snapshot load before-the-change --yes
   gureum snapshot list -o json
-  gureum snapshot delete before-the-change")]
+  gureum snapshot delete before-the-change"
+)]
 pub(crate) enum SnapshotCommand {
     /// Keep all records under a name
     Save(NameArgs),

@@ -26,7 +26,11 @@ const UNFINISHED: &str = ".unfinished";
 /// Names are those of folders, and nothing more.
 fn check(name: &str) -> Answer<()> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    match !name.is_empty() && name.len() <= LONGEST && !name.starts_with('.') && name.chars().all(is_plain) {
+    match !name.is_empty()
+        && name.len() <= LONGEST
+        && !name.starts_with('.')
+        && name.chars().all(is_plain)
+    {
         true => Ok(()),
         false => Err(format!(
             "\"{name}\" is no name for a snapshot: up to {LONGEST} letters, digits, - _ and ., not \
@@ -48,7 +52,9 @@ impl Clerk {
                 self.there(&folder, name)?;
                 let read = Snapshot::open(&folder.join(name));
                 let snapshot = read.map_err(|error| {
-                    format!("the snapshot {name} cannot be read: {error}\nhelp: nothing was changed")
+                    format!(
+                        "the snapshot {name} cannot be read: {error}\nhelp: nothing was changed"
+                    )
                 })?;
                 let done = self.runtime.block_on(self.control.restore(snapshot));
                 done.map_err(|error| format!("not loaded: {error}"))?;
@@ -68,9 +74,9 @@ impl Clerk {
     fn there(&self, folder: &Path, name: &str) -> Answer<()> {
         match folder.join(name).is_dir() {
             true => Ok(()),
-            false => Err(format!(
-                "there is no snapshot {name}\nhelp: `gureum snapshot list` lists them"
-            )),
+            false => {
+                Err(format!("there is no snapshot {name}\nhelp: `gureum snapshot list` lists them"))
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! `gureum export` and `gureum import`: networks as the answers of describe calls.
 
+mod plan;
 mod report;
 
 use std::{
@@ -30,7 +31,8 @@ const REASONS: usize = 20;
 
 /// The arguments of `gureum export`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "The document has the keys of the AWS CLI's answers (Vpcs, Subnets, RouteTables …), and in each what the
+#[command(
+    after_help = "The document has the keys of the AWS CLI's answers (Vpcs, Subnets, RouteTables …), and in each what the
 describe call prints. Two of its keys are of calls that ask for one thing at a time: VpcAttributes
 (describe-vpc-attribute) and PrefixListEntries (get-managed-prefix-list-entries). What was deleted and
 is only shown a while longer is not in it.
@@ -38,7 +40,8 @@ is only shown a while longer is not in it.
 Examples:
   gureum export > network.json
   gureum export --vpc IMD-VPC -o lab.json
-  gureum export --account 123456789012 --region ap-northeast-2")]
+  gureum export --account 123456789012 --region ap-northeast-2"
+)]
 pub(crate) struct ExportArgs {
     /// Only this VPC, by its id or Name tag, with what belongs to it
     #[arg(long, value_name = "VPC")]
@@ -56,7 +59,8 @@ pub(crate) struct ExportArgs {
 
 /// The arguments of `gureum import`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Reads what `gureum export` wrote, or the outputs of the AWS CLI's describe calls, in any number of files,
+#[command(
+    after_help = "Reads what `gureum export` wrote, or the outputs of the AWS CLI's describe calls, in any number of files,
 and makes that network here, with the same ids, names, addresses, rules and associations: all of it, or
 nothing where something refers to what is not there. docs/howto/twin-of-an-account.md lists the calls.
 
@@ -64,13 +68,21 @@ What is there and nothing here is like (routes to transit gateways, interfaces o
 told first. A route to it stays and leads nowhere, so that packets do not take another way. Instances
 are started as hosts of this cloud, unless it was started with --no-instances.
 
-Exit status: 0 made, 1 refused or something went wrong; then nothing was changed.
+With --plan the file is what `terraform show -json PLAN` prints. What is planned is made, with ids made up.
+What is known after apply only is followed through the configuration in the plan: references, modules, the
+same index or key. What that does not tell (locals, data sources that are read during apply) is unknown,
+because, and refused unless --without-unknown leaves it out.
+
+Exit status: 0 made, 1 refused or something went wrong, 2 something of a plan is unknown. Where it is not 0
+nothing was changed.
 
 Examples:
   gureum import lab.json
   gureum import --strict ~/dumps/production/
   gureum import vpcs.json subnets.json route-tables.json … --replace
-  aws ec2 describe-vpcs | gureum import - subnets.json …")]
+  aws ec2 describe-vpcs | gureum import - subnets.json …
+  terraform plan -out=p && terraform show -json p | gureum import --plan -"
+)]
 pub(crate) struct ImportArgs {
     /// Files with answers of describe calls, folders of such files (*.json), or - for standard input
     #[arg(required = true, value_name = "FILE")]
@@ -90,6 +102,12 @@ pub(crate) struct ImportArgs {
     /// Give other public addresses, of this machine's pool, so that hosts of the internet reach them
     #[arg(long)]
     new_public_addresses: bool,
+    /// The file is a plan, as `terraform show -json` prints it: make what is planned
+    #[arg(long)]
+    plan: bool,
+    /// Leave out what is not known before `apply`, and what depends on it
+    #[arg(long, requires = "plan")]
+    without_unknown: bool,
     /// Print what was done as JSON
     #[arg(long)]
     json: bool,
@@ -116,7 +134,11 @@ pub(crate) fn export(args: &ExportArgs, daemon: &Daemon) -> Result<ExitCode, Fai
 
 /// Runs `gureum import`.
 pub(crate) fn import(args: &ImportArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
-    let answers = read_all(&args.files)?;
+    let mut answers = read_all(&args.files)?;
+    let planned = match args.plan {
+        true => Some(plan::take(&mut answers, args.without_unknown, args.strict)?),
+        false => None,
+    };
     let options = ImportOptions {
         account: args.account.clone(),
         region: args.region.clone(),
@@ -127,6 +149,10 @@ pub(crate) fn import(args: &ImportArgs, daemon: &Daemon) -> Result<ExitCode, Fai
     let imported = match ask(daemon, TwinRequest::Import { answers, options })? {
         TwinReply::Imported(imported) => imported,
         other => return Err(refused(&other, "nothing was imported")),
+    };
+    let imported = match planned {
+        Some(planned) => plan::with(imported, planned),
+        None => imported,
     };
     match args.json {
         true => output::print_json(&imported)?,
