@@ -386,7 +386,7 @@ impl Import<'_> {
                 addresses,
                 client_token: None,
                 created: it.create_time.unwrap_or(self.call.now),
-                deleted: None,
+                deleted: it.delete_time,
                 tags: tags(&it.tags),
             },
         );
