@@ -12,6 +12,9 @@ mod refs;
 mod rules;
 mod tree;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
