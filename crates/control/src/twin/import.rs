@@ -77,6 +77,8 @@ pub(super) struct Import<'a> {
     /// Ids of what this import makes.
     pub(super) made: HashSet<String>,
     taken: HashSet<String>,
+    /// Ids of the data that are here already.
+    here: Vec<String>,
     counts: BTreeMap<&'static str, u64>,
 }
 
@@ -107,6 +109,7 @@ impl<'a> Import<'a> {
             public: HashMap::new(),
             made: HashSet::new(),
             taken: HashSet::new(),
+            here: Vec::new(),
             counts: BTreeMap::new(),
         }
     }
@@ -147,6 +150,14 @@ impl<'a> Import<'a> {
         check::all(&mut self);
         if self.options.strict {
             self.problems.append(&mut self.report.unsupported);
+        }
+        if let Some(first) = self.here.first() {
+            // What else is wrong with what is here follows from it.
+            return Err(Refused(vec![format!(
+                "{} of the ids are here already, as {first} (--replace takes away what the account \
+                 has in the region)",
+                self.here.len()
+            )]));
         }
         if !self.problems.is_empty() {
             return Err(Refused(self.problems));
@@ -240,16 +251,19 @@ impl<'a> Import<'a> {
     }
 
     /// Takes an id; whether it was free.
-    pub(super) fn take(&mut self, id: &str) -> bool {
+    fn take(&mut self, id: &str) -> bool {
         let is_new = self.taken.insert(id.to_owned());
-        if !is_new {
-            self.problem(
-                id,
-                "it is here already: the data have it twice, or another VPC of this cloud does \
-                 (--replace takes away what the account has in the region)",
-            );
+        if !is_new && self.made.contains(id) {
+            self.problem(id, "the data have it twice");
+        } else if !is_new {
+            self.here.push(id.to_owned());
         }
         is_new
+    }
+
+    /// Whether an id is that of something that was here before.
+    pub(super) fn is_here(&self, id: &str) -> bool {
+        self.taken.contains(id) && !self.made.contains(id)
     }
 
     /// Counts what is no record of the account.

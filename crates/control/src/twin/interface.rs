@@ -47,7 +47,8 @@ impl Import<'_> {
             },
             false => {
                 let known = self.tx.machine::<PublicAddress>(&address.to_string());
-                if let Some(holder) = known.and_then(|it| it.holder.clone()) {
+                let holder = known.and_then(|it| it.holder.clone());
+                if let Some(holder) = holder.filter(|_| !self.is_here(of)) {
                     self.problem(
                         of,
                         format!(
