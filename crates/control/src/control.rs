@@ -298,6 +298,11 @@ impl Control {
         Ok(answer)
     }
 
+    /// Where its records are.
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
     /// What it was made with.
     pub(crate) fn config(&self) -> &Arc<Config> {
         &self.config

@@ -35,7 +35,9 @@ mod recording;
 mod records_only;
 mod registration;
 mod resource;
+mod restore;
 mod tags;
+mod twin;
 mod view;
 
 pub use agent::Obstacle;
@@ -55,3 +57,4 @@ pub use operation::{Parameters, Treatment, markdown, parameters, reference};
 pub use recording::{Asked, RecordingLinux};
 pub use records_only::RecordsOnly;
 pub use resource::live_tail::LiveTail;
+pub use twin::{ImportOptions, Imported, Refused, plan};

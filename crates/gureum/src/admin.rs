@@ -5,9 +5,13 @@
 //! back. File descriptors travel beside it (`SCM_RIGHTS`): terminals to the daemon for `exec`,
 //! namespaces from it for `internet`.
 
+mod twin;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use twin::{KeptSnapshot, SnapshotRequest, TwinReply, TwinRequest};
 
 /// The name of the socket in the data directory.
 pub(crate) const SOCKET: &str = "gureum.sock";
@@ -66,6 +70,10 @@ pub(crate) enum Request {
         /// The account; everything where absent.
         account: Option<String>,
     },
+    /// Export or import a network.
+    Twin(TwinRequest),
+    /// Keep all records, or put them back.
+    Snapshot(SnapshotRequest),
     /// Stop the daemon; with `everything`, instances and namespaces too.
     Down {
         /// Whether to take down the instances and namespaces (`gureum down`).
@@ -371,6 +379,8 @@ pub(crate) enum Reply {
         /// Where public addresses come from.
         public_pool: ipnet::Ipv4Net,
     },
+    /// To `Twin` and `Snapshot`.
+    Twin(Box<TwinReply>),
     /// To `Reset` and `Down`.
     Done,
     /// It could not be done: one sentence, and what to do.

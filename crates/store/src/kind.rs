@@ -136,6 +136,13 @@ macro_rules! kinds {
             }
         }
 
+        impl crate::Transaction {
+            /// Makes all records those of another snapshot, of all accounts and the machine.
+            pub fn replace_with(&mut self, other: &crate::Snapshot) {
+                $(self.replace_kind::<$kind>(other);)*
+            }
+        }
+
         impl crate::Snapshot {
             /// Takes in one record that a backend holds.
             pub(crate) fn load(

@@ -104,6 +104,8 @@ impl Desk for Clerk {
                 self.exec(&id, &request, descriptors, client).map(Reply::Exited)
             }
             Request::Reset { account } => self.reset(account.as_deref()),
+            Request::Twin(request) => self.twin(request),
+            Request::Snapshot(request) => self.snapshots(&request),
         };
         reply.unwrap_or_else(Reply::Error).into()
     }

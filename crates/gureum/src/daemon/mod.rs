@@ -15,6 +15,8 @@ mod instance_connect;
 mod machine;
 mod names;
 mod ownership;
+mod snapshots;
+mod twin;
 mod visitor;
 mod watch;
 mod why;
