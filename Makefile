@@ -102,7 +102,7 @@ e2e: ## the end-to-end tests: real clients, real namespaces, real packets
 fuzz: setup-nightly ## arbitrary bytes through parser and engine (FUZZ_SECONDS=600 for each)
 	@scripts/fuzz $(FUZZ_SECONDS)
 
-mutants: setup-nightly ## does a test fail when the engine decides otherwise? two hours (SHARD=0/8)
+mutants: setup-nightly ## does a test fail when the engine decides otherwise? half an hour (SHARD=0/8)
 	@scripts/mutants $(if $(SHARD),--shard $(SHARD))
 
 nightly: setup-nightly ## a million flows, more of the second opinion, fuzz, mutants: a night long
