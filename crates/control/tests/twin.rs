@@ -142,6 +142,18 @@ async fn network(cloud: &Cloud) -> String {
     vpc
 }
 
+/// Takes away what is said in words: gateways choose ports, and each machine has its own.
+fn without_texts(report: &mut Value) {
+    match report {
+        Value::Object(object) => {
+            object.remove("text");
+            object.values_mut().for_each(without_texts);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_texts),
+        _ => {}
+    }
+}
+
 /// What the engine says to a question about every pair of interfaces, and about the internet.
 fn verdicts(cloud: &Cloud) -> Vec<String> {
     let (policy, _) = cloud.control.compiled();
@@ -159,8 +171,8 @@ fn verdicts(cloud: &Cloud) -> Vec<String> {
             let mut state = State::new(Limits::default());
             let report = gureum_engine::why(&policy, &mut state, &query, Default::default());
             let mut report = serde_json::to_value(report).expect("JSON");
-            // Ports are numbers of the machine's own.
             report["query"] = Value::Null;
+            without_texts(&mut report);
             said.push(format!("{name} {destination} {traffic:?} {report}"));
         }
     };
