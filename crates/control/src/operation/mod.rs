@@ -190,13 +190,16 @@ fn write<O: Op>(
     })))
 }
 
+/// Puts what was prepared into the records, and answers.
+type Keep<O, P> = fn(&Call, &mut Transaction, &<O as Op>::Input, &P) -> Answer<<O as Op>::Output>;
+
 /// An analysis: `prepare` makes it, on a thread of its own, and `keep` puts it into the records.
 pub(crate) fn analyze<O: Op, P: Send + 'static>(
     r: &ApiRequest,
     id: &str,
     parameters: Parameters,
     prepare: fn(&World<'_>, &O::Input) -> Answer<P>,
-    keep: fn(&Call, &mut Transaction, &O::Input, &P) -> Answer<O::Output>,
+    keep: Keep<O, P>,
 ) -> Answer<Work> {
     let input = read_input::<O>(r, parameters)?;
     let id = id.to_owned();
