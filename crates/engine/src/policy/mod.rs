@@ -4,6 +4,7 @@ pub(crate) mod acl;
 pub(crate) mod classifier;
 mod compile;
 pub(crate) mod components;
+mod guest;
 #[cfg(any(test, feature = "testing"))]
 mod listing;
 mod logged;
@@ -22,7 +23,10 @@ use gureum_types::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-pub use self::compile::{Compiler, compile};
+pub use self::{
+    compile::{Compiler, compile},
+    guest::GuestNetwork,
+};
 pub(crate) use self::logged::Logged;
 use self::{
     acl::Acl,
