@@ -173,7 +173,8 @@ pub(crate) fn plan(seed: u64, block: usize) -> Plan {
     let ipv6 = rng.chance(40);
     let gateway = rng.chance(85);
     let count = 1 + rng.below(3);
-    let subnets: Vec<_> = (0..count).map(|place| subnet(rng, block, place, gateway, ipv6)).collect();
+    let subnets: Vec<_> =
+        (0..count).map(|place| subnet(rng, block, place, gateway, ipv6)).collect();
     let prefix_list = match rng.chance(30) {
         true => (0..1 + rng.below(2)).map(|_| cidr(rng, block, false)).collect(),
         false => Vec::new(),

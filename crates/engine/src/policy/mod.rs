@@ -23,10 +23,6 @@ use gureum_types::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-pub use self::{
-    compile::{Compiler, compile},
-    guest::GuestNetwork,
-};
 pub(crate) use self::logged::Logged;
 use self::{
     acl::Acl,
@@ -36,6 +32,10 @@ use self::{
     routes::Route,
     rule_set::{GroupIndex, RuleSet},
     slots::{Slot, Slots},
+};
+pub use self::{
+    compile::{Compiler, compile},
+    guest::GuestNetwork,
 };
 use crate::{
     address::{Address, Family},

@@ -28,12 +28,15 @@ fn text(status: &Status) -> String {
         ("tag", status.tag.clone()),
         ("process", status.pid.to_string()),
         ("up for", duration(status.uptime_seconds)),
-        ("instances", match (status.instances_enabled, status.light) {
-            (false, _) => "records only",
-            (true, false) => "boot",
-            (true, true) => "light hosts",
-        }
-        .into()),
+        (
+            "instances",
+            match (status.instances_enabled, status.light) {
+                (false, _) => "records only",
+                (true, false) => "boot",
+                (true, true) => "light hosts",
+            }
+            .into(),
+        ),
         ("epoch", status.applied_epoch.to_string()),
     ];
     let counts: Vec<_> =

@@ -13,7 +13,7 @@ use gureum_host::{
     attempt::{Attempt, Outcome, Traffic, attempt},
     namespace::Namespace,
 };
-use gureum_types::InstanceId;
+use gureum_types::{InstanceId, record::NetworkInterface};
 
 use super::{
     CLIENT, IPV6_CLIENT,
@@ -29,7 +29,7 @@ const AT_ONCE: usize = 128;
 
 /// Where attempts begin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum From {
+enum Begin {
     Internet,
     Instance(InstanceId),
 }
@@ -43,7 +43,7 @@ impl Clerk {
         self.cloud()?;
         let patience = Duration::from_millis(args.patience).min(LONGEST);
         let mut reports: Vec<Option<AttemptReport>> = vec![None; args.questions.len()];
-        let mut places: HashMap<From, Begun> = HashMap::new();
+        let mut places: HashMap<Begin, Begun> = HashMap::new();
         for (number, question) in args.questions.iter().enumerate() {
             match self.attempt_of(question) {
                 Ok((from, attempt)) => places.entry(from).or_default().push((number, attempt)),
@@ -81,23 +81,23 @@ impl Clerk {
 
     fn attempts_from(
         &self,
-        from: &From,
+        from: &Begin,
         begun: &Begun,
         patience: Duration,
     ) -> Answer<Vec<Outcome>> {
         let cloud = self.cloud()?;
         let namespace: Namespace = match from {
-            From::Internet => {
+            Begin::Internet => {
                 cloud.namespaces().internet.try_clone().map_err(|it| it.to_string())?
             }
-            From::Instance(id) => cloud.instances().network(id).map_err(|it| it.to_string())?,
+            Begin::Instance(id) => cloud.instances().network(id).map_err(|it| it.to_string())?,
         };
         let attempts: Vec<_> = begun.iter().map(|(_, attempt)| attempt.clone()).collect();
         attempt(&namespace, &attempts, patience).map_err(|error| error.to_string())
     }
 
     /// What a question means in packets.
-    fn attempt_of(&self, question: &WhyArgs) -> Answer<(From, Attempt)> {
+    fn attempt_of(&self, question: &WhyArgs) -> Answer<(Begin, Attempt)> {
         let written = [&question.source, &question.destination];
         let ipv6 = question.ipv6 || written.iter().any(|end| end.parse::<Ipv6Addr>().is_ok());
         let client = if ipv6 { IPV6_CLIENT.into() } else { IpAddr::from(CLIENT) };
@@ -105,13 +105,14 @@ impl Clerk {
         let (from, address) = match (&source.end, &source.interface) {
             (WhySource::Interface { address, .. }, Some(interface)) => {
                 let instance = interface.record.attachment.as_ref().map(|it| &it.instance_id);
-                let instance = instance.cloned().ok_or_else(|| {
-                    format!("{} is attached to no instance", interface.record.id)
-                })?;
-                (From::Instance(instance), *address)
+                let instance = instance
+                    .cloned()
+                    .ok_or_else(|| format!("{} is attached to no instance", interface.record.id))?;
+                // The address that the engine is asked about, whatever the guest's routes prefer.
+                (Begin::Instance(instance), address.or_else(|| primary(&interface.record, ipv6)))
             }
-            (WhySource::Internet(address), _) if *address == client => (From::Internet, None),
-            (WhySource::Internet(address), _) => (From::Internet, Some(*address)),
+            (WhySource::Internet(address), _) if *address == client => (Begin::Internet, None),
+            (WhySource::Internet(address), _) => (Begin::Internet, Some(*address)),
             (WhySource::Interface { .. }, None) => {
                 return Err(format!("\"{}\" is no instance", question.source));
             }
@@ -121,8 +122,8 @@ impl Clerk {
             Destination::Internet => client,
             Destination::Address(address) => address,
             Destination::Interface { public, private } => match from {
-                From::Internet => public.unwrap_or(private),
-                From::Instance(_) => private,
+                Begin::Internet => public.unwrap_or(private),
+                Begin::Instance(_) => private,
             },
             Destination::Name(meant) => {
                 service = meant.service.is_some();
@@ -144,6 +145,14 @@ impl Clerk {
             }
         };
         Ok((from, Attempt { source: address, destination, traffic }))
+    }
+}
+
+/// The first address of a family.
+fn primary(interface: &NetworkInterface, ipv6: bool) -> Option<IpAddr> {
+    match ipv6 {
+        true => interface.ipv6_addresses.first().copied().map(IpAddr::V6),
+        false => interface.private_addresses.first().copied().map(IpAddr::V4),
     }
 }
 

@@ -23,7 +23,10 @@ use gureum_host::{
 use gureum_services::dns::InternetResolver;
 use gureum_types::{
     AccountId, InstanceId,
-    record::{Instance, InstanceState, InternetGateway, NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc},
+    record::{
+        Instance, InstanceState, InternetGateway, NetworkInterface, RouteTable, SecurityGroup,
+        Subnet, Vpc,
+    },
 };
 use ipnet::Ipv4Net;
 use tokio::{

@@ -83,7 +83,10 @@ impl Clerk {
         let addresses = Asker { clerk: self, source, ipv6 }.look_up(&meant.name)?;
         let mut addresses = addresses.unwrap_or_default();
         addresses.sort_by_key(|address| address.is_ipv6() != ipv6);
-        addresses.first().copied().ok_or_else(|| format!("nobody tells an address of {}", meant.name))
+        addresses
+            .first()
+            .copied()
+            .ok_or_else(|| format!("nobody tells an address of {}", meant.name))
     }
 }
 

@@ -39,9 +39,8 @@ pub(super) fn is_reply(packet: &[u8], from: IpAddr, identifier: u16) -> bool {
 
 fn checksum(message: &[u8]) -> u16 {
     let words = message.chunks(2);
-    let mut sum: u32 = words
-        .map(|it| u32::from(it[0]) << 8 | u32::from(it.get(1).copied().unwrap_or(0)))
-        .sum();
+    let mut sum: u32 =
+        words.map(|it| u32::from(it[0]) << 8 | u32::from(it.get(1).copied().unwrap_or(0))).sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }

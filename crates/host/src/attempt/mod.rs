@@ -99,8 +99,7 @@ fn all(attempts: &[Attempt], patience: Duration) -> Vec<Outcome> {
             again = None;
             underway.iter_mut().for_each(Underway::repeat);
         }
-        let waiting: Vec<_> =
-            underway.iter_mut().filter(|it| it.outcome().is_none()).collect();
+        let waiting: Vec<_> = underway.iter_mut().filter(|it| it.outcome().is_none()).collect();
         if waiting.is_empty() || now >= until {
             break;
         }

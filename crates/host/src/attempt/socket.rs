@@ -200,8 +200,12 @@ impl Underway {
                 _ => Outcome::Refused,
             },
             Some(
-                libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES | libc::EPERM
-                | libc::ENOPROTOOPT | libc::EHOSTDOWN,
+                libc::EHOSTUNREACH
+                | libc::ENETUNREACH
+                | libc::EACCES
+                | libc::EPERM
+                | libc::ENOPROTOOPT
+                | libc::EHOSTDOWN,
             ) if self.socket.is_some() => Outcome::Unreachable,
             Some(libc::ETIMEDOUT) => Outcome::Silent,
             _ => Outcome::Failed(error.to_string()),

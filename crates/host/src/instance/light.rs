@@ -312,22 +312,25 @@ impl Instances {
     /// Brings all light hosts to what the records say now.
     fn catch_up(&self) {
         let Some((policy, view)) = self.light.newest() else { return };
-        let known = hold(&self.light.known).clone();
-        for (id, known) in known {
-            let name = view.instances.get(&id).and_then(|it| it.tags.get("Name"));
-            let changed = self.told(&policy, &known.interfaces) != known.told;
-            if !changed && name == known.name.as_ref() {
-                continue;
-            }
+        let name_of = |id| view.instances.get(id).and_then(|it| it.tags.get("Name"));
+        let changed: Vec<_> = hold(&self.light.known)
+            .iter()
+            .filter(|(id, known)| {
+                name_of(*id) != known.name.as_ref()
+                    || self.told(&policy, &known.interfaces) != known.told
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in changed {
             let turn = self.turn(&id);
             let _turn = hold(&turn);
             // It may be gone, or somebody was quicker.
-            if !hold(&self.light.known).contains_key(&id) {
-                continue;
-            }
+            let known = hold(&self.light.known).get(&id).map(|it| it.name.clone());
+            let Some(name) = known else { continue };
             let told = || {
-                if name != known.name.as_ref() {
-                    self.light.responder.rename(&id, name.map(String::as_str))?;
+                let new = name_of(&id);
+                if new != name.as_ref() {
+                    self.light.responder.rename(&id, new.map(String::as_str))?;
                 }
                 self.retell(&id, &Folder::of(&self.folder, &id))
             };
@@ -351,6 +354,8 @@ pub(super) fn start(instances: &Arc<Instances>) -> Result<()> {
 fn follow(news: &(Mutex<News>, Condvar), instances: &Weak<Instances>) {
     /// How often it is looked whether the instances are still there.
     const LOOK: Duration = Duration::from_secs(5);
+    /// Changes come in bursts: one look for all of them.
+    const BURST: Duration = Duration::from_millis(20);
     loop {
         {
             let mut guard = hold(&news.0);
@@ -367,6 +372,8 @@ fn follow(news: &(Mutex<News>, Condvar), instances: &Weak<Instances>) {
         }
         let Some(instances) = instances.upgrade() else { return };
         instances.catch_up();
+        drop(instances);
+        thread::sleep(BURST);
     }
 }
 

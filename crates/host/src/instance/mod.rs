@@ -26,8 +26,8 @@ use gureum_types::{
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 
-pub use self::{folder::CloudFile, light::Kind};
 pub(crate) use self::watch::{Inbox, Wake};
+pub use self::{folder::CloudFile, light::Kind};
 use self::{folder::Folder, light::Light, watch::Watch};
 use crate::{
     anchor::Owner,
@@ -97,7 +97,8 @@ pub(crate) struct Settings {
 impl Instances {
     /// Takes over what is there.
     pub(crate) fn new(settings: Settings, notices: watch::Inbox) -> Result<Arc<Self>> {
-        let Settings { data, images, program, cloud_files, cgroups, fabric, datapath, .. } = settings;
+        let Settings { data, images, program, cloud_files, cgroups, fabric, datapath, .. } =
+            settings;
         let responder =
             Responder::new(program.clone(), cgroups.clone(), settings.owner, data.join("state"));
         let light = Light::new(settings.kind, responder, settings.owner, settings.ca_bundle);
@@ -336,9 +337,7 @@ impl Instances {
         if found.light.is_some() {
             return self.switch_off_light(id, &interfaces().collect::<Vec<_>>());
         }
-        if patience > 0
-            && found.init.is_some()
-            && self.order(folder, Order::Stop(patience)).is_ok()
+        if patience > 0 && found.init.is_some() && self.order(folder, Order::Stop(patience)).is_ok()
         {
             // A shim that does not answer is ended below with all the rest.
             let _ = self

@@ -178,10 +178,9 @@ mod tests {
     /// RFC 768, RFC 8200: a sum over all of it, the checksum included, is all ones.
     #[test]
     fn packets_have_lengths_and_checksums() {
-        for (from, to, header) in [
-            ("10.1.1.5:53", "10.1.1.6:4000", 20),
-            ("[2001:db8::5]:53", "[2001:db8::6]:4000", 40),
-        ] {
+        for (from, to, header) in
+            [("10.1.1.5:53", "10.1.1.6:4000", 20), ("[2001:db8::5]:53", "[2001:db8::6]:4000", 40)]
+        {
             let (from, to) = (from.parse().expect("ok"), to.parse().expect("ok"));
             for text in [&b"hello"[..], b"even"] {
                 let packet = packet(from, to, text).expect("a packet");

@@ -82,11 +82,7 @@ impl LightHost {
 }
 
 /// Does something inside a network and comes back home, whatever becomes of it.
-fn inside<T>(
-    network: &OwnedFd,
-    home: &OwnedFd,
-    work: impl FnOnce() -> Result<T>,
-) -> Result<T> {
+fn inside<T>(network: &OwnedFd, home: &OwnedFd, work: impl FnOnce() -> Result<T>) -> Result<T> {
     setns(network, CloneFlags::CLONE_NEWNET).context(|| "enter the network of a light host")?;
     let outcome = work();
     setns(home, CloneFlags::CLONE_NEWNET).context(|| "leave the network of a light host")?;

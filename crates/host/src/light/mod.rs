@@ -26,9 +26,9 @@ use std::{
 
 use gureum_types::InstanceId;
 
-pub use self::{responder::run, text::who_answered};
 use self::order::{Answer, Order, SOCKET};
 pub(crate) use self::{order::HeldHost, text::HTTP_PORTS};
+pub use self::{responder::run, text::who_answered};
 use crate::{
     anchor::Owner,
     cgroup::Cgroups,
@@ -106,12 +106,7 @@ impl Responder {
     }
 
     /// Has a host in this start.
-    pub(crate) fn make(
-        &self,
-        id: &InstanceId,
-        start: u32,
-        name: Option<&str>,
-    ) -> Result<Found> {
+    pub(crate) fn make(&self, id: &InstanceId, start: u32, name: Option<&str>) -> Result<Found> {
         let pid = self.ensure()?;
         let order = Order::Make { id: id.clone(), start, name: name.map(str::to_owned) };
         let made = found(self.ask(&order)?, pid)?.pop();

@@ -55,7 +55,8 @@ impl Told {
         let metric = FIRST_METRIC + self.device_index;
         let mut routes = Vec::new();
         let mut family = |source: IpAddr, block: Option<IpNet>, all: IpNet, router| {
-            let route = GuestRoute { destination: all, link, gateway: router, source, table, metric };
+            let route =
+                GuestRoute { destination: all, link, gateway: router, source, table, metric };
             if let Some(destination) = block {
                 routes.push(GuestRoute { destination, gateway: None, ..route.clone() });
             }

@@ -201,8 +201,7 @@ impl Responder {
 
     /// Lets a daemon in. Only root may give orders.
     fn open_door(&mut self, stream: UnixStream) {
-        let is_root =
-            getsockopt(&stream, sockopt::PeerCredentials).is_ok_and(|it| it.uid() == 0);
+        let is_root = getsockopt(&stream, sockopt::PeerCredentials).is_ok_and(|it| it.uid() == 0);
         if !is_root || stream.set_nonblocking(true).is_err() {
             return;
         }
@@ -258,8 +257,7 @@ impl Responder {
                     self.remove(&id);
                 }
                 if !self.hosts.contains_key(&id) {
-                    let host =
-                        LightHost::make(start, name, self.owner, &self.home, &self.steer)?;
+                    let host = LightHost::make(start, name, self.owner, &self.home, &self.steer)?;
                     self.hosts.insert(id.clone(), host);
                     self.open(&id).inspect_err(|_| self.remove(&id))?;
                 }

@@ -9,8 +9,7 @@
 
 use std::{
     ffi::CString,
-    io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
 use nix::errno::Errno;
@@ -78,16 +77,15 @@ impl Steer {
 
     /// Puts it before a link of the namespace that `netlink` speaks for.
     pub(crate) fn attach(&self, netlink: &mut Netlink, link: u32) -> Result<()> {
-        netlink
-            .classify_ingress(link, self.program(), NAME)
-            .context(|| "open the ports of a light host (CONFIG_NET_CLS_BPF, CONFIG_NET_SCH_INGRESS)")
+        netlink.classify_ingress(link, self.program(), NAME).context(
+            || "open the ports of a light host (CONFIG_NET_CLS_BPF, CONFIG_NET_SCH_INGRESS)",
+        )
     }
 
     fn program(&self) -> BorrowedFd<'_> {
         self.program.as_fd()
     }
 }
-
 
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
@@ -111,12 +109,7 @@ fn load(attributes: &Load) -> nix::Result<OwnedFd> {
     // SAFETY: the kernel reads `attributes` and what it points to, and writes at most `log_size`
     // bytes of a log that outlives the call.
     let fd = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            BPF_PROG_LOAD,
-            &raw const *attributes,
-            size_of::<Load>(),
-        )
+        libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const *attributes, size_of::<Load>())
     };
     let fd = Errno::result(fd)?;
     // SAFETY: a new descriptor that nobody else owns; descriptors fit an int.
@@ -327,4 +320,3 @@ fn by_protocol(it: &mut Assembler, length: i32) {
     }
     it.end();
 }
-

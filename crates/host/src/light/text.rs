@@ -19,8 +19,7 @@ pub(crate) fn line(id: &str, name: Option<&str>, at: SocketAddr, caller: SocketA
 /// A name as one word: what would make it two, or another line, becomes an underscore.
 fn word(name: &str) -> String {
     let odd = |c: char| c.is_whitespace() || c.is_control();
-    let word: String =
-        name.chars().take(128).map(|c| if odd(c) { '_' } else { c }).collect();
+    let word: String = name.chars().take(128).map(|c| if odd(c) { '_' } else { c }).collect();
     if word.is_empty() { "-".to_owned() } else { word }
 }
 
@@ -53,8 +52,8 @@ pub(crate) fn hear(said: &[u8]) -> Heard {
     if method.is_empty() || !is_method(method) || said.len() > HEAD_LIMIT {
         return Heard::NotHttp;
     }
-    let is_whole = said.windows(4).any(|it| it == b"\r\n\r\n")
-        || said.windows(2).any(|it| it == b"\n\n");
+    let is_whole =
+        said.windows(4).any(|it| it == b"\r\n\r\n") || said.windows(2).any(|it| it == b"\n\n");
     match is_whole {
         true => Heard::Request { is_head: method == b"HEAD" },
         false => Heard::More,
