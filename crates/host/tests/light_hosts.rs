@@ -211,7 +211,7 @@ fn programs_run_in_a_light_host() {
                   s.settimeout(5)\n\
                   s.bind((\"10.1.1.10\", 4000))\n\
                   s.sendto(b\"hello\", (\"10.1.1.10\", 5000))\n\
-                  print(s.recv(200).decode())\n\
+                  print(s.recv(200).decode(), flush=True)\n\
                   s.settimeout(0.3)\n\
                   print(s.recv(200))";
     let (_, text) = shell(instances, id, &format!("python3 -c '{client}' 2>&1"));

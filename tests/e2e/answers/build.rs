@@ -25,7 +25,7 @@ fn call(ec2: &mut Ec2, action: &str, parameters: &[(&str, &str)]) -> Answer {
     ec2.call(action, parameters)
 }
 
-fn call_owned(ec2: &mut Ec2, action: &str, parameters: &Parameters) -> Answer {
+fn call_owned(ec2: &mut Ec2, action: &str, parameters: &[(String, String)]) -> Answer {
     let parameters: Vec<_> = parameters.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     ec2.call(action, &parameters)
 }

@@ -27,7 +27,6 @@ pub(crate) struct Tally {
     pub(crate) said: [usize; 2],
     /// Packets that got lost and were sent again.
     pub(crate) again: usize,
-    pub(crate) built: Duration,
     pub(crate) differences: Vec<String>,
 }
 
@@ -91,13 +90,11 @@ pub(crate) fn ask(cloud: &Cloud, pairs: &[[Built; 2]], tally: &mut Tally) {
 }
 
 fn questions(pair: &[Built; 2]) -> Vec<Asked<'_>> {
-    let both = [(&pair[0], &pair[1]), (&pair[1], &pair[0])];
-    let of = |(built, peer)| {
-        let built: &Built = built;
-        let asked = built.plan.questions.iter();
-        asked.filter_map(move |question| resolve(built, peer, question))
-    };
-    both.into_iter().flat_map(of).collect()
+    let mut all = Vec::new();
+    for (built, peer) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
+        all.extend(built.plan.questions.iter().filter_map(|it| resolve(built, peer, it)));
+    }
+    all
 }
 
 /// What a question is in the cloud; nothing where an end is not there.

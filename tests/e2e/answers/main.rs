@@ -56,7 +56,6 @@ fn hosts_answers_are_what_packets_do() {
         let size = BATCH.min(count - done);
         let seeds: Vec<_> = (0..size).map(|n| seed.wrapping_add((done + n) as u64)).collect();
         let pairs = build(&cloud, &seeds, &image);
-        tally.built += started.elapsed();
         judge::ask(&cloud, &pairs, &mut tally);
         desk::ask(cloud.data_dir(), &json!({"reset": {"account": null}}));
         done += size;

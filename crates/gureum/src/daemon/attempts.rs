@@ -82,7 +82,7 @@ impl Clerk {
     fn attempts_from(
         &self,
         from: &Begin,
-        begun: &Begun,
+        begun: &[(usize, Attempt)],
         patience: Duration,
     ) -> Answer<Vec<Outcome>> {
         let cloud = self.cloud()?;
@@ -102,21 +102,19 @@ impl Clerk {
         let ipv6 = question.ipv6 || written.iter().any(|end| end.parse::<Ipv6Addr>().is_ok());
         let client = if ipv6 { IPV6_CLIENT.into() } else { IpAddr::from(CLIENT) };
         let source = self.source_of(&question.source, client)?;
-        let (from, address) = match (&source.end, &source.interface) {
-            (WhySource::Interface { address, .. }, Some(interface)) => {
-                let instance = interface.record.attachment.as_ref().map(|it| &it.instance_id);
-                let instance = instance
-                    .cloned()
-                    .ok_or_else(|| format!("{} is attached to no instance", interface.record.id))?;
-                // The address that the engine is asked about, whatever the guest's routes prefer.
-                (Begin::Instance(instance), address.or_else(|| primary(&interface.record, ipv6)))
-            }
-            (WhySource::Internet(address), _) if *address == client => (Begin::Internet, None),
-            (WhySource::Internet(address), _) => (Begin::Internet, Some(*address)),
-            (WhySource::Interface { .. }, None) => {
-                return Err(format!("\"{}\" is no instance", question.source));
-            }
-        };
+        let from =
+            match (&source.end, &source.interface) {
+                (WhySource::Internet(_), _) => Begin::Internet,
+                (WhySource::Interface { .. }, Some(interface)) => {
+                    let instance = interface.record.attachment.as_ref().map(|it| &it.instance_id);
+                    Begin::Instance(instance.cloned().ok_or_else(|| {
+                        format!("{} is attached to no instance", interface.record.id)
+                    })?)
+                }
+                (WhySource::Interface { .. }, None) => {
+                    return Err(format!("\"{}\" is no instance", question.source));
+                }
+            };
         let mut service = false;
         let destination = match self.destination(&question.destination, ipv6, &source)? {
             Destination::Internet => client,
@@ -144,15 +142,21 @@ impl Clerk {
                 ));
             }
         };
-        Ok((from, Attempt { source: address, destination, traffic }))
+        let own = match (&source.end, &source.interface) {
+            (WhySource::Internet(address), _) => Some(*address).filter(|it| *it != client),
+            (WhySource::Interface { address: Some(address), .. }, _) => Some(*address),
+            // The address that the engine is asked about, whatever the guest's routes prefer.
+            (_, interface) => interface.as_ref().and_then(|it| primary(&it.record, destination)),
+        };
+        Ok((from, Attempt { source: own, destination, traffic }))
     }
 }
 
-/// The first address of a family.
-fn primary(interface: &NetworkInterface, ipv6: bool) -> Option<IpAddr> {
-    match ipv6 {
-        true => interface.ipv6_addresses.first().copied().map(IpAddr::V6),
-        false => interface.private_addresses.first().copied().map(IpAddr::V4),
+/// The first address of an interface of the family of another.
+fn primary(interface: &NetworkInterface, other: IpAddr) -> Option<IpAddr> {
+    match other {
+        IpAddr::V4(_) => interface.private_addresses.first().copied().map(IpAddr::V4),
+        IpAddr::V6(_) => interface.ipv6_addresses.first().copied().map(IpAddr::V6),
     }
 }
 

@@ -175,7 +175,7 @@ impl Instances {
 
     fn name_of(&self, id: &InstanceId) -> Option<String> {
         let (_, view) = self.light.newest()?;
-        view.instances.get(id)?.tags.get("Name").cloned()
+        name_in(&view, id).cloned()
     }
 
     /// What the policy tells the interfaces of a host.
@@ -312,11 +312,10 @@ impl Instances {
     /// Brings all light hosts to what the records say now.
     fn catch_up(&self) {
         let Some((policy, view)) = self.light.newest() else { return };
-        let name_of = |id| view.instances.get(id).and_then(|it| it.tags.get("Name"));
         let changed: Vec<_> = hold(&self.light.known)
             .iter()
             .filter(|(id, known)| {
-                name_of(*id) != known.name.as_ref()
+                name_in(&view, id) != known.name.as_ref()
                     || self.told(&policy, &known.interfaces) != known.told
             })
             .map(|(id, _)| id.clone())
@@ -328,7 +327,7 @@ impl Instances {
             let known = hold(&self.light.known).get(&id).map(|it| it.name.clone());
             let Some(name) = known else { continue };
             let told = || {
-                let new = name_of(&id);
+                let new = name_in(&view, &id);
                 if new != name.as_ref() {
                     self.light.responder.rename(&id, new.map(String::as_str))?;
                 }
@@ -375,6 +374,10 @@ fn follow(news: &(Mutex<News>, Condvar), instances: &Weak<Instances>) {
         drop(instances);
         thread::sleep(BURST);
     }
+}
+
+fn name_in<'a>(view: &'a ServiceView, id: &InstanceId) -> Option<&'a String> {
+    view.instances.get(id)?.tags.get("Name")
 }
 
 fn call(door: SocketAddr) -> std::io::Result<String> {

@@ -10,8 +10,8 @@ use std::{
 use nix::{
     errno::Errno,
     sys::socket::{
-        AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrIn, SockaddrIn6,
-        SockaddrStorage, recvmsg, sendto, setsockopt, socket, sockopt,
+        AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
+        SockaddrIn, SockaddrIn6, SockaddrStorage, recvmsg, sendmsg, setsockopt, socket, sockopt,
     },
 };
 use socket2::{Domain, Protocol, Socket, Type};
@@ -104,15 +104,32 @@ impl Datagrams {
 
     fn send(&self, from: SocketAddr, to: SocketAddr, text: &[u8]) -> nix::Result<()> {
         let Some(packet) = packet(from, to, text) else { return Ok(()) };
-        // Its port means a protocol to raw sockets of IPv6.
-        let destination = match to.ip() {
-            IpAddr::V4(ip) => SockaddrStorage::from(SocketAddrV4::new(ip, 0)),
-            IpAddr::V6(ip) => {
-                let SocketAddr::V6(to) = to else { return Ok(()) };
-                SockaddrStorage::from(SocketAddrV6::new(ip, 0, 0, to.scope_id()))
+        let io = [io::IoSlice::new(&packet)];
+        let fd = self.outgoing.as_raw_fd();
+        // The source is in the packet, and told beside it too: routes are chosen by it. A port would
+        // mean a protocol to raw sockets of IPv6.
+        match (from.ip(), to) {
+            (IpAddr::V4(source), SocketAddr::V4(to)) => {
+                let told = libc::in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: libc::in_addr { s_addr: u32::from(source).to_be() },
+                    ipi_addr: libc::in_addr { s_addr: 0 },
+                };
+                let to = SockaddrStorage::from(SocketAddrV4::new(*to.ip(), 0));
+                let told = [ControlMessage::Ipv4PacketInfo(&told)];
+                sendmsg(fd, &io, &told, MsgFlags::empty(), Some(&to)).map(drop)
             }
-        };
-        sendto(self.outgoing.as_raw_fd(), &packet, &destination, MsgFlags::empty()).map(drop)
+            (IpAddr::V6(source), SocketAddr::V6(to)) => {
+                let told = libc::in6_pktinfo {
+                    ipi6_addr: libc::in6_addr { s6_addr: source.octets() },
+                    ipi6_ifindex: 0,
+                };
+                let to = SockaddrStorage::from(SocketAddrV6::new(*to.ip(), 0, 0, to.scope_id()));
+                let told = [ControlMessage::Ipv6PacketInfo(&told)];
+                sendmsg(fd, &io, &told, MsgFlags::empty(), Some(&to)).map(drop)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

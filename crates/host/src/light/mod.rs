@@ -102,14 +102,23 @@ impl Responder {
     fn hosts(&self, id: Option<&InstanceId>) -> Result<Vec<Found>> {
         // Without a process there are none, and nobody to ask.
         let Some(pid) = self.process()? else { return Ok(Vec::new()) };
-        found(self.ask(&Order::Hosts { id: id.cloned() })?, pid)
+        match self.ask(&Order::Hosts { id: id.cloned() }) {
+            // One that is being started, or dies: it holds no host.
+            Err(error) if nobody_listens(&error) => Ok(Vec::new()),
+            answer => found(answer?, pid),
+        }
     }
 
     /// Has a host in this start.
     pub(crate) fn make(&self, id: &InstanceId, start: u32, name: Option<&str>) -> Result<Found> {
-        let pid = self.ensure()?;
         let order = Order::Make { id: id.clone(), start, name: name.map(str::to_owned) };
-        let made = found(self.ask(&order)?, pid)?.pop();
+        let pid = self.ensure()?;
+        let (pid, answer) = match self.ask(&order) {
+            // It died a moment ago.
+            Err(error) if nobody_listens(&error) => (self.ensure()?, self.ask(&order)?),
+            answer => (pid, answer?),
+        };
+        let made = found(answer, pid)?.pop();
         made.ok_or_else(|| HostError::Failed(format!("{id}: the responder has made nothing")))
     }
 
@@ -125,9 +134,12 @@ impl Responder {
 
     /// Lets go of a host.
     pub(crate) fn remove(&self, id: &InstanceId) -> Result<()> {
-        match self.process()? {
-            Some(_) => self.order(&Order::Remove { id: id.clone() }),
-            None => Ok(()),
+        if self.process()?.is_none() {
+            return Ok(());
+        }
+        match self.order(&Order::Remove { id: id.clone() }) {
+            Err(error) if nobody_listens(&error) => Ok(()),
+            other => other,
         }
     }
 
@@ -137,16 +149,21 @@ impl Responder {
 
     /// Starts the responder unless it runs; returns its process.
     fn ensure(&self) -> Result<i32> {
-        if let Some(pid) = self.process()? {
-            return Ok(pid);
-        }
         let mut line = self.lock();
-        // Whoever waited for the lock may find it started.
         if let Some(pid) = self.process()? {
-            return Ok(pid);
+            if line.is_some() {
+                return Ok(pid);
+            }
+            if let Ok(stream) = connect(&self.folder) {
+                *line = Some(BufReader::new(stream));
+                return Ok(pid);
+            }
         }
+        // What does not listen is dying, or came to nothing.
         *line = None;
         let group = self.cgroups.group(GROUP);
+        group.kill()?;
+        group.wait_empty(PATIENCE)?;
         group.create()?;
         let procs = group.path().join("cgroup.procs");
         let (uid, gid) = (self.owner.uid.to_string(), self.owner.gid.to_string());
@@ -192,6 +209,17 @@ impl Responder {
         stream.read_line(&mut answer).context(what)?;
         serde_json::from_str(&answer).map_err(std::io::Error::other).context(what)
     }
+}
+
+/// Whether a socket is nobody's.
+fn nobody_listens(error: &HostError) -> bool {
+    use std::io::ErrorKind::{ConnectionRefused, NotFound};
+
+    let kind = match error {
+        HostError::Kernel { source, .. } => source.kind(),
+        _ => return false,
+    };
+    matches!(kind, ConnectionRefused | NotFound)
 }
 
 fn found(answer: Answer, pid: i32) -> Result<Vec<Found>> {
