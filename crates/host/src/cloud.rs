@@ -20,7 +20,7 @@ use crate::{
     fabric::{self, InternetSettings},
     instance::{CloudFile, Inbox, Instances, Kind, Settings, Wake},
     internet::InternetNamespaces,
-    limits,
+    light, limits,
     supervisor::Program,
     tag::Tag,
     uplink::{self, Uplink},
@@ -203,13 +203,15 @@ pub fn down(data_dir: &Path) -> Result<()> {
 
 fn remove(tag: Tag, data_dir: &Path, cgroups: &Cgroups) -> Result<()> {
     cgroups.destroy_all()?;
-    // The flows were those of hosts that are off now; their next boot begins with none.
-    let journal = data_dir.join(JOURNAL);
-    match fs::remove_file(&journal) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).context(|| format!("remove {}", journal.display()));
+    // The flows were those of hosts that are off now; their next boot begins with none. The socket
+    // was of a process that is dead.
+    for file in [data_dir.join(JOURNAL), data_dir.join("state").join(light::SOCKET)] {
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).context(|| format!("remove {}", file.display()));
+            }
+            _ => {}
         }
-        _ => {}
     }
     // The kernel takes mounts and loop devices of dead namespaces away on its own time.
     let until = Instant::now() + Duration::from_secs(10);

@@ -244,33 +244,28 @@ impl Built {
 
     /// Gives running hosts their Elastic IP addresses, and learns the public ones.
     pub(crate) fn finish(&mut self, ec2: &mut Ec2) {
-        let of_vpc = [("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", &*self.vpc)];
-        let shown = call(ec2, "DescribeInstances", &of_vpc);
         for (place, host) in self.plan.hosts.iter().enumerate() {
+            let id = &*self.instances[place];
             if host.elastic {
+                let first = [
+                    ("Filter.1.Name", "attachment.instance-id"),
+                    ("Filter.1.Value.1", id),
+                    ("Filter.2.Name", "attachment.device-index"),
+                    ("Filter.2.Value.1", "0"),
+                ];
+                let shown = call(ec2, "DescribeNetworkInterfaces", &first);
                 let made = call(ec2, "AllocateAddress", &[]);
-                let interface = self.interface(&shown, place);
                 let given = [
                     ("AllocationId", &*made.text("allocationId")),
-                    ("NetworkInterfaceId", &interface),
+                    ("NetworkInterfaceId", &shown.text("networkInterfaceId")),
                 ];
                 call(ec2, "AssociateAddress", &given);
                 self.public[place] = Some(made.text("publicIp"));
             } else if host.public {
-                let part = of_instance(&shown, &self.instances[place]);
-                let address = part.split("<ipAddress>").nth(1).and_then(|it| it.split('<').next());
-                self.public[place] = address.map(str::to_owned);
+                let shown = call(ec2, "DescribeInstances", &[("InstanceId.1", id)]);
+                self.public[place] = Some(shown.text("ipAddress"));
             }
         }
-    }
-
-    /// The first interface of a host.
-    fn interface(&self, shown: &Answer, place: usize) -> String {
-        let part = of_instance(shown, &self.instances[place]);
-        let mut interfaces = part.split("<networkInterfaceId>").skip(1);
-        let first = interfaces.find(|it| it.contains("<deviceIndex>0</deviceIndex>"));
-        let id = first.and_then(|it| it.split('<').next());
-        id.unwrap_or_else(|| panic!("no interface: {part}")).to_owned()
     }
 
     /// An address of a host, if it has one of that kind.
@@ -326,12 +321,6 @@ impl Built {
             }
         }
     }
-}
-
-/// The part of an answer that is about an instance.
-fn of_instance<'a>(shown: &'a Answer, id: &str) -> &'a str {
-    let mut parts = shown.body.split("<instanceId>");
-    parts.find(|part| part.starts_with(id)).unwrap_or_else(|| panic!("no {id}: {shown}"))
 }
 
 fn protocol(traffic: Traffic) -> (&'static str, Option<(u16, u16)>) {

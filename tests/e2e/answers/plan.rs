@@ -192,7 +192,7 @@ fn subnet(rng: &mut Rng, block: usize, place: usize, gateway: bool, ipv6: bool) 
     let way = match (gateway, place, rng.below(10)) {
         (true, 0, 0..8) | (true, _, 0..4) => Way::Internet,
         // The NAT gateway lives in the first subnet.
-        (true, 1.., 4..7) => Way::Nat,
+        (true, 1.., 4..=6) => Way::Nat,
         (_, _, 8) => Way::Blackhole,
         _ => Way::None,
     };

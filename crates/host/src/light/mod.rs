@@ -26,8 +26,11 @@ use std::{
 
 use gureum_types::InstanceId;
 
-use self::order::{Answer, Order, SOCKET};
-pub(crate) use self::{order::HeldHost, text::HTTP_PORTS};
+use self::order::{Answer, Order};
+pub(crate) use self::{
+    order::{HeldHost, SOCKET},
+    text::HTTP_PORTS,
+};
 pub use self::{responder::run, text::who_answered};
 use crate::{
     anchor::Owner,
