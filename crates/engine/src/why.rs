@@ -129,7 +129,10 @@ pub fn why(policy: &Policy, state: &mut State, query: &WhyQuery, now: u64) -> Wh
         let mut asking = Asking { policy, state, now };
         let (forward, arrived) = asking.forward(query);
         let reply = arrived.map(|arrived| asking.reply(query, &arrived));
-        let reachable = reply.as_ref().is_some_and(|leg| leg.drop.is_none());
+        // Not dropped is not enough: something on the way may have taken it, as a NAT gateway takes
+        // what belongs to no flow of its own, and answers by a reset (NAT-12).
+        let back = reply.as_ref().and_then(|leg| leg.arrived.as_ref());
+        let reachable = back == Some(&source);
         WhyReport { query: query.clone(), source, reachable, forward, reply }
     })
 }

@@ -82,8 +82,15 @@ pub(crate) fn ask(cloud: &Cloud, pairs: &[[Built; 2]], tally: &mut Tally) {
             let plan = &asked.built.plan;
             let vpc = &asked.built.vpc;
             tally.differences.push(format!(
-                "VPC seed {} (block {}, {vpc}), {}: {}: {answers:?}, {packet}, should be {:?}",
-                plan.seed, plan.block, asked.question, asked.words, asked.who
+                "VPC seed {} (block {}, {vpc}), {}: {}: {answers:?}, {packet}, should be {:?}\n  \
+                 hosts: {:?}\n  subnets: {:?}",
+                plan.seed,
+                plan.block,
+                asked.question,
+                asked.words,
+                asked.who,
+                plan.hosts,
+                plan.subnets
             ));
         }
     }
