@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gureum_e2e::{Cloud, Stage, Traces, desk, root_or_skip, wait};
+use gureum_e2e::{Cloud, Ec2, Stage, Traces, desk, root_or_skip, wait};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -119,6 +119,7 @@ fn the_life_of_one(stage: &mut Stage<'_>, id: &str) {
 fn the_daemon_comes_and_goes(cloud: &Cloud, stage: &mut Stage<'_>, one: &str, two: &str) {
     cloud.kill();
     cloud.start().ok();
+    stage.ec2 = Ec2::connect(cloud.port());
     wait("both are there after a kill", PATIENCE, || {
         attempt(cloud, "one", "database", "udp", 9)["by"] == two
     });

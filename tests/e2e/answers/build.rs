@@ -89,13 +89,20 @@ impl Built {
                 (Way::Nat, Some(_)) => {
                     let nat = nat.get_or_insert_with(|| {
                         let address = call(ec2, "AllocateAddress", &[]).text("allocationId");
-                        let given = [("SubnetId", &*subnets[0]), ("AllocationId", &address)];
+                        let given = [
+                            ("SubnetId", &*subnets[0]),
+                            ("AllocationId", &address),
+                            // Where no host is.
+                            ("PrivateIpAddress", &format!("10.{}.0.250", self.plan.block)),
+                        ];
                         call(ec2, "CreateNatGateway", &given).text("natGatewayId")
                     });
                     Some(("NatGatewayId", nat.clone()))
                 }
                 (Way::Blackhole, _) => {
-                    let made = call(ec2, "CreateNetworkInterface", &[("SubnetId", id)]);
+                    let address = format!("10.{}.{place}.251", self.plan.block);
+                    let given = [("SubnetId", &**id), ("PrivateIpAddress", &address)];
+                    let made = call(ec2, "CreateNetworkInterface", &given);
                     Some(("NetworkInterfaceId", made.text("networkInterfaceId")))
                 }
                 _ => None,

@@ -1,6 +1,9 @@
 //! Asks everybody the same questions and compares what they say.
 
-use std::{fmt, thread, time::Duration};
+use std::{
+    fmt, thread,
+    time::{Duration, Instant},
+};
 
 use gureum_e2e::{Cloud, desk};
 use serde_json::{Value, json};
@@ -27,17 +30,21 @@ pub(crate) struct Tally {
     pub(crate) said: [usize; 2],
     /// Packets that got lost and were sent again.
     pub(crate) again: usize,
+    /// How long building, asking and sending took, and clearing away.
+    pub(crate) took: [Duration; 4],
     pub(crate) differences: Vec<String>,
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { questions, said: [yes, no], again, differences, .. } = self;
+        let Self { questions, said: [yes, no], again, took, differences } = self;
         let differences = differences.len();
+        let [build, why, packets, clear] = took;
         write!(
             f,
             "{questions} questions, {yes} reachable, {no} not, {again} sent again, \
-             {differences} differences"
+             {differences} differences (building took {build:.1?}, why {why:.1?}, packets \
+             {packets:.1?}, clearing {clear:.1?})"
         )
     }
 }
@@ -45,6 +52,8 @@ impl fmt::Display for Tally {
 /// A question with what it is in the cloud.
 struct Asked<'a> {
     built: &'a Built,
+    /// The seed of a run that makes this pair first.
+    repeat: u64,
     question: &'a Question,
     /// The parameters of `why` and of attempts.
     words: Value,
@@ -55,7 +64,10 @@ struct Asked<'a> {
 /// Asks all questions of a batch.
 pub(crate) fn ask(cloud: &Cloud, pairs: &[[Built; 2]], tally: &mut Tally) {
     let all: Vec<_> = pairs.iter().flat_map(questions).collect();
+    let begun = Instant::now();
     let why = ask_why(cloud, &all);
+    tally.took[1] += begun.elapsed();
+    let begun = Instant::now();
     let words: Vec<_> = all.iter().map(|it| &it.words).collect();
     let mut packets = send(cloud, &words, PATIENCE);
     for _ in 0..AGAIN {
@@ -70,6 +82,7 @@ pub(crate) fn ask(cloud: &Cloud, pairs: &[[Built; 2]], tally: &mut Tally) {
             packets[*n] = packet;
         }
     }
+    tally.took[2] += begun.elapsed();
     for ((asked, why), packet) in all.iter().zip(&why).zip(&packets) {
         tally.questions += 1;
         tally.said[usize::from(!*why)] += 1;
@@ -82,9 +95,10 @@ pub(crate) fn ask(cloud: &Cloud, pairs: &[[Built; 2]], tally: &mut Tally) {
             let plan = &asked.built.plan;
             let vpc = &asked.built.vpc;
             tally.differences.push(format!(
-                "VPC seed {} (block {}, {vpc}), {}: {}: {answers:?}, {packet}, should be {:?}\n  \
+                "VPC seed {} (again: GUREUM_SEED={} GUREUM_VPCS=2; block {}, {vpc}), {}: {}: {answers:?}, {packet}, should be {:?}\n  \
                  hosts: {:?}\n  subnets: {:?}",
                 plan.seed,
+                asked.repeat,
                 plan.block,
                 asked.question,
                 asked.words,
@@ -99,13 +113,19 @@ pub(crate) fn ask(cloud: &Cloud, pairs: &[[Built; 2]], tally: &mut Tally) {
 fn questions(pair: &[Built; 2]) -> Vec<Asked<'_>> {
     let mut all = Vec::new();
     for (built, peer) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
-        all.extend(built.plan.questions.iter().filter_map(|it| resolve(built, peer, it)));
+        let repeat = pair[0].plan.seed;
+        all.extend(built.plan.questions.iter().filter_map(|it| resolve(built, peer, it, repeat)));
     }
     all
 }
 
 /// What a question is in the cloud; nothing where an end is not there.
-fn resolve<'a>(built: &'a Built, peer: &Built, question: &'a Question) -> Option<Asked<'a>> {
+fn resolve<'a>(
+    built: &'a Built,
+    peer: &Built,
+    question: &'a Question,
+    repeat: u64,
+) -> Option<Asked<'a>> {
     // The second interface has no address of IPv6.
     let is_ipv6 = matches!(question.to, End::Host(_, Which::Ipv6));
     if is_ipv6 && matches!(question.from, End::Host(_, Which::Second)) {
@@ -122,7 +142,7 @@ fn resolve<'a>(built: &'a Built, peer: &Built, question: &'a Question) -> Option
         "source": source, "destination": destination, "protocol": question.protocol,
         "port": port, "source_port": null, "ipv6": is_ipv6,
     });
-    Some(Asked { built, question, words, who })
+    Some(Asked { built, repeat, question, words, who })
 }
 
 fn ask_why(cloud: &Cloud, all: &[Asked<'_>]) -> Vec<bool> {

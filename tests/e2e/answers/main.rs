@@ -2,7 +2,7 @@
 //! packets do between light hosts and the internet.
 //!
 //! `GUREUM_VPCS` says how many VPCs; `GUREUM_SEED` (a number, as printed) repeats a run. Each VPC has
-//! the seed of the run and its place, so one alone is repeated by `GUREUM_VPCS=1` and its own seed.
+//! the seed of the run and its place, and is one of a pair: a difference says how to repeat that alone.
 
 mod build;
 mod judge;
@@ -55,9 +55,13 @@ fn hosts_answers_are_what_packets_do() {
     while done < count {
         let size = BATCH.min(count - done);
         let seeds: Vec<_> = (0..size).map(|n| seed.wrapping_add((done + n) as u64)).collect();
+        let begun = Instant::now();
         let pairs = build(&cloud, &seeds, &image);
+        tally.took[0] += begun.elapsed();
         judge::ask(&cloud, &pairs, &mut tally);
+        let begun = Instant::now();
         desk::ask(cloud.data_dir(), &json!({"reset": {"account": null}}));
+        tally.took[3] += begun.elapsed();
         done += size;
     }
     println!("{count} VPCs in {:.1?}: {tally}", started.elapsed());
