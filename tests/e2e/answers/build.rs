@@ -1,5 +1,7 @@
 //! Makes a planned VPC through the real API.
 
+use std::net::Ipv6Addr;
+
 use gureum_e2e::{Answer, Ec2};
 
 use crate::plan::{End, Entry, Host, Ipv6Way, Peer, Plan, Rule, Traffic, Way, Which};
@@ -10,8 +12,8 @@ pub(crate) struct Built {
     pub(crate) plan: Plan,
     pub(crate) vpc: String,
     tables: Vec<String>,
-    /// The VPC's IPv6 block up to the byte that tells subnets apart.
-    ipv6: Option<String>,
+    /// The VPC's IPv6 block, a /56.
+    ipv6: Option<Ipv6Addr>,
     /// The instances, in the order of the plan's hosts.
     pub(crate) instances: Vec<String>,
     /// Their public addresses.
@@ -39,9 +41,9 @@ impl Built {
         let vpc = call(ec2, "CreateVpc", &made).text("vpcId");
         let ipv6 = plan.ipv6.then(|| {
             let shown = call(ec2, "DescribeVpcs", &[("VpcId.1", &vpc)]).text("ipv6CidrBlock");
-            let prefix = shown.split("::").next().expect("a prefix").to_owned();
-            // 2001:db8:0:100::/56: the last two digits are the subnets'.
-            prefix[..prefix.len() - 2].to_owned()
+            let (network, length) = shown.split_once('/').expect("a block");
+            assert_eq!(length, "56");
+            network.parse().expect("an address")
         });
         let gateway = plan.gateway.then(|| {
             let id = call(ec2, "CreateInternetGateway", &[]).text("internetGatewayId");
@@ -56,8 +58,9 @@ impl Built {
                     ("CidrBlock", cidr),
                     ("AvailabilityZone", "ap-northeast-2a".to_owned()),
                 ];
-                if let Some(prefix) = &ipv6 {
-                    given.push(("Ipv6CidrBlock", format!("{prefix}{place:02x}::/64")));
+                if let Some(network) = ipv6 {
+                    let block = format!("{}/64", ipv6_address(network, place, 0));
+                    given.push(("Ipv6CidrBlock", block));
                 }
                 let given: Vec<_> = given.iter().map(|(k, v)| (*k, v.as_str())).collect();
                 call(ec2, "CreateSubnet", &given).text("subnetId")
@@ -286,10 +289,7 @@ impl Built {
             Which::Secondary => host.secondary.then(|| v4(host.subnet, 100)),
             Which::Second => host.second.map(|subnet| v4(subnet, 150)),
             Which::Public => self.public[number].clone(),
-            Which::Ipv6 => {
-                let prefix = self.ipv6.as_ref()?;
-                Some(format!("{prefix}{:02x}::{:x}", host.subnet, 0x10 + number))
-            }
+            Which::Ipv6 => Some(ipv6_address(self.ipv6?, host.subnet, 0x10 + number).to_string()),
         }
     }
 
@@ -328,6 +328,15 @@ impl Built {
             }
         }
     }
+}
+
+/// An address in a subnet of a VPC's block, which are numbered by its fourth part.
+fn ipv6_address(network: Ipv6Addr, subnet: usize, host: usize) -> Ipv6Addr {
+    let part = |number: usize| u16::try_from(number).expect("a small number");
+    let mut parts = network.segments();
+    parts[3] |= part(subnet);
+    parts[7] = part(host);
+    parts.into()
 }
 
 fn protocol(traffic: Traffic) -> (&'static str, Option<(u16, u16)>) {
