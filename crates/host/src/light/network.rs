@@ -58,7 +58,7 @@ impl Told {
             let route =
                 GuestRoute { destination: all, link, gateway: router, source, table, metric };
             if let Some(destination) = block {
-                routes.push(GuestRoute { destination, gateway: None, ..route.clone() });
+                routes.push(GuestRoute { destination, gateway: None, ..route });
             }
             if behind && router.is_some() {
                 routes.push(route);
