@@ -33,8 +33,8 @@ pub use output::{
 };
 pub use packet::{Offload, Packet};
 pub use policy::{
-    Compiler, Component, ComponentIndex, FABRIC_ROUTER_MAC, FabricConfig, Policy, PortInfo,
-    PortKind, compile,
+    Compiler, Component, ComponentIndex, FABRIC_ROUTER_MAC, FabricConfig, GuestNetwork, Policy,
+    PortInfo, PortKind, compile,
 };
 pub use process::{expire, process};
 pub use state::{

@@ -122,11 +122,8 @@ pub struct WhyReport {
 /// takes back every change of it.
 pub fn why(policy: &Policy, state: &mut State, query: &WhyQuery, now: u64) -> WhyReport {
     state.trial(|state| {
-        let source = policy.port_name(match query.source {
-            WhySource::Interface { port, .. } => port,
-            WhySource::Internet(_) => PortIndex::INTERNET,
-        });
         let answer = ask(policy, state, query, now);
+        let source = policy.port_name(answer.source);
         let reachable = answer.is_reachable();
         let forward = named_leg(policy, answer.forward);
         let reply = answer.reply.map(|leg| named_leg(policy, leg));
@@ -148,6 +145,8 @@ pub struct ModelLeg {
 /// What [`Model::ask`] answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelAnswer {
+    /// The port where the packet comes from.
+    pub source: PortIndex,
     /// The packet's way.
     pub forward: ModelLeg,
     /// The answer's way; `None` where the packet did not arrive.
@@ -157,7 +156,9 @@ pub struct ModelAnswer {
 impl ModelAnswer {
     /// Whether the packet arrives and its answer comes back.
     pub fn is_reachable(&self) -> bool {
-        self.reply.as_ref().is_some_and(|leg| leg.drop.is_none())
+        // Not dropped is not enough: something on the way may have taken it, as a NAT gateway takes
+        // what belongs to no flow of its own, and answers by a reset (NAT-12).
+        self.reply.as_ref().is_some_and(|leg| leg.arrived == Some(self.source))
     }
 }
 
@@ -185,10 +186,14 @@ impl<'p> Model<'p> {
 }
 
 fn ask(policy: &Policy, state: &mut State, query: &WhyQuery, now: u64) -> ModelAnswer {
+    let source = match query.source {
+        WhySource::Interface { port, .. } => port,
+        WhySource::Internet(_) => PortIndex::INTERNET,
+    };
     let mut asking = Asking { policy, state, now };
     let (forward, arrived) = asking.forward(query);
     let reply = arrived.map(|arrived| asking.reply(query, &arrived));
-    ModelAnswer { forward, reply }
+    ModelAnswer { source, forward, reply }
 }
 
 fn named_leg(policy: &Policy, leg: ModelLeg) -> WhyLeg {

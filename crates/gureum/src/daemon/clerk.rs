@@ -17,12 +17,16 @@ use gureum_host::{
     cloud::Cloud,
     datapath,
     exec::{ExecRequest, ExecStreams},
+    instance::Kind,
     uplink::UplinkState,
 };
 use gureum_services::dns::InternetResolver;
 use gureum_types::{
     AccountId, InstanceId,
-    record::{Instance, InternetGateway, NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc},
+    record::{
+        Instance, InstanceState, InternetGateway, NetworkInterface, RouteTable, SecurityGroup,
+        Subnet, Vpc,
+    },
 };
 use ipnet::Ipv4Net;
 use tokio::{
@@ -97,6 +101,7 @@ impl Desk for Clerk {
                 self.one(&name).map(|it| Reply::Instances(self.rows(vec![it])))
             }
             Request::Why(question) => self.why(&question),
+            Request::Attempts(args) => self.attempts(&args),
             Request::Console { id, from } => self.console(&id, from),
             Request::Exec { id, argv, environment, user, terminal } => {
                 let user = user.unwrap_or_else(|| "root".to_owned());
@@ -179,6 +184,7 @@ impl Clerk {
                 }
             }),
             instances_enabled: self.cloud.is_some(),
+            light: self.cloud.as_ref().is_some_and(|it| it.instances().kind() == Kind::Light),
             uptime_seconds: self.started.elapsed().as_secs(),
             applied_epoch,
             counts: counts.into_iter().map(|(name, n)| (name, n as u64)).collect(),
@@ -188,6 +194,9 @@ impl Clerk {
 
     /// Rows of a table, by name and id.
     fn rows(&self, found: Vec<Found<Instance>>) -> Vec<InstanceRow> {
+        let instances = self.cloud.as_ref().map(|cloud| cloud.instances());
+        let light = instances.map(|it| it.light_hosts().unwrap_or_default()).unwrap_or_default();
+        let would_be = instances.is_some_and(|it| it.kind() == Kind::Light);
         let mut rows: Vec<_> = found
             .into_iter()
             .map(|Found { scope, record }| {
@@ -207,6 +216,8 @@ impl Clerk {
                     login_user: shown.login_user.to_owned(),
                     key_name: record.key_name.clone(),
                     ready: record.status_ok,
+                    light: light.contains(&record.id)
+                        || would_be && record.state != InstanceState::Running,
                 }
             })
             .collect();

@@ -72,6 +72,24 @@ impl Meant {
 /// Sends packets to an address, in thought.
 type Packets<'a> = &'a mut dyn FnMut(IpAddr) -> Answer<WhyReport>;
 
+impl Clerk {
+    /// The first address that a name means to who asks.
+    pub(super) fn first_address(
+        &self,
+        meant: &Meant,
+        source: &Source,
+        ipv6: bool,
+    ) -> Answer<IpAddr> {
+        let addresses = Asker { clerk: self, source, ipv6 }.look_up(&meant.name)?;
+        let mut addresses = addresses.unwrap_or_default();
+        addresses.sort_by_key(|address| address.is_ipv6() != ipv6);
+        addresses
+            .first()
+            .copied()
+            .ok_or_else(|| format!("nobody tells an address of {}", meant.name))
+    }
+}
+
 /// Who asks for names.
 pub(super) struct Asker<'a> {
     pub clerk: &'a Clerk,

@@ -20,10 +20,10 @@ const INTERNET: &str = "internet";
 /// A port of the ephemeral range, where a question names none.
 const EPHEMERAL: u16 = 49152;
 /// The port of services of AWS, where a question about one names none.
-const HTTPS: u16 = 443;
+pub(super) const HTTPS: u16 = 443;
 
 /// Where a question leads.
-enum Destination {
+pub(super) enum Destination {
     Internet,
     Address(IpAddr),
     Interface { private: IpAddr, public: Option<IpAddr> },
@@ -44,10 +44,7 @@ impl Clerk {
         let written = [&question.source, &question.destination];
         let ipv6 = question.ipv6 || written.iter().any(|end| end.parse::<Ipv6Addr>().is_ok());
         let client = if ipv6 { IPV6_CLIENT.into() } else { IpAddr::from(CLIENT) };
-        let source = match question.source.as_str() {
-            INTERNET => Source { end: WhySource::Internet(client), interface: None },
-            name => self.source(name)?,
-        };
+        let source = self.source_of(&question.source, client)?;
         let destination = match self.destination(&question.destination, ipv6, &source)? {
             Destination::Internet => client,
             Destination::Address(address) => address,
@@ -95,6 +92,14 @@ impl Clerk {
         }
     }
 
+    /// Who is meant by the source of a question; `client` is who speaks for the internet.
+    pub(super) fn source_of(&self, name: &str, client: IpAddr) -> Answer<Source> {
+        match name {
+            INTERNET => Ok(Source { end: WhySource::Internet(client), interface: None }),
+            name => self.source(name),
+        }
+    }
+
     fn source(&self, name: &str) -> Answer<Source> {
         match self.interface(name)? {
             Some(found) => {
@@ -113,7 +118,12 @@ impl Clerk {
         }
     }
 
-    fn destination(&self, name: &str, ipv6: bool, source: &Source) -> Answer<Destination> {
+    pub(super) fn destination(
+        &self,
+        name: &str,
+        ipv6: bool,
+        source: &Source,
+    ) -> Answer<Destination> {
         if name == INTERNET {
             return Ok(Destination::Internet);
         }
