@@ -268,7 +268,8 @@ fn has_a_twin(root: &Path, name: &str, region: &str, variables: &[&str]) {
             ways += usize::from(ours.0 == 0);
         }
     }
-    assert!(ids.is_empty() || ways > 0, "nothing reaches anything: that shows little");
+    let has_hosts = exported["Reservations"].as_array().is_some_and(|it| !it.is_empty());
+    assert!(!has_hosts || ways > 0, "nothing reaches anything: that shows little");
 }
 
 /// A network by what it is called in it, without ids: routes and entries of each subnet, rules of each

@@ -248,9 +248,9 @@ impl Import<'_> {
             let of = it.id.as_str();
             self.want_vpc(of, &it.vpc_id);
             self.want_subnet(of, &it.vpc_id, it.subnet_id.as_str());
-            if let Some(id) = &it.network_interface_id {
-                self.want::<NetworkInterface>(of, id.as_str());
-            }
+            // One without an interface fails, maybe for want of what it refers to (NAT-4).
+            let Some(id) = &it.network_interface_id else { continue };
+            self.want::<NetworkInterface>(of, id.as_str());
             for id in it.addresses.iter().filter_map(|it| it.allocation_id.as_ref()) {
                 self.want::<Address>(of, id.as_str());
             }
