@@ -1,11 +1,12 @@
 //! Reachability Analyzer and Network Access Analyzer (RA-*, NAA-1): what the network lets through,
 //! without a packet.
 //!
-//! Nothing here decides about packets. Each packet in question goes through the engine's own
-//! stages ([`gureum_engine::Model`]) under the compiled policy with nothing tracked yet (RA-1), and its
+//! Nothing here decides about packets. Each packet in question goes through the engine's own stages
+//! ([`gureum_engine::Model`]) under the compiled policy with nothing tracked yet (RA-1), and its
 //! answer too; what the stages say becomes components ([`course`]) or explanations ([`explain`]) by
-//! AWS's names. Which packets to ask for follows from the rules on the way: they cut the lines of addresses
-//! and ports ([`rules`], [`lines`]), and one packet speaks for all between two cuts ([`search`]).
+//! AWS's names. Which packets to ask for follows from the rules on the way: they cut the lines of
+//! addresses and ports ([`rules`], [`lines`]), and one packet speaks for all between two cuts
+//! ([`search`]).
 //!
 //! A path is there when the packet arrives and its answer comes back. A finding of an access scope
 //! is a way that a packet can take, whether or not anything comes back. What the engine cannot follow

@@ -353,7 +353,7 @@ async fn ends_that_do_not_function() {
     assert_eq!(reply.text("missingComponent"), detached);
 }
 
-/// What is not carried here is unknown, and told so (TGW-1).
+/// RA-2: what is not carried here is unknown, and told so.
 #[tokio::test]
 async fn what_nobody_knows() {
     let network = Network::new().await;
