@@ -17,6 +17,7 @@ mod compile;
 mod config;
 mod control;
 mod credential;
+mod directory;
 mod filter;
 mod flow_log;
 mod flow_windows;
@@ -44,6 +45,7 @@ pub use agent::Obstacle;
 pub use compile::compile;
 pub use config::{Clock, Config, Random, RootKey};
 pub use control::{Control, Found, Reply};
+pub use directory::{Directory, Named};
 pub use flow_windows::{Buckets, FlowWindows, LOG_DELIVERY, PutError};
 pub use gateway::{MessageGateway, NoGateway, NotConnected};
 pub use iam::{

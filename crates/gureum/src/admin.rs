@@ -5,12 +5,17 @@
 //! back. File descriptors travel beside it (`SCM_RIGHTS`): terminals to the daemon for `exec`,
 //! namespaces from it for `internet`.
 
+mod check;
 mod twin;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::check::{
+    CheckArgs, Decided, Decision, Expect, Expectation, Outcome, PortRange, Protocol, Suggestion,
+    Verdict,
+};
 pub(crate) use twin::{KeptSnapshot, SnapshotRequest, TwinReply, TwinRequest};
 
 /// The name of the socket in the data directory.
@@ -33,6 +38,12 @@ pub(crate) enum Request {
     Why(WhyArgs),
     /// Whether packets really pass: sent from instances and the internet, all at once.
     Attempts(AttemptsArgs),
+    /// Whether expectations are met, decided by the engine on the present state.
+    Check(CheckArgs),
+    /// Expectations that describe the present state.
+    Suggest,
+    /// All records, for a copy.
+    Records,
     /// Packets as they pass and what they meet, from now on. Answered with a socket beside the
     /// answer that carries [`StreamItem`]s; whoever shuts down their half of it ends the stream.
     Trace(TraceArgs),
@@ -183,7 +194,7 @@ pub(crate) struct TraceArgs {
     pub reason: Option<String>,
     /// Packets a second at most.
     pub rate: Option<u32>,
-    /// Whether frames come along, as the interface sees them.
+    /// Whether frames come along, as the interface sees them, or every interface where none is named.
     pub frames: bool,
 }
 
@@ -381,6 +392,17 @@ pub(crate) struct PortFlow {
     pub rejected_packets: [u64; 2],
 }
 
+/// A record as the store keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RecordRow {
+    /// The name of its kind.
+    pub kind: String,
+    /// Where it belongs, and its id.
+    pub key: String,
+    /// JSON.
+    pub value: String,
+}
+
 /// What the daemon answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -393,6 +415,12 @@ pub(crate) enum Reply {
     Why(Box<WhyAnswer>),
     /// To `Attempts`, in the order of the questions.
     Attempts(Vec<AttemptReport>),
+    /// To `Check`: a verdict for each expectation, in their order.
+    Check(Vec<Verdict>),
+    /// To `Suggest`.
+    Suggestions(Vec<Suggestion>),
+    /// To `Records`.
+    Records(Vec<RecordRow>),
     /// To `Trace`: the socket comes beside it.
     Stream,
     /// To `Flows`.

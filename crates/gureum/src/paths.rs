@@ -25,9 +25,12 @@ type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 pub(crate) const MARKER: &str = ".gureum";
 
 /// What a data directory holds besides its marker: all that `purge` deletes.
-pub(crate) const CONTENTS: [&str; 19] = [
+pub(crate) const CONTENTS: [&str; 22] = [
+    "aws",
     "bin",
     "ca",
+    "calls.jsonl",
+    "capture.pcapng",
     ".gureum.probe",
     "gureum.log",
     "gureum.log.1",
@@ -165,6 +168,21 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 /// The log of a daemon in the background.
 pub(crate) fn log_file(data_dir: &Path) -> PathBuf {
     data_dir.join("gureum.log")
+}
+
+/// The calls that a daemon of `gureum run` was asked.
+pub(crate) fn calls_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("calls.jsonl")
+}
+
+/// The packets that a daemon of `gureum run` saw.
+pub(crate) fn capture_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("capture.pcapng")
+}
+
+/// Configuration files of AWS clients without anything in them.
+pub(crate) fn aws_files(data_dir: &Path) -> PathBuf {
+    data_dir.join("aws")
 }
 
 /// The system's root certificates and our own.

@@ -131,7 +131,7 @@ fn end_at_ctrl_c() -> Result<(), Failure> {
 }
 
 /// The tables, cut to so many rows in all if there is a bound.
-fn text(report: &FlowsReport, rows: Option<usize>) -> String {
+pub(super) fn text(report: &FlowsReport, rows: Option<usize>) -> String {
     let room = rows.map_or(usize::MAX, |rows| rows.saturating_sub(HEADINGS + 1));
     let rejects = match &report.flows {
         Some(_) => report.rejects.len().min(room / 2),

@@ -2,7 +2,9 @@
 //! files are, how answers are printed and how errors are said.
 
 mod api;
+mod background;
 mod capture;
+mod check;
 mod client;
 mod connect;
 mod console;
@@ -20,8 +22,11 @@ mod output;
 mod pcapng;
 mod port;
 mod port_holder;
+mod preview;
 mod purge;
 mod reset;
+mod run;
+mod scratch;
 mod session;
 mod snapshot;
 mod ssh;
@@ -86,6 +91,8 @@ enum Command {
     Purge(purge::PurgeArgs),
     /// Print the shell lines that point AWS clients at the cloud
     Env(env::EnvArgs),
+    /// Run a command against a cloud of its own, which goes with it
+    Run(run::RunCommand),
     /// List the API operations that are served, and what becomes of their parameters
     Api(api::ApiArgs),
     /// Run the AWS CLI against the cloud
@@ -117,6 +124,10 @@ enum Command {
     Instances(output::OutputArgs),
     /// Say whether packets pass, and which rule or route decides
     Why(why::WhyCommand),
+    /// Check whether the network lets through what a file expects
+    Check(check::CheckCommand),
+    /// Say what a command would change in what passes, without changing it
+    Preview(preview::PreviewCommand),
     /// Show packets as they pass, and what decides about each
     Trace(trace::TraceCommand),
     /// Show who talks now and what was rejected lately, and why
@@ -172,6 +183,7 @@ impl Cli {
             Command::Reset(args) => reset::run(args, &daemon),
             Command::Purge(args) => purge::run(args, &daemon),
             Command::Env(args) => env::run(args, &daemon),
+            Command::Run(args) => run::run(args),
             Command::Api(args) => api::run(args),
             Command::Aws(args) => env::exec("aws", args, &daemon),
             Command::Terraform(args) => env::exec("terraform", args, &daemon),
@@ -186,6 +198,8 @@ impl Cli {
             Command::Console(args) => console::run(args, &daemon),
             Command::Instances(args) => instances::run(args, &daemon),
             Command::Why(args) => why::run(args, &daemon),
+            Command::Check(args) => check::run(args, &daemon),
+            Command::Preview(args) => preview::run(args, &daemon),
             Command::Trace(args) => trace::run(args, &daemon),
             Command::Flows(args) => flows::run(args, &daemon),
             Command::Capture(args) => capture::run(args, &daemon),
@@ -241,6 +255,10 @@ mod tests {
             "gureum reset --account 123456789012 -y",
             "gureum purge -y",
             "gureum env --unset --shell fish",
+            "gureum run -- pytest -q tests",
+            "gureum run pytest -q",
+            "gureum run --instances full --artifacts out -- make test",
+            "gureum preview --output json -- aws ec2 delete-route --route-table-id rtb-1",
             "gureum aws ec2 describe-vpcs --output text --help",
             "gureum terraform plan -out x",
             "gureum internet -- ping -c 1 8.8.8.8",
@@ -263,6 +281,11 @@ mod tests {
             "gureum instances",
             "gureum why internet PUBLIC-01 --proto tcp --port 80 --json",
             "gureum why PRIVATE-01 ssmmessages",
+            "gureum check",
+            "gureum check network/expectations.yaml --verbose",
+            "gureum check --junit report.xml --annotations github",
+            "gureum check --output json",
+            "gureum check --suggest -o expectations.yaml",
             "gureum trace PUBLIC-01 --host 8.8.8.8 --port 53 --proto udp --drops -c 3 -o json",
             "gureum trace --reason no-route --rate 10 --duration 5m",
             "gureum flows",
@@ -302,6 +325,10 @@ mod tests {
             "gureum import --without-unknown x",
             "gureum snapshot save",
             "gureum import x --region nowhere",
+            "gureum run",
+            "gureum run --instances some -- true",
+            "gureum check --suggest --quiet",
+            "gureum check --annotations gitlab",
             "gureum trace --count 0",
             "gureum trace --proto nothing",
             "gureum capture PUBLIC-01",

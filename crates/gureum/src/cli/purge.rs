@@ -57,7 +57,7 @@ fn check(folder: &Path) -> Result<(), Failure> {
 
 /// Deletes what is ours in the folder, and the folder if nothing else is in it. Returns what else
 /// is.
-fn delete(folder: &Path) -> Result<Vec<String>, Failure> {
+pub(super) fn delete(folder: &Path) -> Result<Vec<String>, Failure> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::PermissionDenied => {
             Failure::new(format!("may not delete all of {}", folder.display()))

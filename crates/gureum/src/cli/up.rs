@@ -3,12 +3,11 @@
 
 use std::{
     env,
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    fs::{self, File},
+    io::{self, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitCode, Stdio},
+    process::ExitCode,
     str::FromStr,
     thread,
     time::{Duration, Instant},
@@ -19,7 +18,7 @@ use gureum_host::uplink;
 use gureum_types::{AccountId, DEFAULT_ACCOUNT};
 use ipnet::Ipv4Net;
 
-use super::{client::Daemon, output, port_holder};
+use super::{background, client::Daemon, output, port_holder};
 use crate::{
     daemon::{self, Options},
     failure::Failure,
@@ -29,12 +28,6 @@ use crate::{
 
 /// The image that every catalogue entry boots from.
 pub(super) const DEFAULT_IMAGE: &str = "debian-12";
-
-/// How long a daemon in the background may take until its API answers.
-const START_LIMIT: Duration = Duration::from_secs(60);
-
-/// A log larger than this is put aside when the daemon starts.
-const LOG_LIMIT: u64 = 16 << 20;
 
 /// The arguments of `gureum up`.
 #[derive(Clone, Debug, Args)]
@@ -56,7 +49,7 @@ pub(crate) struct UpArgs {
     instances: InstanceKind,
     /// Serve the API without booting instances; needs no root. The same as --instances none
     #[arg(long, conflicts_with = "instances")]
-    no_instances: bool,
+    pub(super) no_instances: bool,
     /// Connect the simulated internet to this machine's network, so that instances with a way to
     /// the internet reach the real one; without it no packet leaves
     #[arg(long)]
@@ -70,15 +63,15 @@ pub(crate) struct UpArgs {
     /// Enforce the quotas that a new AWS account has: 5 VPCs and 5 Elastic IP addresses a region,
     /// and their like
     #[arg(long)]
-    aws_quotas: bool,
+    pub(super) aws_quotas: bool,
     /// Deliver flow logs as late as AWS does: records five minutes after their window, files of
     /// buckets for five minutes each; without it they come as soon as a window is over
     #[arg(long)]
-    aws_timing: bool,
+    pub(super) aws_timing: bool,
     /// Let nobody in without a key that is known here: keys of IAM users and sessions, and the
     /// root user's, which `gureum env` gives to a shell
     #[arg(long)]
-    strict_auth: bool,
+    pub(super) strict_auth: bool,
     /// Where SOCKS5 into the simulated internet listens, or "off" [default: the port after the
     /// API's]
     #[arg(long, value_name = "ADDRESS:PORT|off")]
@@ -91,9 +84,16 @@ pub(crate) struct UpArgs {
         value_parser = paths::parser()
     )]
     images_dir: Option<PathBuf>,
+    /// Write each API call to this file as a line of JSON: when, what, with which parameters, how it
+    /// ended. Secrets are left out, and so is what comes after 64 MB
+    #[arg(long, value_name = "FILE", value_parser = paths::parser())]
+    call_log: Option<PathBuf>,
     /// This process was started by --detach
     #[arg(long, hide = true)]
     background: bool,
+    /// Everything goes down with the process that started this one
+    #[arg(long, hide = true)]
+    tied: bool,
 }
 
 /// `--instances`.
@@ -178,10 +178,18 @@ const NOT_PUBLIC: [(Ipv4Net, &str); 17] = {
 pub(crate) fn run(args: &UpArgs, data_dir: Option<&Path>) -> Result<ExitCode, Failure> {
     let options = args.options(data_dir)?;
     if args.background {
+        let data_dir = options.data_dir.clone();
         // Our own session: the terminal that started us may go away.
         rustix::process::setsid().map_err(|e| Failure::new(format!("setsid: {e}")))?;
         env::set_current_dir("/").map_err(|e| Failure::file("enter", Path::new("/"), &e))?;
+        if args.tied {
+            background::tie()?;
+        }
         daemon::run(options)?;
+        if args.tied && background::nobody_waits() {
+            // Who would have deleted it is gone.
+            super::purge::delete(&data_dir)?;
+        }
         return Ok(ExitCode::SUCCESS);
     }
     check(&options)?;
@@ -193,7 +201,7 @@ pub(crate) fn run(args: &UpArgs, data_dir: Option<&Path>) -> Result<ExitCode, Fa
 }
 
 impl UpArgs {
-    fn options(&self, data_dir: Option<&Path>) -> Result<Options, Failure> {
+    pub(super) fn options(&self, data_dir: Option<&Path>) -> Result<Options, Failure> {
         let owner = Person::current();
         Ok(Options {
             listen: self.listen,
@@ -212,6 +220,14 @@ impl UpArgs {
                 Some(Socks::At(address)) => Some(address),
                 None => Some(after(self.listen)),
             },
+            call_log: match &self.call_log {
+                // The daemon stands elsewhere than who names the file.
+                Some(path) => {
+                    Some(std::path::absolute(path).map_err(|e| Failure::file("write", path, &e))?)
+                }
+                None => None,
+            },
+            tied: self.tied,
             owner,
         })
     }
@@ -229,7 +245,7 @@ fn after(listen: SocketAddr) -> SocketAddr {
 }
 
 /// What would make the daemon fail, said before it starts and in one sentence.
-fn check(options: &Options) -> Result<(), Failure> {
+pub(super) fn check(options: &Options) -> Result<(), Failure> {
     if options.uplink && !options.instances {
         return Err(Failure::new(
             "there is no way out with --no-instances: such a cloud has no simulated internet",
@@ -358,21 +374,9 @@ fn next(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip(), port)
 }
 
-/// Starts ourselves in the background and waits until the API answers.
+/// Starts ourselves in the background and says where.
 fn detach(args: &UpArgs, options: &Options) -> Result<ExitCode, Failure> {
-    let log = paths::log_file(&options.data_dir);
-    let file = open_log(&log, &options.owner).map_err(|e| Failure::file("write", &log, &e))?;
-    let start = file.metadata().map_or(0, |found| found.len());
-    let errors = file.try_clone().map_err(|e| Failure::file("write", &log, &e))?;
-    let program = env::current_exe().map_err(|e| Failure::new(format!("who am I: {e}")))?;
-    let mut child = Command::new(program)
-        .args(background_args(args, options))
-        .stdin(Stdio::null())
-        .stdout(file)
-        .stderr(errors)
-        .spawn()
-        .map_err(|e| Failure::new(format!("cannot start in the background: {e}")))?;
-    let status = wait_until_up(&mut child, options, &log, start)?;
+    let (_, status) = background::start(args, options)?;
     if !is_loopback(options.listen.ip()) && !options.strict_auth {
         eprintln!(
             "warning: whoever reaches {} may do everything here, and needs no password",
@@ -389,110 +393,6 @@ fn detach(args: &UpArgs, options: &Options) -> Result<ExitCode, Failure> {
 
 fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
-}
-
-/// The same daemon again, every default spelled out.
-fn background_args(args: &UpArgs, options: &Options) -> Vec<std::ffi::OsString> {
-    let mut list: Vec<std::ffi::OsString> = vec![
-        "up".into(),
-        "--background".into(),
-        "--data-dir".into(),
-        options.data_dir.clone().into(),
-        "--images-dir".into(),
-        options.images_dir.clone().into(),
-        "--listen".into(),
-        options.listen.to_string().into(),
-        "--account-id".into(),
-        options.account.to_string().into(),
-        "--public-pool".into(),
-        options.public_pool.to_string().into(),
-        "--socks".into(),
-        options.socks.map_or("off".to_owned(), |address| address.to_string()).into(),
-    ];
-    if options.uplink {
-        list.push("--uplink".into());
-    }
-    if !options.instances {
-        list.push("--no-instances".into());
-    }
-    if options.light {
-        list.extend(["--instances".into(), "light".into()]);
-    }
-    if args.aws_quotas {
-        list.push("--aws-quotas".into());
-    }
-    if args.aws_timing {
-        list.push("--aws-timing".into());
-    }
-    if args.strict_auth {
-        list.push("--strict-auth".into());
-    }
-    list
-}
-
-fn open_log(path: &Path, owner: &Person) -> io::Result<File> {
-    if fs::metadata(path).is_ok_and(|found| found.len() > LOG_LIMIT) {
-        fs::rename(path, path.with_extension("log.1"))?;
-    }
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-    owner.give(path)?;
-    Ok(file)
-}
-
-fn wait_until_up(
-    child: &mut Child,
-    options: &Options,
-    log: &Path,
-    start: u64,
-) -> Result<crate::admin::Status, Failure> {
-    let daemon = Daemon::at(&options.data_dir);
-    let deadline = Instant::now() + START_LIMIT;
-    loop {
-        if let Some(status) = daemon.status_if_running()
-            && super::client::health(&status.endpoint).is_ok()
-        {
-            return Ok(status);
-        }
-        let ended = child.try_wait().map_err(|e| Failure::new(format!("wait: {e}")))?;
-        if ended.is_some() {
-            return Err(failed_start(log, start));
-        }
-        if Instant::now() > deadline {
-            return Err(Failure::new(format!(
-                "the API does not answer after {} seconds (process {})",
-                START_LIMIT.as_secs(),
-                child.id()
-            ))
-            .help(format!("see {}, or stop it with `gureum down`", log.display())));
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// What a daemon that died said last: its own error if it had one, else the end of its log.
-fn failed_start(log: &Path, start: u64) -> Failure {
-    let said = read_from(log, start).unwrap_or_default();
-    let mut lines = said.lines().rev();
-    let mut help = None;
-    for line in lines.by_ref().take(20) {
-        if let Some(text) = line.strip_prefix("help: ") {
-            help = Some(text.to_owned());
-        } else if let Some(message) = line.strip_prefix("error: ") {
-            return Failure { message: message.to_owned(), help, status: 1 };
-        }
-    }
-    let last: Vec<_> = said.lines().rev().take(15).collect();
-    let last: Vec<_> = last.into_iter().rev().map(|line| format!("\n  {line}")).collect();
-    Failure::new(format!("the daemon ended before its API answered{}", last.concat()))
-        .help(format!("all it said is in {}", log.display()))
-}
-
-fn read_from(path: &Path, offset: u64) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(offset))?;
-    let mut bytes = Vec::new();
-    file.take(1 << 20).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -513,6 +413,8 @@ mod tests {
             aws_timing: false,
             strict_auth: false,
             socks: None,
+            call_log: None,
+            tied: false,
             owner: Person::current(),
         }
     }
@@ -576,17 +478,5 @@ mod tests {
         fs::write(&options.data_dir, "").expect("a file");
         let error = check(&options).expect_err("it is a file");
         assert!(error.message.starts_with("cannot create"), "{error}");
-    }
-
-    #[test]
-    fn a_daemon_that_died_is_quoted() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let log = folder.path().join("log");
-        fs::write(&log, "old\nINFO starting\nerror: no disk\nhelp: buy one\n").expect("a file");
-        let error = failed_start(&log, 4);
-        assert_eq!(error.to_string(), "error: no disk\nhelp: buy one");
-        fs::write(&log, "old\none\ntwo\n").expect("a file");
-        let error = failed_start(&log, 4);
-        assert!(error.message.ends_with("answered\n  one\n  two"), "{error}");
     }
 }

@@ -18,6 +18,7 @@ use gureum_types::{InstanceId, record::NetworkInterface};
 use super::{
     CLIENT, IPV6_CLIENT,
     clerk::{Answer, Clerk},
+    names::Asker,
     why::{Destination, HTTPS},
 };
 use crate::admin::{AttemptReport, AttemptsArgs, Reply, WhyArgs};
@@ -125,7 +126,9 @@ impl Clerk {
             },
             Destination::Name(meant) => {
                 service = meant.service.is_some();
-                self.first_address(&meant, &source, ipv6)?
+                let resolver = self.present().resolver()?;
+                let asker = Asker { control: &self.control, resolver, source: &source, ipv6 };
+                asker.first_address(&meant)?
             }
         };
         let port = || {

@@ -39,7 +39,7 @@ use super::{
     desk::{Answered, Desk},
 };
 use crate::{
-    admin::{InstanceRow, Reply, Request, Status},
+    admin::{InstanceRow, RecordRow, Reply, Request, Status},
     paths,
 };
 
@@ -102,6 +102,9 @@ impl Desk for Clerk {
             }
             Request::Why(question) => self.why(&question),
             Request::Attempts(args) => self.attempts(&args),
+            Request::Check(args) => self.check(&args),
+            Request::Suggest => self.suggest(),
+            Request::Records => self.records(),
             Request::Console { id, from } => self.console(&id, from),
             Request::Exec { id, argv, environment, user, terminal } => {
                 let user = user.unwrap_or_else(|| "root".to_owned());
@@ -133,6 +136,18 @@ impl Clerk {
         };
         let descriptors = vec![namespaces.user, namespaces.network];
         Ok(Answered { reply, descriptors, until_written: None })
+    }
+
+    fn records(&self) -> Answer<Reply> {
+        let records = self.control.snapshot();
+        let mut rows = Vec::new();
+        let taken = records.each_row(&mut |row| {
+            let value = String::from_utf8_lossy(&row.value).into_owned();
+            rows.push(RecordRow { kind: row.kind.to_owned(), key: row.key, value });
+            Ok(())
+        });
+        taken.map_err(|error| error.to_string())?;
+        Ok(Reply::Records(rows))
     }
 
     fn status(&self) -> Answer<Status> {

@@ -29,7 +29,10 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::visitor;
+use super::{
+    call_log::{Call, CallLog},
+    visitor,
+};
 use crate::admin::Health;
 
 /// The longest request: user data and policies are far below it.
@@ -67,6 +70,8 @@ impl hyper::body::Body for Following {
 
 /// What answers requests.
 pub(crate) struct Front {
+    /// Where calls are written down, if they shall be.
+    pub calls: Option<CallLog>,
     /// Who does what the API's operations say.
     pub control: Arc<Control>,
     /// Opens connections, plain ones and those by TLS.
@@ -199,8 +204,13 @@ impl Front {
         let request_id = self.control.request_id();
         if let Some(addressed) = Addressed::of(request.headers(), request.uri()) {
             let caller = visitor::of(&self.control, &self.account, addressed, &request);
+            let call = self.calls.as_ref().map(|_| Call::of_s3(request.method(), request.uri()));
             let request = request.map(gureum_s3::Body::http_body_unsync);
-            return self.s3.serve(request, caller, &request_id).await.map(Body::new);
+            let answer = self.s3.serve(request, caller, &request_id).await.map(Body::new);
+            if let Some((log, call)) = self.calls.as_ref().zip(call) {
+                log.write(call, answer.status(), &[]);
+            }
+            return answer;
         }
         let (head, body) = request.into_parts();
         let body = match Limited::new(body, BODY_LIMIT).collect().await {
@@ -222,7 +232,15 @@ impl Front {
                 }
                 let origin = head.extensions.get::<Origin>();
                 let source = origin.map(|it| self.control.source(it)).unwrap_or_default();
-                match self.control.reply_from(request, &source, &request_id).await {
+                let call = self.calls.as_ref().map(|_| Call::of(request.operation, &body));
+                let reply = self.control.reply_from(request, &source, &request_id).await;
+                if let Some((log, call)) = self.calls.as_ref().zip(call) {
+                    match &reply {
+                        Reply::Whole(answer) => log.write(call, answer.status(), answer.body()),
+                        Reply::Tail(_) => log.write(call, StatusCode::OK, &[]),
+                    }
+                }
+                match reply {
                     Reply::Whole(answer) => {
                         if answer.body().len() >= LARGE_ANSWER {
                             self.large.notify_one();
@@ -232,7 +250,17 @@ impl Front {
                     Reply::Tail(tail) => self.follow(*tail),
                 }
             }
-            Err(refused) => refused.response(&request_id).map(Body::from),
+            Err(refused) => {
+                let answer = refused.response(&request_id);
+                if let Some(log) = &self.calls {
+                    log.write(
+                        Call::refused(&head.method, &head.uri),
+                        answer.status(),
+                        answer.body(),
+                    );
+                }
+                answer.map(Body::from)
+            }
         }
     }
 

@@ -5,7 +5,9 @@
 
 mod agent;
 mod attempts;
+mod call_log;
 mod channels;
+mod check;
 mod clerk;
 mod desk;
 mod flow_windows;
@@ -16,6 +18,7 @@ mod instance_connect;
 mod machine;
 mod names;
 mod ownership;
+mod present;
 mod snapshots;
 mod twin;
 mod visitor;
@@ -69,6 +72,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use self::{
+    call_log::CallLog,
     channels::Channels,
     clerk::{Asker, Clerk, Stop},
     flow_windows::{CountedWindows, ServedBuckets},
@@ -131,6 +135,10 @@ pub(crate) struct Options {
     pub strict_auth: bool,
     /// Where SOCKS5 listens, if it shall.
     pub socks: Option<SocketAddr>,
+    /// Where each API call is written down, if it shall be.
+    pub call_log: Option<PathBuf>,
+    /// Whether everything goes with the process that started the daemon, and by any signal.
+    pub tied: bool,
     /// Whose the files and the simulated internet are.
     pub owner: Person,
 }
@@ -268,8 +276,16 @@ async fn serve(options: Options) -> Result<(), Failure> {
 
     let recording = Arc::clone(&control);
     tokio::spawn(async move { recording.run_gateway(gateway_events).await });
+    let calls = match &options.call_log {
+        Some(path) => Some(
+            CallLog::open(path, &options.owner)
+                .map_err(|error| Failure::file("write", path, &error))?,
+        ),
+        None => None,
+    };
     let front = Arc::new(Front {
         control: Arc::clone(&control),
+        calls,
         both: Both::new(ca),
         gateway,
         s3: Arc::clone(&s3),
@@ -323,7 +339,7 @@ async fn serve(options: Options) -> Result<(), Failure> {
     tokio::spawn(sweep(s3));
     info!(%listen, %tag, took = ?started.elapsed(), "up");
 
-    let Stop { end, by } = wait_for_end(&mut stopping).await?;
+    let Stop { end, by } = wait_for_end(&mut stopping, options.tied).await?;
     let (path, _folder) = paths::socket(&data_dir)
         .map_err(|error| Failure::file("find the socket in", &data_dir, &error))?;
     if end == End::Everything
@@ -479,8 +495,9 @@ async fn open_cloud(
     })
 }
 
-/// Waits until somebody says to stop: over the socket, or by a signal, which ends only the daemon.
-async fn wait_for_end(stopping: &mut mpsc::Receiver<Stop>) -> Result<Stop, Failure> {
+/// Waits until somebody says to stop: over the socket, or by a signal, which ends only the daemon
+/// unless it is tied to who started it.
+async fn wait_for_end(stopping: &mut mpsc::Receiver<Stop>, tied: bool) -> Result<Stop, Failure> {
     let on = |kind| signal(kind).map_err(|e| Failure::new(format!("cannot wait: {e}")));
     let (mut interrupt, mut terminate) =
         (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
@@ -492,6 +509,9 @@ async fn wait_for_end(stopping: &mut mpsc::Receiver<Stop>) -> Result<Stop, Failu
         _ = hang_up.recv() => None,
     };
     Ok(asked.unwrap_or_else(|| {
+        if tied {
+            return Stop { end: End::Everything, by: None };
+        }
         eprintln!(
             "Instances keep running; `gureum up` finds them again, `gureum down` stops them."
         );

@@ -3,19 +3,12 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use arc_swap::ArcSwap;
-use gureum_control::Found;
+use gureum_control::{Control, Found};
 use gureum_engine::{WhyReport, WhySource};
-use gureum_services::{
-    dns::{self, InternetResolver},
-    internet::Hosts,
-};
+use gureum_services::dns::{self, InternetResolver};
 use gureum_types::{EndpointService, Region, VpcEndpointId, record::Vpc};
 
-use super::{
-    clerk::{Answer, Clerk},
-    why::Source,
-};
+use super::{clerk::Answer, why::Source};
 use crate::{
     admin::{NameReport, WhyAnswer, WhyFinding},
     cli,
@@ -27,8 +20,9 @@ const OF_AGENTS: [&str; 2] = ["ssm", "ssmmessages"];
 const OF_OLD_AGENTS: &str = "ec2messages";
 
 /// A host name that is meant.
+#[derive(Clone)]
 pub(super) struct Meant {
-    name: String,
+    pub name: String,
     /// The service whose name it is.
     pub service: Option<&'static EndpointService>,
     /// The region that a service is meant in.
@@ -72,39 +66,30 @@ impl Meant {
 /// Sends packets to an address, in thought.
 type Packets<'a> = &'a mut dyn FnMut(IpAddr) -> Answer<WhyReport>;
 
-impl Clerk {
-    /// The first address that a name means to who asks.
-    pub(super) fn first_address(
-        &self,
-        meant: &Meant,
-        source: &Source,
-        ipv6: bool,
-    ) -> Answer<IpAddr> {
-        let addresses = Asker { clerk: self, source, ipv6 }.look_up(&meant.name)?;
-        let mut addresses = addresses.unwrap_or_default();
-        addresses.sort_by_key(|address| address.is_ipv6() != ipv6);
-        addresses
-            .first()
-            .copied()
-            .ok_or_else(|| format!("nobody tells an address of {}", meant.name))
-    }
-}
-
 /// Who asks for names.
 pub(super) struct Asker<'a> {
-    pub clerk: &'a Clerk,
+    pub control: &'a Control,
+    pub resolver: Arc<InternetResolver>,
     pub source: &'a Source,
     pub ipv6: bool,
 }
 
 impl Asker<'_> {
+    /// The first address that a name means to who asks.
+    pub(super) fn first_address(&self, meant: &Meant) -> Answer<IpAddr> {
+        let mut addresses = self.look_up(&meant.name)?.unwrap_or_default();
+        addresses.sort_by_key(|address| address.is_ipv6() != self.ipv6);
+        let first = addresses.first().copied();
+        first.ok_or_else(|| format!("nobody tells an address of {}", meant.name))
+    }
+
     /// The answer to a question about a name.
     pub(super) fn answer(&self, meant: Meant, packets: Packets<'_>) -> Answer<WhyAnswer> {
-        let vpc = self.source.interface.as_ref().and_then(|it| self.clerk.control.vpc_of(it));
+        let vpc = self.source.interface.as_ref().and_then(|it| self.control.vpc_of(it));
         let mut findings = Vec::new();
         let (name, report) = self.reach(&meant, vpc.as_ref(), packets, &mut findings)?;
         if let Some(vpc) = &vpc {
-            let foreign = self.clerk.control.foreign_resolvers(vpc);
+            let foreign = self.control.foreign_resolvers(vpc);
             if !foreign.is_empty() {
                 let (id, foreign) = (&vpc.record.id, foreign.join(", "));
                 let text = format!("the DHCP options of {id} have instances ask {foreign} instead");
@@ -171,10 +156,10 @@ impl Asker<'_> {
 
     /// The addresses that the resolver of who asks has for a name: none where it does not answer.
     fn look_up(&self, name: &str) -> Answer<Option<Vec<IpAddr>>> {
-        let resolver = self.resolver()?;
+        let resolver = &self.resolver;
         let finding = match self.source.end {
             WhySource::Interface { port, .. } => {
-                dns::look_up(&resolver.view().load(), &resolver, port, name)
+                dns::look_up(&resolver.view().load(), resolver, port, name)
             }
             WhySource::Internet(_) => Some(resolver.look_up(name)),
         };
@@ -184,19 +169,9 @@ impl Asker<'_> {
         }))
     }
 
-    fn resolver(&self) -> Answer<Arc<InternetResolver>> {
-        if let Some(resolver) = &self.clerk.resolver {
-            return Ok(Arc::clone(resolver));
-        }
-        let hosts = Hosts::embedded().map_err(|error| error.to_string())?;
-        let (_, view) = self.clerk.control.compiled();
-        let view = Arc::new(ArcSwap::from_pointee(view));
-        Ok(Arc::new(InternetResolver::new(Arc::new(hosts), view)))
-    }
-
     fn endpoint(&self, vpc: &Found<Vpc>, address: IpAddr) -> Option<VpcEndpointId> {
         match address {
-            IpAddr::V4(address) => self.clerk.control.endpoint_at(vpc, address),
+            IpAddr::V4(address) => self.control.endpoint_at(vpc, address),
             IpAddr::V6(_) => None,
         }
     }
@@ -212,7 +187,7 @@ impl Asker<'_> {
     ) {
         let used = addresses.first().and_then(|address| self.endpoint(vpc, *address));
         let service_name = service.service_name(&meant.region);
-        for (id, why) in self.clerk.control.endpoints_for(&vpc.record, &service_name) {
+        for (id, why) in self.control.endpoints_for(&vpc.record, &service_name) {
             if let Some(why) = why.filter(|_| used.as_ref() != Some(&id)) {
                 let text = format!("{id} is an endpoint for {service_name}, but {why} (VPCE-9)");
                 findings.push(finding("private-dns", text, false));
@@ -248,7 +223,7 @@ impl Asker<'_> {
             findings.push(finding(name, text, is_needed));
         }
         let interface = self.source.interface.as_ref();
-        let Some(instance) = interface.and_then(|it| self.clerk.control.instance_of(it)) else {
+        let Some(instance) = interface.and_then(|it| self.control.instance_of(it)) else {
             return Ok(());
         };
         let through = |name: &str| {
@@ -256,7 +231,7 @@ impl Asker<'_> {
             let addresses = self.look_up(&service.public_dns_name(&meant.region)).ok()??;
             self.endpoint(vpc, *addresses.first()?)
         };
-        for obstacle in self.clerk.control.obstacles(&instance, through) {
+        for obstacle in self.control.obstacles(&instance, through) {
             findings.push(finding(obstacle.name, obstacle.text, true));
         }
         Ok(())

@@ -54,7 +54,11 @@ impl Clerk {
         let tap = data_path.tap(settings);
         // Whoever has the answer shall miss nothing from then on.
         data_path.run(|_, _| ()).blocking_recv().map_err(|_| "the data path is gone".to_owned())?;
-        let frames_of = interface.filter(|_| args.frames);
+        let frames_of = match (args.frames, interface) {
+            (false, _) => FramesOf::Nobody,
+            (true, Some(port)) => FramesOf::Port(port),
+            (true, None) => FramesOf::Everybody,
+        };
         let runtime = self.runtime.clone();
         runtime.spawn(async move {
             // A client that went away ends its own stream only.
@@ -120,11 +124,7 @@ fn reason(name: &str) -> Answer<&'static str> {
     })
 }
 
-async fn stream(
-    socket: StdStream,
-    mut tap: Tap,
-    frames_of: Option<PortIndex>,
-) -> std::io::Result<()> {
+async fn stream(socket: StdStream, mut tap: Tap, frames_of: FramesOf) -> std::io::Result<()> {
     let (mut reader, mut writer) = UnixStream::from_std(socket)?.into_split();
     loop {
         let mut byte = [0];
@@ -147,7 +147,7 @@ fn line(item: &StreamItem) -> std::io::Result<Vec<u8>> {
 }
 
 /// A packet's line and the bytes of its frames.
-fn packet(event: TapEvent, frames_of: Option<PortIndex>) -> std::io::Result<Vec<u8>> {
+fn packet(event: TapEvent, frames_of: FramesOf) -> std::io::Result<Vec<u8>> {
     let policy = &event.policy;
     let dropped = match event.verdict {
         Verdict::Drop(reason) => Some(reason),
@@ -155,7 +155,7 @@ fn packet(event: TapEvent, frames_of: Option<PortIndex>) -> std::io::Result<Vec<
     };
     let to = event.to().map(|to| policy.port_name(to));
     let steps = event.steps.iter().map(|step| named(policy, step)).collect();
-    let seen = frames_of.map(|port| frames(&event, port, dropped)).unwrap_or_default();
+    let seen = frames(&event, frames_of, dropped);
     let item = StreamItem::Packet(Box::new(TracedPacket {
         at: u64::try_from(event.at.as_nanos()).unwrap_or(u64::MAX),
         from: policy.port_name(event.port),
@@ -189,13 +189,26 @@ fn named(policy: &Policy, step: &Step) -> WhyStep {
     }
 }
 
-/// What the interface behind a port sees of a packet: what it sends as it sends it, what comes to
-/// it as it comes, and what would have come.
+/// Whose frames come along.
+#[derive(Clone, Copy)]
+enum FramesOf {
+    Nobody,
+    Port(PortIndex),
+    Everybody,
+}
+
+/// What interfaces see of a packet: what one sends as it sends it, what comes to it as it comes, and
+/// what would have come.
 fn frames(
     event: &TapEvent,
-    port: PortIndex,
+    of: FramesOf,
     dropped: Option<DropReason>,
 ) -> Vec<(FrameHead, TapFrame)> {
+    let is_meant = |at: PortIndex| match of {
+        FramesOf::Nobody => false,
+        FramesOf::Port(port) => port == at,
+        FramesOf::Everybody => true,
+    };
     let mut seen = Vec::new();
     let mut add = |direction, frame: &TapFrame, dropped: Option<DropReason>| {
         let mut frame = frame.clone();
@@ -203,15 +216,17 @@ fn frames(
         let dropped = dropped.map(|reason| reason.name().to_owned());
         seen.push((FrameHead { direction, length: frame.bytes.len(), dropped }, frame));
     };
-    if event.port == port {
+    if is_meant(event.port) {
         add(Direction::Egress, &event.received, dropped);
-    } else if event.dropped_at() == Some(port) {
+    } else if event.dropped_at().is_some_and(is_meant) {
         add(Direction::Ingress, &event.after, dropped);
     }
-    if event.verdict == Verdict::Forward(port) {
+    if let Verdict::Forward(to) = event.verdict
+        && is_meant(to)
+    {
         add(Direction::Ingress, &event.after, None);
     }
-    for (_, frame) in event.emitted.iter().filter(|(to, _)| *to == port) {
+    for (_, frame) in event.emitted.iter().filter(|(to, _)| is_meant(*to)) {
         add(Direction::Ingress, frame, None);
     }
     seen

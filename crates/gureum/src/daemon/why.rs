@@ -4,8 +4,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use gureum_control::Found;
-use gureum_engine::{WhyQuery, WhyReport, WhySource, WhyTraffic};
-use gureum_host::datapath;
+use gureum_engine::{WhyQuery, WhySource, WhyTraffic};
 use gureum_types::record::NetworkInterface;
 
 use super::{
@@ -16,9 +15,9 @@ use super::{
 use crate::admin::{Reply, WhyAnswer, WhyArgs};
 
 /// The name of the simulated internet in questions.
-const INTERNET: &str = "internet";
+pub(super) const INTERNET: &str = "internet";
 /// A port of the ephemeral range, where a question names none.
-const EPHEMERAL: u16 = 49152;
+pub(super) const EPHEMERAL: u16 = 49152;
 /// The port of services of AWS, where a question about one names none.
 pub(super) const HTTPS: u16 = 443;
 
@@ -40,6 +39,7 @@ pub(super) struct Source {
 
 impl Clerk {
     pub(super) fn why(&self, question: &WhyArgs) -> Answer<Reply> {
+        let mut present = self.present();
         // The family is that of an address that was written, or what was asked for.
         let written = [&question.source, &question.destination];
         let ipv6 = question.ipv6 || written.iter().any(|end| end.parse::<Ipv6Addr>().is_ok());
@@ -57,39 +57,20 @@ impl Clerk {
             },
             Destination::Name(meant) => {
                 let traffic = traffic(question, meant.service.map(|_| HTTPS))?;
-                let mut packets = |address| self.packets(&source, address, traffic);
-                let asker = Asker { clerk: self, source: &source, ipv6 };
+                let asker = Asker {
+                    control: &self.control,
+                    resolver: present.resolver()?,
+                    source: &source,
+                    ipv6,
+                };
+                let mut packets = |address| present.ask(&packet(&source, address, traffic));
                 return asker.answer(meant, &mut packets).map(|it| Reply::Why(Box::new(it)));
             }
         };
-        let report = self.packets(&source, destination, traffic(question, None)?)?;
+        let traffic = traffic(question, None)?;
+        let report = present.ask(&packet(&source, destination, traffic))?;
         let answer = WhyAnswer { name: None, report: Some(report), findings: Vec::new() };
         Ok(Reply::Why(Box::new(answer)))
-    }
-
-    /// What becomes of a packet and its answer.
-    fn packets(
-        &self,
-        source: &Source,
-        destination: IpAddr,
-        traffic: WhyTraffic,
-    ) -> Answer<WhyReport> {
-        let query = WhyQuery { source: source.end.clone(), destination, traffic };
-        match &self.cloud {
-            Some(cloud) => {
-                let now = datapath::monotonic_now();
-                let asked = cloud
-                    .datapath()
-                    .run(move |policy, state| gureum_engine::why(policy, state, &query, now));
-                asked.blocking_recv().map_err(|_| "the data path is gone".to_owned())
-            }
-            None => {
-                // Without hosts there are no flows: an empty state is the present one.
-                let (policy, _) = self.control.compiled();
-                let mut state = gureum_engine::State::new(gureum_engine::Limits::default());
-                Ok(gureum_engine::why(&policy, &mut state, &query, datapath::monotonic_now()))
-            }
-        }
     }
 
     /// Who is meant by the source of a question; `client` is who speaks for the internet.
@@ -152,6 +133,11 @@ impl Clerk {
             public: self.control.public_address(&found.record).map(IpAddr::from),
         })
     }
+}
+
+/// The packet to an address that is asked about.
+pub(super) fn packet(source: &Source, destination: IpAddr, traffic: WhyTraffic) -> WhyQuery {
+    WhyQuery { source: source.end.clone(), destination, traffic }
 }
 
 fn unknown_end(name: &str) -> String {
