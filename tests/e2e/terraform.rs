@@ -401,6 +401,20 @@ fn is_as_planned(root: &Path, name: &str, region: &str, variables: &[&str], name
         }
     }
     assert!(names.is_empty() || ways > 0, "nothing reaches anything: that shows little");
+    if names.is_empty() {
+        return;
+    }
+    // What holds after `apply` was known before, and so was what does not.
+    let (expected, plan) = (configuration.folder.join("expectations.yaml"), file.to_string_lossy());
+    let path = expected.to_string_lossy().into_owned();
+    cloud.gureum("check", ["--suggest", "-o", &path]).ok();
+    let done = cloud.gureum("check", [&*path, "--plan", &plan]);
+    assert_eq!(done.status, 0, "{done}");
+    let said = fs::read_to_string(&expected).expect("read");
+    assert!(said.contains("expect: allow"), "{said}");
+    fs::write(&expected, said.replacen("expect: allow", "expect: deny", 1)).expect("written");
+    let done = cloud.gureum("check", [&*path, "--plan", &plan]);
+    assert_eq!(done.status, 1, "{done}");
 }
 
 #[test]
@@ -430,6 +444,12 @@ fn terraform_plans_with_something_unknown_are_refused() {
     fs::write(&file, configuration.run(&["show", "-json", "p"]).ok()).expect("written");
     let path = file.to_string_lossy();
     let done = cloud.gureum("import", ["--plan", &path]);
+    assert_eq!(done.status, 2, "{done}");
+    assert!(done.stderr.contains("data.aws_prefix_list.s3.id is read during apply"), "{done}");
+    let expected = configuration.folder.join("expectations.yaml");
+    let deny = "- {from: internet, to: 10.0.0.0, port: 443, expect: deny}\n";
+    fs::write(&expected, deny).expect("written");
+    let done = cloud.gureum("check", [&*expected.to_string_lossy(), "--plan", &path]);
     assert_eq!(done.status, 2, "{done}");
     assert!(done.stderr.contains("data.aws_prefix_list.s3.id is read during apply"), "{done}");
     let done = cloud.gureum("import", ["--plan", "--without-unknown", &path]).ok();

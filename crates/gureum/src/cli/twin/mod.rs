@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::Args;
-use gureum_control::ImportOptions;
+use gureum_control::{ImportOptions, Imported};
 use gureum_types::{AccountId, Region, record::Scope};
 use serde_json::Value;
 
@@ -130,6 +130,25 @@ pub(crate) fn export(args: &ExportArgs, daemon: &Daemon) -> Result<ExitCode, Fai
         .map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
     fs::write(path, text + "\n").map_err(|error| Failure::file("write", path, &error))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes what a plan plans in an empty cloud.
+///
+/// # Errors
+/// Where the plan says too little: what is not known before `apply`, or a resource that decides about
+/// packets and that nothing here is like; unless that is to be left out.
+pub(super) fn import_plan(
+    file: &Path,
+    daemon: &Daemon,
+    without_unknown: bool,
+) -> Result<Imported, Failure> {
+    let mut answers = read_all(&[file.to_owned()])?;
+    let planned = plan::take(&mut answers, without_unknown, !without_unknown)?;
+    let options = ImportOptions { replace: true, ..ImportOptions::default() };
+    match ask(daemon, TwinRequest::Import { answers, options })? {
+        TwinReply::Imported(imported) => Ok(plan::with(imported, planned)),
+        other => Err(refused(&other, "what is planned cannot be made")),
+    }
 }
 
 /// Runs `gureum import`.

@@ -25,7 +25,7 @@ pub(super) fn take(
         plan::read(value).map_err(|error| Failure::new(format!("{name}: {error}")))?;
     if strict && !planned.unsupported.is_empty() {
         let all = planned.unsupported.join("\n  ");
-        return Err(Failure::new(format!("nothing was imported:\n  {all}")));
+        return Err(Failure::new(format!("nothing was imported:\n  {all}")).status(UNKNOWN));
     }
     if !without_unknown && !planned.unknown.is_empty() {
         let mut text = "nothing was imported: it is unknown before apply, because".to_owned();
