@@ -87,7 +87,7 @@ impl Import<'_> {
                 || Some(self.call.region().clone()),
                 |region| region.parse::<Region>().ok(),
             );
-            let there = region.clone().map(|region| Scope { account, region });
+            let there = region.map(|region| Scope { account, region });
             if there.as_ref().is_none_or(|it| self.tx.find::<Vpc>(it, vpc_id.as_str()).is_none()) {
                 let owner = side.owner_id.as_deref().unwrap_or_default();
                 self.unsupported(format!(

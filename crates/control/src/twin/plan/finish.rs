@@ -63,7 +63,7 @@ impl Build<'_> {
                 let keeps = is_there("SecurityGroups", group);
                 if !keeps {
                     let own = rule["GroupId"].as_str().unwrap_or_default().to_owned();
-                    tell(&format!("a rule of {own}"), group, Affects::Group(own.clone()));
+                    tell(&format!("a rule of {own}"), group, Affects::Group(own));
                 }
                 keeps
             });
