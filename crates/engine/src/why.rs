@@ -126,13 +126,17 @@ pub fn why(policy: &Policy, state: &mut State, query: &WhyQuery, now: u64) -> Wh
             WhySource::Interface { port, .. } => port,
             WhySource::Internet(_) => PortIndex::INTERNET,
         });
-        let mut asking = Asking { policy, state, now };
+        let mut asking = Asking { policy, state, now, asked: None };
         let (forward, arrived) = asking.forward(query);
         let reply = arrived.map(|arrived| asking.reply(query, &arrived));
-        // Not dropped is not enough: something on the way may have taken it, as a NAT gateway takes
-        // what belongs to no flow of its own, and answers by a reset (NAT-12).
-        let back = reply.as_ref().and_then(|leg| leg.arrived.as_ref());
-        let reachable = back == Some(&source);
+        // Not dropped is not enough, nor to arrive somewhere: a NAT gateway takes what belongs to no
+        // flow of its own and answers by a reset (NAT-12), or sends it on as a flow of its own, which
+        // nobody knows for an answer (NAT-8).
+        let reachable = reply.as_ref().is_some_and(|(leg, back)| {
+            leg.arrived.as_ref() == Some(&source)
+                && back.as_ref().is_some_and(|back| asking.is_answered_by(back))
+        });
+        let reply = reply.map(|(leg, _)| leg);
         WhyReport { query: query.clone(), source, reachable, forward, reply }
     })
 }
@@ -141,6 +145,8 @@ struct Asking<'a> {
     policy: &'a Policy,
     state: &'a mut State,
     now: u64,
+    /// The flow of the question, as who asks knows it.
+    asked: Option<Tuple>,
 }
 
 /// A packet where it arrived.
@@ -190,25 +196,35 @@ impl<'a> Asking<'a> {
     }
 
     /// The answer of whoever got the packet, to where it seems to come from.
-    fn reply(&mut self, query: &WhyQuery, arrived: &Arrived) -> WhyLeg {
-        // NAT64 may have made it one of the other family.
-        let family = match be16(&arrived.frame, 12) {
-            Some(ETHERTYPE_IPV6) => Family::V6,
-            _ => Family::V4,
+    fn reply(&mut self, query: &WhyQuery, arrived: &Arrived) -> (WhyLeg, Option<Arrived>) {
+        let Some(received) = tuple_of(&arrived.frame) else {
+            return (never_sent(DropReason::Malformed), None);
         };
-        let Ok(headers) = Headers::parse(family, &arrived.frame, &Offload::NONE) else {
-            return never_sent(DropReason::Malformed);
-        };
-        let tuple = headers.tuple.reversed();
+        let tuple = received.reversed();
         let addresses = (tuple.source, tuple.destination);
-        let payload = answer(query.traffic, &headers.tuple);
+        let payload = answer(query.traffic, &received);
         match self.interface(arrived.port) {
-            Some((interface, subnet)) => self.send_from(interface, subnet, addresses, payload).0,
+            Some((interface, subnet)) => self.send_from(interface, subnet, addresses, payload),
             None => {
                 let frame = self.frame_of_fabric(arrived.port, addresses, payload);
-                self.send(arrived.port, frame).0
+                self.send(arrived.port, frame)
             }
         }
+    }
+
+    /// Whether what came back is, to who asked, from whom they asked.
+    fn is_answered_by(&self, back: &Arrived) -> bool {
+        let (Some(asked), Some(answer)) = (self.asked, tuple_of(&back.frame)) else { return false };
+        let ports = match asked.is_icmp() {
+            // The identifier of both; their types differ (SGT-7).
+            true => answer.destination_port == asked.destination_port,
+            false => {
+                let reversed = asked.reversed();
+                (answer.source_port, answer.destination_port)
+                    == (reversed.source_port, reversed.destination_port)
+            }
+        };
+        (answer.source, answer.destination) == (asked.destination, asked.source) && ports
     }
 
     fn interface(&self, port: PortIndex) -> Option<(&'a Interface, &'a Subnet)> {
@@ -283,6 +299,8 @@ impl<'a> Asking<'a> {
     }
 
     fn send(&mut self, port: PortIndex, mut frame: Vec<u8>) -> (WhyLeg, Option<Arrived>) {
+        // The first packet is the question; stages change it in place.
+        self.asked = self.asked.or_else(|| tuple_of(&frame));
         let mut steps = Vec::new();
         let mut packet = Packet { frame: &mut frame, offload: Offload::NONE };
         let (policy, now) = (self.policy, self.now);
@@ -347,6 +365,15 @@ impl Output for Sent {
     fn journal(&mut self, _: crate::StateChange<'_>) {}
 
     fn dhcp_lease(&mut self, _: PortIndex) {}
+}
+
+/// The flow that a frame belongs to. NAT64 may have made it one of another family.
+fn tuple_of(frame: &[u8]) -> Option<Tuple> {
+    let family = match be16(frame, 12) {
+        Some(ETHERTYPE_IPV6) => Family::V6,
+        _ => Family::V4,
+    };
+    Headers::parse(family, frame, &Offload::NONE).ok().map(|headers| headers.tuple)
 }
 
 /// The way of a packet that no guest can send.
