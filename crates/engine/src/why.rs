@@ -124,7 +124,7 @@ pub fn why(policy: &Policy, state: &mut State, query: &WhyQuery, now: u64) -> Wh
     state.trial(|state| {
         let answer = ask(policy, state, query, now);
         let source = policy.port_name(answer.source);
-        let reachable = answer.is_reachable();
+        let reachable = answer.reachable;
         let forward = named_leg(policy, answer.forward);
         let reply = answer.reply.map(|leg| named_leg(policy, leg));
         WhyReport { query: query.clone(), source, reachable, forward, reply }
@@ -151,15 +151,8 @@ pub struct ModelAnswer {
     pub forward: ModelLeg,
     /// The answer's way; `None` where the packet did not arrive.
     pub reply: Option<ModelLeg>,
-}
-
-impl ModelAnswer {
     /// Whether the packet arrives and its answer comes back.
-    pub fn is_reachable(&self) -> bool {
-        // Not dropped is not enough: something on the way may have taken it, as a NAT gateway takes
-        // what belongs to no flow of its own, and answers by a reset (NAT-12).
-        self.reply.as_ref().is_some_and(|leg| leg.arrived == Some(self.source))
-    }
+    pub reachable: bool,
 }
 
 /// A policy under which nothing has happened yet: what Reachability Analyzer speaks of (RA-1). It is
@@ -190,10 +183,16 @@ fn ask(policy: &Policy, state: &mut State, query: &WhyQuery, now: u64) -> ModelA
         WhySource::Interface { port, .. } => port,
         WhySource::Internet(_) => PortIndex::INTERNET,
     };
-    let mut asking = Asking { policy, state, now };
+    let mut asking = Asking { policy, state, now, asked: None };
     let (forward, arrived) = asking.forward(query);
     let reply = arrived.map(|arrived| asking.reply(query, &arrived));
-    ModelAnswer { source, forward, reply }
+    // Not dropped is not enough, nor to arrive somewhere: a NAT gateway takes what belongs to no
+    // flow of its own and answers by a reset (NAT-12), or sends it on as a flow of its own, which
+    // nobody knows for an answer (NAT-8).
+    let reachable = reply.as_ref().is_some_and(|(leg, back)| {
+        leg.arrived == Some(source) && back.as_ref().is_some_and(|back| asking.is_answered_by(back))
+    });
+    ModelAnswer { source, forward, reply: reply.map(|(leg, _)| leg), reachable }
 }
 
 fn named_leg(policy: &Policy, leg: ModelLeg) -> WhyLeg {
@@ -223,6 +222,8 @@ struct Asking<'a> {
     policy: &'a Policy,
     state: &'a mut State,
     now: u64,
+    /// The flow of the question, as who asks knows it.
+    asked: Option<Tuple>,
 }
 
 /// A packet where it arrived.
@@ -272,25 +273,35 @@ impl<'a> Asking<'a> {
     }
 
     /// The answer of whoever got the packet, to where it seems to come from.
-    fn reply(&mut self, query: &WhyQuery, arrived: &Arrived) -> ModelLeg {
-        // NAT64 may have made it one of the other family.
-        let family = match be16(&arrived.frame, 12) {
-            Some(ETHERTYPE_IPV6) => Family::V6,
-            _ => Family::V4,
+    fn reply(&mut self, query: &WhyQuery, arrived: &Arrived) -> (ModelLeg, Option<Arrived>) {
+        let Some(received) = tuple_of(&arrived.frame) else {
+            return (never_sent(DropReason::Malformed), None);
         };
-        let Ok(headers) = Headers::parse(family, &arrived.frame, &Offload::NONE) else {
-            return never_sent(DropReason::Malformed);
-        };
-        let tuple = headers.tuple.reversed();
+        let tuple = received.reversed();
         let addresses = (tuple.source, tuple.destination);
-        let payload = answer(query.traffic, &headers.tuple);
+        let payload = answer(query.traffic, &received);
         match self.interface(arrived.port) {
-            Some((interface, subnet)) => self.send_from(interface, subnet, addresses, payload).0,
+            Some((interface, subnet)) => self.send_from(interface, subnet, addresses, payload),
             None => {
                 let frame = self.frame_of_fabric(arrived.port, addresses, payload);
-                self.send(arrived.port, frame).0
+                self.send(arrived.port, frame)
             }
         }
+    }
+
+    /// Whether what came back is, to who asked, from whom they asked.
+    fn is_answered_by(&self, back: &Arrived) -> bool {
+        let (Some(asked), Some(answer)) = (self.asked, tuple_of(&back.frame)) else { return false };
+        let ports = match asked.is_icmp() {
+            // The identifier of both; their types differ (SGT-7).
+            true => answer.destination_port == asked.destination_port,
+            false => {
+                let reversed = asked.reversed();
+                (answer.source_port, answer.destination_port)
+                    == (reversed.source_port, reversed.destination_port)
+            }
+        };
+        (answer.source, answer.destination) == (asked.destination, asked.source) && ports
     }
 
     fn interface(&self, port: PortIndex) -> Option<(&'a Interface, &'a Subnet)> {
@@ -364,6 +375,8 @@ impl<'a> Asking<'a> {
     }
 
     fn send(&mut self, port: PortIndex, mut frame: Vec<u8>) -> (ModelLeg, Option<Arrived>) {
+        // The first packet is the question; stages change it in place.
+        self.asked = self.asked.or_else(|| tuple_of(&frame));
         let mut steps = Vec::new();
         let mut packet = Packet { frame: &mut frame, offload: Offload::NONE };
         let (policy, now) = (self.policy, self.now);
@@ -412,6 +425,15 @@ impl Output for Sent {
     fn journal(&mut self, _: crate::StateChange<'_>) {}
 
     fn dhcp_lease(&mut self, _: PortIndex) {}
+}
+
+/// The flow that a frame belongs to. NAT64 may have made it one of another family.
+fn tuple_of(frame: &[u8]) -> Option<Tuple> {
+    let family = match be16(frame, 12) {
+        Some(ETHERTYPE_IPV6) => Family::V6,
+        _ => Family::V4,
+    };
+    Headers::parse(family, frame, &Offload::NONE).ok().map(|headers| headers.tuple)
 }
 
 /// The way of a packet that no guest can send.

@@ -427,7 +427,7 @@ impl Question<'_> {
         if let Goal::Peering(peering) = &pair.goal
             && passed_peering
             && forward.drop != Some(DropReason::PeeringNoSuchAddress)
-            && !answer.is_reachable()
+            && !answer.reachable
         {
             return Judgement::Unknown(format!(
                 "packets pass {}, but no interface behind it answers them, so the way back is not \
@@ -456,7 +456,7 @@ impl Question<'_> {
                 return Judgement::No(near, Miss::Other(miss));
             }
         }
-        match answer.is_reachable() {
+        match answer.reachable {
             true => Judgement::Yes,
             false => Judgement::No(near, Miss::Engine(*left)),
         }

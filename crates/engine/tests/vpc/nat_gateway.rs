@@ -132,6 +132,28 @@ fn an_answer_that_a_gateway_resets_is_no_reachability_nat_12() {
     assert!(!report.reachable);
 }
 
+/// As that with a datagram: it goes on from the gateway as the first of another flow (NAT-8), and
+/// arrives from an address that nobody asked.
+#[test]
+fn an_answer_in_a_gateways_name_is_no_reachability_nat_8() {
+    let mut lab = task_3();
+    let public = ip("198.18.0.21");
+    lab.change_interface(PRIVATE_01, |it| it.auto_public_ip = Some(public));
+    let group = lab.interface(PRIVATE_01).groups[0].clone();
+    lab.change(|network| {
+        let rule = records::rule(77, &group, false, records::udp(53, 53), records::anywhere());
+        network.security_group_rules.push(Arc::new(rule));
+    });
+    let traffic = WhyTraffic::Udp { source_port: 40_000, destination_port: 53 };
+    let source = WhySource::Internet(OUTSIDE.into());
+    let query = WhyQuery { source, destination: public.into(), traffic };
+    let report = why(&lab.policy, &mut lab.state, &query, lab.now);
+    assert!(report.forward.arrived.is_some(), "{report:?}");
+    let reply = report.reply.as_ref().unwrap();
+    assert_eq!((reply.arrived.as_deref(), reply.drop), (Some("internet"), None));
+    assert!(!report.reachable);
+}
+
 /// NAT-16: a gateway serves every subnet of its VPC, other zones included.
 #[test]
 fn a_gateway_serves_other_subnets_nat_16() {
