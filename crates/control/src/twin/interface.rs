@@ -371,8 +371,9 @@ impl Import<'_> {
         }
         // One that has no interface by now gets none any more.
         let fails = state == NatGatewayState::Pending && interface.is_none();
-        let failure = fails.then(|| {
-            ("InternalError".to_owned(), "The NAT gateway has no network interface.".to_owned())
+        let failure = it.failure_code.clone().zip(it.failure_message.clone()).or_else(|| {
+            let why = "The NAT gateway has no network interface.";
+            fails.then(|| ("InternalError".to_owned(), why.to_owned()))
         });
         self.put(
             "NatGateways",
