@@ -75,14 +75,16 @@ pub(in crate::cli) fn text(file: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
+/// What is said of an expectation that is only the name of another one.
+const ALIAS: &str = "an expectation that is an alias (*name) as a whole is not supported";
+
 /// Reads the text of a file.
 pub(in crate::cli) fn parse(text: &str) -> Result<Vec<Written>, Mistake> {
     let Located(items) = serde_norway::from_str(text).map_err(|error| mistake(&error))?;
     // An alias is one item of the file, but two for who asks where it is.
     let count = serde_norway::from_str::<Vec<IgnoredAny>>(text).map_or(0, |all| all.len());
     if items.len() != count {
-        let text = "an expectation that is an alias (*name) as a whole is not supported";
-        return Err(Mistake { line: None, column: None, text: text.to_owned() });
+        return Err(Mistake { line: None, column: None, text: ALIAS.to_owned() });
     }
     if items.is_empty() {
         let text = "there are no expectations in it";
@@ -303,7 +305,7 @@ impl<'de> Visitor<'de> for LocatedVisitor {
                 Err(error) => place(&error.to_string()),
             };
             let Some(raw) = list.next_element::<Raw>()? else {
-                return Err(de::Error::custom("the list of expectations does not end"));
+                return Err(de::Error::custom(ALIAS));
             };
             all.push((place, raw));
         }
