@@ -208,7 +208,7 @@ fn nothing_is_left_however_it_ends() {
         assert!(is_gone(&data_dir), "{signal:?}");
     }
     // Nobody can clean up after a SIGKILL but who is told of it by the kernel.
-    let (mut child, data_dir) = started(folder.path(), "READY; exec sleep 5");
+    let (mut child, data_dir) = started(folder.path(), "READY; exec sleep 5 2>/dev/null");
     kill(&child, Signal::KILL);
     child.wait().expect("it ends");
     wait("the cloud goes with who started it", PATIENCE, || is_gone(&data_dir));

@@ -20,6 +20,8 @@ use crate::{
     failure::Failure,
 };
 
+/// What is said of an item of the list that stands for another one.
+const ALIAS: &str = "an expectation that is an alias (*name) as a whole is not supported";
 /// A file of expectations is not larger than this.
 const LIMIT: u64 = 16 << 20;
 
