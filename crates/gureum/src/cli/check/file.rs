@@ -77,9 +77,6 @@ pub(in crate::cli) fn text(file: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// What is said of an expectation that is only the name of another one.
-const ALIAS: &str = "an expectation that is an alias (*name) as a whole is not supported";
-
 /// Reads the text of a file.
 pub(in crate::cli) fn parse(text: &str) -> Result<Vec<Written>, Mistake> {
     let Located(items) = serde_norway::from_str(text).map_err(|error| mistake(&error))?;
