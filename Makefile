@@ -26,6 +26,7 @@ FRESH ?=
 FUZZ_SECONDS ?= 600
 NIGHTLY_FLOWS ?= 1000000
 NIGHTLY_SECOND_OPINION ?= 20000
+NIGHTLY_VPCS ?= 10000
 
 GUREUM := target/release/gureum
 # The agent runs in instances, whose C library may be another.
@@ -102,7 +103,7 @@ e2e: ## the end-to-end tests: real clients, real namespaces, real packets
 fuzz: setup-nightly ## arbitrary bytes through parser and engine (FUZZ_SECONDS=600 for each)
 	@scripts/fuzz $(FUZZ_SECONDS)
 
-mutants: setup-nightly ## does a test fail when the engine decides otherwise? two hours (SHARD=0/8)
+mutants: setup-nightly ## does a test fail when the engine decides otherwise? half an hour (SHARD=0/8)
 	@scripts/mutants $(if $(SHARD),--shard $(SHARD))
 
 nightly: setup-nightly ## a million flows, more of the second opinion, fuzz, mutants: a night long
@@ -110,6 +111,9 @@ nightly: setup-nightly ## a million flows, more of the second opinion, fuzz, mut
 		--no-capture -E 'binary(oracle)'
 	@GUREUM_FLOWS=$(NIGHTLY_SECOND_OPINION) scripts/nextest -p gureum-host --retries 0 --no-capture \
 		-E 'binary(second_opinion)'
+	$(CARGO) build --locked --workspace --bins
+	@GUREUM_VPCS=$(NIGHTLY_VPCS) scripts/nextest --workspace --retries 0 --no-capture \
+		-E 'package(gureum-e2e) & binary(answers)'
 	@$(MAKE) fuzz
 	@$(MAKE) mutants
 

@@ -3,11 +3,12 @@
 //! Everything runs on clouds of its own, between instances and namespaces of the run, bounded in
 //! time and count. Nothing is asserted: a figure that misses its target is printed as such.
 //! With the argument `api` only what needs no hosts and no root is measured, with `session` only what
-//! sessions take.
+//! sessions take, with `flows` only how soon a million flows of a flow log are on record.
 #![forbid(unsafe_code)]
 
 mod boot;
 mod engine;
+mod flows;
 mod network;
 mod report;
 mod scale;
@@ -28,9 +29,14 @@ fn main() -> ExitCode {
     }
     println!("measuring {}", gureum().display());
     let mut report = Report::default();
-    if part.as_deref() == Some("session") {
+    let alone: Option<fn(&mut Stage<'_>, &mut Report)> = match part.as_deref() {
+        Some("session") => Some(session::measure),
+        Some("flows") => Some(flows::measure),
+        _ => None,
+    };
+    if let Some(measure) = alone {
         let cloud = Cloud::hosts();
-        session::measure(&mut Stage::open(&cloud), &mut report);
+        measure(&mut Stage::open(&cloud), &mut report);
         report.print();
         return ExitCode::SUCCESS;
     }
@@ -54,6 +60,7 @@ fn main() -> ExitCode {
     network::measure(&cloud, &hosts[0], &hosts[1], &mut report);
     network::with_flow_log(&mut stage, &hosts[0], &hosts[1], &mut report);
     session::measure(&mut stage, &mut report);
+    flows::measure(&mut stage, &mut report);
     start::again(&mut stage, &hosts[0], &mut report);
     drop(stage);
     drop(cloud);

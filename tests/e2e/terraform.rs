@@ -11,6 +11,7 @@ use std::{
 };
 
 use gureum_e2e::{Cloud, Done, root_or_skip, terraform_plugins_or_skip};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Configurations of the tests, one folder each.
@@ -111,6 +112,11 @@ fn leftovers(cloud: &Cloud, region: &str) -> Vec<String> {
         ("ec2 describe-placement-groups", "PlacementGroups[].GroupName"),
         ("ec2 describe-key-pairs", "KeyPairs[].KeyName"),
         ("ec2 describe-flow-logs", "FlowLogs[].FlowLogId"),
+        ("ec2 describe-network-insights-paths", "NetworkInsightsPaths[].NetworkInsightsPathId"),
+        (
+            "ec2 describe-network-insights-analyses",
+            "NetworkInsightsAnalyses[].NetworkInsightsAnalysisId",
+        ),
         ("ec2 describe-vpc-endpoints", "VpcEndpoints[?State!='deleted'].VpcEndpointId"),
         ("ec2 describe-managed-prefix-lists", "PrefixLists[?OwnerId!='AWS'].PrefixListId"),
         (
@@ -193,10 +199,289 @@ fn terraform_records_beside_the_network() {
     comes_and_goes("records", &["ap-northeast-2"]);
 }
 
+/// Reachability Analyzer through AWS's provider: `terraform test` asserts what the network lets
+/// through, right and with one thing missing at a time (RA-2).
+#[test]
+fn terraform_test_asserts_reachability() {
+    let Some(plugins) = terraform_plugins_or_skip() else { return };
+    let cloud = Cloud::records();
+    let configuration = Configuration::of(&cloud, &plugins, &shapes(), "reachability");
+    let tested = configuration.run(&["test", "-no-color"]);
+    assert_eq!(tested.status, 0, "{tested}");
+    assert_eq!(leftovers(&cloud, "ap-northeast-2"), [""; 0]);
+}
+
 /// Two aliases of the provider, the same addresses in both regions, one daemon.
 #[test]
 fn terraform_two_regions() {
     comes_and_goes("two-regions", &["ap-northeast-2", "us-east-1"]);
+}
+
+/// Takes away what is said in words: gateways choose ports, and each machine has its own.
+fn without_texts(report: &mut Value) {
+    match report {
+        Value::Object(object) => {
+            object.remove("text");
+            object.values_mut().for_each(without_texts);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_texts),
+        _ => {}
+    }
+}
+
+/// Applies a configuration, and makes the network of what describe calls answer in another cloud:
+/// the same document comes out of that, and the same verdicts.
+fn has_a_twin(root: &Path, name: &str, region: &str, variables: &[&str]) {
+    let Some(plugins) = terraform_plugins_or_skip() else { return };
+    let cloud = Cloud::records();
+    let configuration = Configuration::of(&cloud, &plugins, root, name);
+    configuration.apply(variables);
+    let twin = Cloud::records();
+    let file = twin.data_dir().join("network.json");
+    let path = file.to_string_lossy();
+    let words = ["--account", "123456789012", "--region", region];
+    cloud.gureum("export", with(&words, &["-o", &path])).ok();
+    let said = twin.gureum("import", [path.as_ref()]).ok();
+    assert!(!said.contains("NOT AS IN THE ORIGINAL"), "{said}");
+    assert!(!said.contains("show otherwise"), "{said}");
+    let exported: Value = cloud.gureum("export", words).json();
+    let again = twin.gureum("export", words).json();
+    for (key, value) in exported.as_object().expect("an object") {
+        assert_eq!(again[key], *value, "{key}");
+    }
+    let interfaces = exported["NetworkInterfaces"].as_array().expect("interfaces");
+    let ids: Vec<_> =
+        interfaces.iter().filter_map(|it| it["NetworkInterfaceId"].as_str()).collect();
+    let ends = || ids.iter().copied().take(6).chain(["internet"]);
+    let mut ways = 0;
+    for from in ends() {
+        for to in ends().filter(|to| *to != from) {
+            let ask = |cloud: &Cloud| {
+                let done = cloud.gureum("why", [from, to, "--port", "443", "--json"]);
+                let mut said: Value = serde_json::from_str(&done.stdout).unwrap_or_default();
+                said["query"] = Value::Null;
+                without_texts(&mut said);
+                (done.status, said)
+            };
+            let (ours, theirs) = (ask(&cloud), ask(&twin));
+            assert_eq!(ours, theirs, "{from} to {to}");
+            ways += usize::from(ours.0 == 0);
+        }
+    }
+    let has_hosts = exported["Reservations"].as_array().is_some_and(|it| !it.is_empty());
+    assert!(!has_hosts || ways > 0, "nothing reaches anything: that shows little");
+}
+
+/// A network by what it is called in it, without ids: routes and entries of each subnet, rules of each
+/// group, addresses of each instance.
+fn canonical(document: &Value) -> Vec<String> {
+    let list = |key: &str| document[key].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let vpcs: Vec<_> = list("Vpcs")
+        .iter()
+        .filter(|it| it["IsDefault"] != true)
+        .map(|it| text(&it["VpcId"]))
+        .collect();
+    let is_own = |it: &Value| vpcs.contains(&text(&it["VpcId"]));
+    let group = |id: &Value| {
+        let all = list("SecurityGroups");
+        let found = all.iter().find(|it| it["GroupId"] == *id);
+        // A prefix is all that is planned of some names.
+        let name = found.map_or_else(String::new, |it| text(&it["GroupName"]));
+        if name.starts_with("web-") { "web-".to_owned() } else { name }
+    };
+    let cidr = |id: &Value| {
+        let all = list("Subnets");
+        all.iter()
+            .find(|it| it["SubnetId"] == *id)
+            .map_or_else(String::new, |it| text(&it["CidrBlock"]))
+    };
+    let mut lines = Vec::new();
+    for table in list("RouteTables").iter().filter(|it| is_own(it)) {
+        for tie in table["Associations"].as_array().into_iter().flatten() {
+            for route in table["Routes"].as_array().into_iter().flatten() {
+                let members = ["GatewayId", "NatGatewayId", "VpcPeeringConnectionId"];
+                let target = members.iter().map(|it| text(&route[*it])).collect::<String>();
+                let target = target.split('-').next().unwrap_or_default().to_owned();
+                if target == "local" {
+                    continue;
+                }
+                let to = format!(
+                    "{}{}",
+                    text(&route["DestinationCidrBlock"]),
+                    text(&route["DestinationIpv6CidrBlock"])
+                );
+                lines.push(format!("route of {}: {to} to {target}", cidr(&tie["SubnetId"])));
+            }
+        }
+    }
+    for acl in list("NetworkAcls").iter().filter(|it| is_own(it)) {
+        for tie in acl["Associations"].as_array().into_iter().flatten() {
+            for entry in acl["Entries"].as_array().into_iter().flatten() {
+                if entry["RuleNumber"].as_i64().unwrap_or_default() < 32767 {
+                    let mut entry = entry.clone();
+                    entry.as_object_mut().expect("an entry").retain(|_, value| !value.is_null());
+                    lines.push(format!("entry of {}: {entry}", cidr(&tie["SubnetId"])));
+                }
+            }
+        }
+    }
+    let own: Vec<_> = list("SecurityGroups")
+        .iter()
+        .filter(|it| is_own(it))
+        .map(|it| it["GroupId"].clone())
+        .collect();
+    for rule in list("SecurityGroupRules").iter().filter(|it| own.contains(&it["GroupId"])) {
+        let port = |member: &str| rule[member].as_i64().unwrap_or(-1);
+        let peer = format!(
+            "{}{}{}{}",
+            text(&rule["CidrIpv4"]),
+            text(&rule["CidrIpv6"]),
+            if rule["PrefixListId"].is_string() { "a list" } else { "" },
+            group(&rule["ReferencedGroupInfo"]["GroupId"]),
+        );
+        lines.push(format!(
+            "rule of {}: egress {} {} {}-{} {peer}",
+            group(&rule["GroupId"]),
+            rule["IsEgress"],
+            text(&rule["IpProtocol"]),
+            port("FromPort"),
+            port("ToPort"),
+        ));
+    }
+    for interface in list("NetworkInterfaces").iter().filter(|it| is_own(it)) {
+        let groups = interface["Groups"].as_array().into_iter().flatten();
+        let mut groups: Vec<_> = groups.map(|it| group(&it["GroupId"])).collect();
+        groups.sort();
+        let public = interface["Association"]["PublicIp"].is_string();
+        let kind = text(&interface["InterfaceType"]);
+        // An address that is associated is shown with its allocation only by what is described.
+        let elastic = list("Addresses")
+            .iter()
+            .any(|it| it["NetworkInterfaceId"] == interface["NetworkInterfaceId"]);
+        lines.push(format!(
+            "{kind} in {}: {groups:?} public {}",
+            cidr(&interface["SubnetId"]),
+            public || elastic
+        ));
+    }
+    lines.sort();
+    lines
+}
+
+/// Makes what is planned in another cloud, then applies it: both are the same network, and say the same
+/// of packets between instances.
+fn is_as_planned(root: &Path, name: &str, region: &str, variables: &[&str], names: &[&str]) {
+    let Some(plugins) = terraform_plugins_or_skip() else { return };
+    let cloud = Cloud::records();
+    let configuration = Configuration::of(&cloud, &plugins, root, name);
+    configuration.run(&with(&["plan", "-input=false", "-no-color", "-out=p"], variables)).ok();
+    let shown = configuration.run(&["show", "-json", "p"]).ok();
+    let file = configuration.folder.join("plan.json");
+    fs::write(&file, shown).expect("written");
+    let planned = Cloud::records();
+    planned.gureum("import", with(&["--plan"], &[&file.to_string_lossy()])).ok();
+    configuration.apply(variables);
+    let words = ["--account", "123456789012", "--region", region];
+    let (ours, theirs) =
+        (cloud.gureum("export", words).json(), planned.gureum("export", words).json());
+    let (ours, theirs) = (canonical(&ours), canonical(&theirs));
+    assert!(ours.len() > 10, "{ours:?}");
+    assert_eq!(ours, theirs);
+    let mut ways = 0;
+    for from in names {
+        for to in names.iter().filter(|to| *to != from) {
+            for port in ["80", "5432", "8080"] {
+                let ask = |cloud: &Cloud| cloud.gureum("why", [*from, *to, "--port", port]).status;
+                let (ours, theirs) = (ask(&cloud), ask(&planned));
+                assert_eq!(ours, theirs, "{from} to {to}:{port}");
+                assert_ne!(ours, 2, "{from} to {to}:{port}: no answer");
+                ways += usize::from(ours == 0);
+            }
+        }
+    }
+    assert!(names.is_empty() || ways > 0, "nothing reaches anything: that shows little");
+    if names.is_empty() {
+        return;
+    }
+    // What holds after `apply` was known before, and so was what does not.
+    let (expected, plan) = (configuration.folder.join("expectations.yaml"), file.to_string_lossy());
+    let path = expected.to_string_lossy().into_owned();
+    cloud.gureum("check", ["--suggest", "-o", &path]).ok();
+    let done = cloud.gureum("check", [&*path, "--plan", &plan]);
+    assert_eq!(done.status, 0, "{done}");
+    let said = fs::read_to_string(&expected).expect("read");
+    assert!(said.contains("expect: allow"), "{said}");
+    fs::write(&expected, said.replacen("expect: allow", "expect: deny", 1)).expect("written");
+    let done = cloud.gureum("check", [&*path, "--plan", &plan]);
+    assert_eq!(done.status, 1, "{done}");
+}
+
+#[test]
+fn terraform_three_tiers_are_as_planned() {
+    is_as_planned(
+        &shapes(),
+        "three-tier",
+        "eu-west-1",
+        &[],
+        &["web-0", "web-1", "app", "internet"],
+    );
+}
+
+#[test]
+fn terraform_acls_are_as_planned() {
+    is_as_planned(&shapes(), "acl-per-tier", "us-west-2", &[], &[]);
+}
+
+/// What is read during apply, or hidden in locals, is told and never guessed.
+#[test]
+fn terraform_plans_with_something_unknown_are_refused() {
+    let Some(plugins) = terraform_plugins_or_skip() else { return };
+    let cloud = Cloud::records();
+    let configuration = Configuration::of(&cloud, &plugins, &shapes(), "private-only");
+    configuration.run(&["plan", "-input=false", "-no-color", "-out=p"]).ok();
+    let file = configuration.folder.join("plan.json");
+    fs::write(&file, configuration.run(&["show", "-json", "p"]).ok()).expect("written");
+    let path = file.to_string_lossy();
+    let done = cloud.gureum("import", ["--plan", &path]);
+    assert_eq!(done.status, 2, "{done}");
+    assert!(done.stderr.contains("data.aws_prefix_list.s3.id is read during apply"), "{done}");
+    let expected = configuration.folder.join("expectations.yaml");
+    let deny = "- {from: internet, to: 10.0.0.0, port: 443, expect: deny}\n";
+    fs::write(&expected, deny).expect("written");
+    let done = cloud.gureum("check", [&*expected.to_string_lossy(), "--plan", &path]);
+    assert_eq!(done.status, 2, "{done}");
+    assert!(done.stderr.contains("data.aws_prefix_list.s3.id is read during apply"), "{done}");
+    let done = cloud.gureum("import", ["--plan", "--without-unknown", &path]).ok();
+    assert!(done.starts_with("NOT AS IN THE ORIGINAL"), "{done}");
+    assert!(done.contains("VpcEndpoints 5"), "{done}");
+}
+
+#[test]
+fn terraform_three_tiers_have_a_twin() {
+    has_a_twin(&shapes(), "three-tier", "eu-west-1", &[]);
+}
+
+#[test]
+fn terraform_private_subnets_have_a_twin() {
+    has_a_twin(&shapes(), "private-only", "ap-northeast-2", &[]);
+}
+
+#[test]
+fn terraform_acls_have_a_twin() {
+    has_a_twin(&shapes(), "acl-per-tier", "us-west-2", &[]);
+}
+
+#[test]
+fn terraform_the_lab_has_a_twin() {
+    let folder = TempDir::with_prefix("gureum-twin-").expect("a scratch directory");
+    let key = folder.path().join("key");
+    let words = ["-q", "-t", "ed25519", "-N", "", "-f"];
+    let made = Command::new("ssh-keygen").args(words).arg(&key).status().expect("ssh-keygen");
+    assert!(made.success(), "ssh-keygen: {made}");
+    let public = format!("-var=public_key_file={}.pub", key.display());
+    let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("../labs/vpc");
+    has_a_twin(&lab, "terraform", "ap-northeast-2", &[&public, "-var=network_acl=true"]);
 }
 
 /// The lab as Terraform, with hosts: built in two steps, the packet checks of the lab run on it,

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod desk;
 mod ec2;
 pub mod managed;
 pub mod outer;
@@ -219,6 +220,11 @@ impl Cloud {
     pub fn hosts() -> Self {
         let images = images();
         Self::up(&["--images-dir", &images.to_string_lossy()])
+    }
+
+    /// Starts a cloud of light hosts.
+    pub fn light() -> Self {
+        Self::up(&["--instances", "light"])
     }
 
     /// Starts a cloud with these options of `gureum up`.

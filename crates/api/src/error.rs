@@ -62,6 +62,14 @@ pub enum Resource {
     NatGateway,
     /// A network ACL.
     NetworkAcl,
+    /// A Network Access Scope.
+    NetworkInsightsAccessScope,
+    /// The analysis of a Network Access Scope.
+    NetworkInsightsAccessScopeAnalysis,
+    /// The analysis of a path.
+    NetworkInsightsAnalysis,
+    /// A path to analyze.
+    NetworkInsightsPath,
     /// A network interface.
     NetworkInterface,
     /// Leave to use a network interface.
@@ -159,6 +167,26 @@ impl Resource {
             Self::NetworkAcl => {
                 ("InvalidNetworkAclID.NotFound", "InvalidNetworkAclId.Malformed", "networkAcl")
             }
+            Self::NetworkInsightsAccessScope => (
+                "InvalidNetworkInsightsAccessScopeId.NotFound",
+                "InvalidNetworkInsightsAccessScopeId.Malformed",
+                "networkInsightsAccessScope",
+            ),
+            Self::NetworkInsightsAccessScopeAnalysis => (
+                "InvalidNetworkInsightsAccessScopeAnalysisId.NotFound",
+                "InvalidNetworkInsightsAccessScopeAnalysisId.Malformed",
+                "networkInsightsAccessScopeAnalysis",
+            ),
+            Self::NetworkInsightsAnalysis => (
+                "InvalidNetworkInsightsAnalysisId.NotFound",
+                "InvalidNetworkInsightsAnalysisId.Malformed",
+                "networkInsightsAnalysis",
+            ),
+            Self::NetworkInsightsPath => (
+                "InvalidNetworkInsightsPathId.NotFound",
+                "InvalidNetworkInsightsPathId.Malformed",
+                "networkInsightsPath",
+            ),
             Self::NetworkInterface => (
                 "InvalidNetworkInterfaceID.NotFound",
                 "InvalidNetworkInterfaceId.Malformed",

@@ -15,6 +15,7 @@ mod form;
 mod generated;
 mod json;
 mod keep;
+pub mod printed;
 mod problem;
 mod query;
 mod response;

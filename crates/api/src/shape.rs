@@ -116,8 +116,14 @@ impl Member {
 pub trait Structure {
     /// The members, in the order of [`Structure::fields`].
     fn members(&self) -> &'static [Member];
+    /// Goes through the members with their fields.
+    fn each<'a>(&'a self, visit: &mut dyn FnMut(&'static Member, &'a dyn Field));
     /// The fields to read.
-    fn fields(&self) -> Vec<&dyn Field>;
+    fn fields(&self) -> Vec<&dyn Field> {
+        let mut found = Vec::with_capacity(self.members().len());
+        self.each(&mut |_, field| found.push(field));
+        found
+    }
     /// The fields to fill.
     fn fields_mut(&mut self) -> Vec<&mut dyn Field>;
 }
@@ -128,9 +134,7 @@ impl Structure for () {
         &[]
     }
 
-    fn fields(&self) -> Vec<&dyn Field> {
-        Vec::new()
-    }
+    fn each<'a>(&'a self, _: &mut dyn FnMut(&'static Member, &'a dyn Field)) {}
 
     fn fields_mut(&mut self) -> Vec<&mut dyn Field> {
         Vec::new()
@@ -154,6 +158,12 @@ pub trait Field {
     fn cardinality(&self) -> Cardinality;
     /// What it holds.
     fn content(&self) -> Content<'_>;
+    /// Goes through the elements of a list; there are none in anything else.
+    fn each_element<'a>(&'a self, _visit: &mut dyn FnMut(View<'a>)) {}
+    /// How many elements a list has.
+    fn count(&self) -> usize {
+        0
+    }
     /// Makes room for one more value; `key` matters to maps only.
     fn add(&mut self, key: &str) -> Slot<'_>;
 }
@@ -291,6 +301,14 @@ impl<V: Value> Field for Vec<V> {
         Content::Many(self.iter().map(Value::view).collect())
     }
 
+    fn each_element<'a>(&'a self, visit: &mut dyn FnMut(View<'a>)) {
+        self.iter().for_each(|value| visit(value.view()));
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
     fn add(&mut self, _key: &str) -> Slot<'_> {
         self.push(V::default());
         let last = self.len() - 1;
@@ -330,8 +348,17 @@ macro_rules! shape {
                 MEMBERS
             }
 
-            fn fields(&self) -> Vec<&dyn $crate::shape::Field> {
-                vec![$(&self.$field as &dyn $crate::shape::Field),*]
+            #[allow(unused_mut, unused_variables, reason = "some have no members")]
+            fn each<'a>(
+                &'a self,
+                visit: &mut dyn FnMut(&'static $crate::shape::Member, &'a dyn $crate::shape::Field),
+            ) {
+                let mut members = self.members().iter();
+                $(
+                    if let Some(member) = members.next() {
+                        visit(member, &self.$field);
+                    }
+                )*
             }
 
             fn fields_mut(&mut self) -> Vec<&mut dyn $crate::shape::Field> {

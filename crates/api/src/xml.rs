@@ -11,7 +11,7 @@ use gureum_types::Timestamp;
 use crate::{
     scalar,
     service::Protocol,
-    shape::{Content, Field, Member, Structure, View},
+    shape::{Cardinality, Content, Field, Member, Structure, View},
 };
 
 /// A growing document.
@@ -59,34 +59,31 @@ impl Writer {
 
     /// The members of a structure, in the order of its table.
     pub(crate) fn members(&mut self, source: &dyn Structure) {
-        for (member, field) in source.members().iter().zip(source.fields()) {
-            self.field(member.wire, member, field);
+        source.each(&mut |member, field| self.field(member.wire, member, field));
+    }
+
+    /// A list may have thousands of elements with lists of their own: none is copied to be written.
+    fn list(&mut self, name: &str, member: &Member, list: &dyn Field) {
+        if self.is_flat(member) {
+            list.each_element(&mut |element| self.view(name, member, element));
+        } else if list.count() > 0 {
+            self.open(name);
+            list.each_element(&mut |element| self.view(member.item, member, element));
+            self.close(name);
+        } else if !member.omit_empty {
+            self.out.push('<');
+            self.out.push_str(name);
+            self.out.push_str("/>");
         }
     }
 
     fn field(&mut self, name: &str, member: &Member, field: &dyn Field) {
+        if field.cardinality() == Cardinality::Many {
+            return self.list(name, member, field);
+        }
         match field.content() {
-            Content::Absent => {}
+            Content::Absent | Content::Many(_) => {}
             Content::One(view) => self.view(name, member, view),
-            Content::Many(elements) if elements.is_empty() => {
-                if !member.omit_empty && !self.is_flat(member) {
-                    self.out.push('<');
-                    self.out.push_str(name);
-                    self.out.push_str("/>");
-                }
-            }
-            Content::Many(elements) if self.is_flat(member) => {
-                for element in elements {
-                    self.view(name, member, element);
-                }
-            }
-            Content::Many(elements) => {
-                self.open(name);
-                for element in elements {
-                    self.view(member.item, member, element);
-                }
-                self.close(name);
-            }
             Content::Map(entries) if entries.is_empty() => {}
             Content::Map(entries) => {
                 self.open(name);

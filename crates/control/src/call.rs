@@ -90,6 +90,13 @@ named! {
     LaunchTemplate(LaunchTemplateId) LaunchTemplate "launch-template";
     NatGateway(NatGatewayId) NatGateway "natgateway";
     NetworkAcl(NetworkAclId) NetworkAcl "network-acl";
+    NetworkInsightsAccessScope(NetworkInsightsAccessScopeId) NetworkInsightsAccessScope
+        "network-insights-access-scope";
+    NetworkInsightsAccessScopeAnalysis(NetworkInsightsAccessScopeAnalysisId)
+        NetworkInsightsAccessScopeAnalysis "network-insights-access-scope-analysis";
+    NetworkInsightsAnalysis(NetworkInsightsAnalysisId) NetworkInsightsAnalysis
+        "network-insights-analysis";
+    NetworkInsightsPath(NetworkInsightsPathId) NetworkInsightsPath "network-insights-path";
     NetworkInterface(NetworkInterfaceId) NetworkInterface "network-interface";
     OwnImage(ImageId) Image "image";
     PlacementGroup(PlacementGroupId) PlacementGroup "placement-group";

@@ -59,6 +59,11 @@ impl Compiled {
         self
     }
 
+    /// The records with the policy that was compiled from them.
+    pub(crate) fn model(&self) -> (Arc<Snapshot>, Arc<Policy>) {
+        (self.records.clone(), self.policy.clone())
+    }
+
     pub(crate) fn revision(&self) -> u64 {
         self.records.revision()
     }

@@ -186,6 +186,15 @@ impl Control {
                 let write = write.map_err(ApiError::internal_error)??;
                 self.change(call, write).await.map(Reply::Whole)
             }
+            Work::Analyze(analyze) => {
+                self.opened(&call).await?;
+                let (records, policy) = self.publisher.model().await;
+                let caller = call.clone();
+                let write =
+                    tokio::task::spawn_blocking(move || analyze(&caller, &records, &policy)).await;
+                let write = write.map_err(ApiError::internal_error)??;
+                self.change(call, write).await.map(Reply::Whole)
+            }
             Work::Console(find, show) => {
                 let instance = find(&call, &self.snapshot())?;
                 let console = self.linux.console(instance.id.clone()).await;
@@ -287,6 +296,11 @@ impl Control {
             self.publisher.publish_within(self.config.acknowledge_within).await;
         }
         Ok(answer)
+    }
+
+    /// Where its records are.
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.store
     }
 
     /// What it was made with.

@@ -9,7 +9,7 @@ use gureum_types::{
 };
 
 use crate::{
-    catalogue::image_with_id,
+    catalogue::bootable,
     compile::compile,
     control::{Control, Found},
     resource::{instance, network_interface, public_ip},
@@ -48,7 +48,7 @@ impl Control {
         let named = records
             .find::<Vpc>(scope, record.vpc_id.as_str())
             .is_some_and(|vpc| public_ip::has_public_names(vpc));
-        let image = image_with_id(&scope.region, record.image_id.as_str());
+        let image = bootable(&scope.region, record.image_id.as_str());
         Shown {
             private_ip: primary.as_ref().and_then(|it| it.primary_address()),
             private_dns_name: primary

@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gureum_store::Store;
+use gureum_engine::Policy;
+use gureum_store::{Snapshot, Store};
 use tokio::sync::Mutex;
 
 use crate::{compile::Compiled, config::Config, linux::Linux};
@@ -14,11 +15,13 @@ pub(crate) struct Publisher {
     config: Arc<Config>,
     /// What the data path uses; nothing until the first time.
     published: Mutex<Option<Compiled>>,
+    /// What was compiled for a question last, where there is no data path.
+    asked: Mutex<Option<Compiled>>,
 }
 
 impl Publisher {
     pub(crate) fn new(store: Arc<Store>, linux: Arc<dyn Linux>, config: Arc<Config>) -> Self {
-        Self { store, linux, config, published: Mutex::new(None) }
+        Self { store, linux, config, published: Mutex::new(None), asked: Mutex::new(None) }
     }
 
     /// Brings the data path to the records as they are now, or later. Callers at the same time
@@ -51,6 +54,25 @@ impl Publisher {
             }
         };
         *published = Some(compiled);
+    }
+
+    /// The records as they are now, or later, with the policy that was compiled from them: the data
+    /// path's, where there is one. What did not change since the last question is not compiled again.
+    pub(crate) async fn model(&self) -> (Arc<Snapshot>, Arc<Policy>) {
+        if self.linux.has_data_path() {
+            self.publish().await;
+            if let Some(compiled) = &*self.published.lock().await {
+                return compiled.model();
+            }
+        }
+        let mut asked = self.asked.lock().await;
+        let records = self.store.snapshot();
+        let compiled = match asked.take() {
+            Some(before) if before.revision() == records.revision() => before,
+            Some(before) => before.next(records),
+            None => Compiled::new(records, &self.config.fabric),
+        };
+        asked.insert(compiled).model()
     }
 
     /// As [`Self::publish`], but waits no longer than it may; the work goes on without the caller.

@@ -74,7 +74,10 @@ impl Query<'_> {
             None => 0,
         };
         let size = self.max_results.map_or(usize::MAX, page::size);
-        let (mut shown_ones, mut last) = (Vec::new(), None);
+        // What is shown may be large, and is not to be moved while others come.
+        let room = size.min(found.len().saturating_sub(first));
+        let room = if self.filters.is_empty() { room } else { 0 };
+        let (mut shown_ones, mut last) = (Vec::with_capacity(room), None);
         for record in found.iter().skip(first) {
             let item = shown(record);
             if !filter::passes(&item, self.filters, view.fields, view.tags) {

@@ -389,6 +389,53 @@ async fn a_flow_log_needs_leave_to_pass_the_role_that_it_delivers_with() {
     logger.ec2("CreateFlowLogs", &create).await.ok();
 }
 
+/// An analysis is on its path and on itself; the ends of a path are not asked for.
+#[tokio::test]
+async fn a_path_is_analyzed_by_who_may_use_it() {
+    let cloud = cloud();
+    let keys = user(&cloud, "mina", &[allow("ec2:Describe*", "*")]).await;
+    let mina = cloud.with_keys(&keys);
+    let ends = async |cloud: &Cloud| {
+        let made = cloud.ec2("CreateInternetGateway", &[]).await.ok();
+        made.text("internetGatewayId")
+    };
+    let (source, destination) = (ends(&cloud).await, ends(&cloud).await);
+    let create = [
+        ("ClientToken", "one"),
+        ("Source", source.as_str()),
+        ("Destination", destination.as_str()),
+        ("Protocol", "tcp"),
+        ("TagSpecification.1.ResourceType", "network-insights-path"),
+        ("TagSpecification.1.Tag.1.Key", "team"),
+        ("TagSpecification.1.Tag.1.Value", "red"),
+    ];
+    let refused = mina.ec2("CreateNetworkInsightsPath", &create).await.refusal().0;
+    assert_eq!(refused, "UnauthorizedOperation");
+    let path = format!("arn:aws:ec2:ap-northeast-2:{ACCOUNT}:network-insights-path/*");
+    let own = [allow("ec2:CreateNetworkInsightsPath", &path), allow("ec2:CreateTags", &path)];
+    put_policy(&cloud, "mina", "create", &own[0]).await;
+    put_policy(&cloud, "mina", "tags", &own[1]).await;
+    let made = mina.ec2("CreateNetworkInsightsPath", &create).await.ok();
+    let id = made.text("networkInsightsPathId");
+    let start = [("ClientToken", "two"), ("NetworkInsightsPathId", id.as_str())];
+    let refused = mina.ec2("StartNetworkInsightsAnalysis", &start).await.refusal().0;
+    assert_eq!(refused, "UnauthorizedOperation");
+    let of_team = |team: &str| {
+        statement(&format!(
+            r#""Effect":"Allow","Action":"ec2:StartNetworkInsightsAnalysis","Resource":"{path}",
+               "Condition":{{"StringEquals":{{"aws:ResourceTag/team":"{team}"}}}}"#
+        ))
+    };
+    let analysis = format!("arn:aws:ec2:ap-northeast-2:{ACCOUNT}:network-insights-analysis/*");
+    let start_any = allow("ec2:StartNetworkInsightsAnalysis", &analysis);
+    put_policy(&cloud, "mina", "start", &start_any).await;
+    put_policy(&cloud, "mina", "paths", &of_team("blue")).await;
+    let refused = mina.ec2("StartNetworkInsightsAnalysis", &start).await.refusal().0;
+    assert_eq!(refused, "UnauthorizedOperation");
+    put_policy(&cloud, "mina", "paths", &of_team("red")).await;
+    mina.ec2("StartNetworkInsightsAnalysis", &start).await.ok();
+}
+
 #[tokio::test]
 async fn a_role_is_assumed_as_its_trust_policy_says() {
     let cloud = cloud();

@@ -206,6 +206,30 @@ const KINDS: &[Kind] = &[
     ),
     (&["FlowLogId"], "fl", "InvalidFlowLogId.NotFound", "InvalidFlowLogId.Malformed"),
     (
+        &["NetworkInsightsAccessScopeAnalysisId"],
+        "nisa",
+        "InvalidNetworkInsightsAccessScopeAnalysisId.NotFound",
+        "InvalidNetworkInsightsAccessScopeAnalysisId.Malformed",
+    ),
+    (
+        &["NetworkInsightsAccessScopeId"],
+        "nis",
+        "InvalidNetworkInsightsAccessScopeId.NotFound",
+        "InvalidNetworkInsightsAccessScopeId.Malformed",
+    ),
+    (
+        &["NetworkInsightsAnalysisId"],
+        "nia",
+        "InvalidNetworkInsightsAnalysisId.NotFound",
+        "InvalidNetworkInsightsAnalysisId.Malformed",
+    ),
+    (
+        &["NetworkInsightsPathId"],
+        "nip",
+        "InvalidNetworkInsightsPathId.NotFound",
+        "InvalidNetworkInsightsPathId.Malformed",
+    ),
+    (
         &["ExclusionId"],
         "vpcbpa-exclude",
         "InvalidVpcBlockPublicAccessExclusionId.NotFound",
@@ -294,6 +318,24 @@ const OWN: &[Own] = &[
         "CreateNatGateway",
         &[("ConnectivityType", "private"), ("SubnetId", "subnet-0ffffffffffffffff")],
         "InvalidSubnetID.NotFound",
+    ),
+    (
+        "CreateNetworkInsightsAccessScope",
+        &[
+            ("ClientToken", "t"),
+            ("MatchPath.1.Source.ResourceStatement.ResourceType.1", "AWS::EC2::Nonesuch"),
+        ],
+        "InvalidParameterValue",
+    ),
+    (
+        "CreateNetworkInsightsPath",
+        &[
+            ("ClientToken", "t"),
+            ("Destination", "i-0ffffffffffffffff"),
+            ("Protocol", "tcp"),
+            ("Source", "igw-0ffffffffffffffff"),
+        ],
+        "InvalidInternetGatewayID.NotFound",
     ),
     ("CreatePlacementGroup", &[], "MissingParameter"),
     ("CreateServiceLinkedRole", &[("AWSServiceName", "nonesuch")], "InvalidInput"),

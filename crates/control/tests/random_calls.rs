@@ -9,6 +9,7 @@ use std::{
 };
 
 use common::{Cloud, Wishes};
+use gureum_control::ImportOptions;
 use gureum_engine::FabricConfig;
 use gureum_store::Snapshot;
 use gureum_types::{
@@ -598,6 +599,32 @@ fn check_published(cloud: &Cloud) {
     assert_eq!(*published, ServiceView { epoch: published.epoch, ..view });
 }
 
+/// What describe calls answer makes the same records again, as far as they show them.
+async fn check_twin(cloud: &Cloud) {
+    let records = cloud.control.snapshot();
+    let is_stale = |rule: &SecurityGroupRule| match &rule.peer {
+        RulePeer::Group(id) => {
+            !records.everywhere::<SecurityGroup>().any(|(_, group)| group.id == *id)
+        }
+        _ => false,
+    };
+    // A rule about a peer's group that is no more refers to nothing, and so would be refused.
+    if records.everywhere::<SecurityGroupRule>().any(|(_, rule)| is_stale(rule)) {
+        return;
+    }
+    let document = cloud.control.export(None, None).expect("a document");
+    let twin = Cloud::with(Wishes { running: false, ..Wishes::default() });
+    let answers = [("document".to_owned(), document.clone())];
+    let imported = twin.control.import(&answers, &ImportOptions::default()).await;
+    let imported = imported.unwrap_or_else(|refused| panic!("refused: {refused}"));
+    assert_eq!(imported.unsupported, Vec::<String>::new());
+    check(&twin.control.snapshot());
+    let again = twin.control.export(None, None).expect("a document");
+    for (key, value) in document.as_object().expect("an object") {
+        assert_eq!(again[key], *value, "{key}");
+    }
+}
+
 /// Makes calls in every order of `cases` sequences, with the reconciler at work or without.
 fn run_sequences(cases: u32, reconciled: bool) {
     let step = (0..ACTIONS, [0_usize..50, 0..50, 0..50])
@@ -618,6 +645,9 @@ fn run_sequences(cases: u32, reconciled: bool) {
                     }
                 }
                 assert!(cloud.linux.policy().is_some());
+                if !reconciled {
+                    check_twin(&cloud).await;
+                }
             });
             Ok(())
         })

@@ -33,8 +33,8 @@ pub use output::{
 };
 pub use packet::{Offload, Packet};
 pub use policy::{
-    Compiler, Component, ComponentIndex, FABRIC_ROUTER_MAC, FabricConfig, Policy, PortInfo,
-    PortKind, compile,
+    Compiler, Component, ComponentIndex, FABRIC_ROUTER_MAC, FabricConfig, GuestNetwork, Policy,
+    PortInfo, PortKind, compile,
 };
 pub use process::{expire, process};
 pub use state::{
@@ -43,6 +43,6 @@ pub use state::{
     TCP_TRANSIENT_TIMEOUT, Traffic, UDP_SINGLE_TIMEOUT, UDP_STREAM_TIMEOUT, UNTRACKED_TIMEOUT,
     record_is_whole,
 };
-pub use trace::{Direction, NoTrace, Outcome, Stage, Step, Trace};
+pub use trace::{Direction, NoTrace, Outcome, Stage, Step, StepPacket, Trace};
 pub use verdict::{DropReason, Verdict};
-pub use why::{WhyQuery, WhyReport, WhySource, WhyTraffic, why};
+pub use why::{Model, ModelAnswer, ModelLeg, WhyQuery, WhyReport, WhySource, WhyTraffic, why};

@@ -126,9 +126,9 @@ pub trait Output {
     }
     /// Tells of a packet that was dropped.
     fn dropped(&mut self, _: &Dropped) {}
-    /// Tells that an interface with a flow log, by the number of its id, carried something that there
-    /// was no room to count.
-    fn untallied(&mut self, _interface: u64) {}
+    /// Tells what an interface with a flow log carried of a flow that there was no room to keep: of
+    /// one packet, and nothing remembers where the sum is.
+    fn tally_apart(&mut self, _: &Tally) {}
 }
 
 /// An output that keeps nothing.

@@ -1,5 +1,7 @@
 //! What a packet met on its way. Nothing is built when nobody listens.
 
+use std::net::IpAddr;
+
 use gureum_types::PortIndex;
 use serde::{Deserialize, Serialize};
 
@@ -113,6 +115,25 @@ pub struct Step {
     pub component: Option<ComponentIndex>,
     /// What happened, in a few words.
     pub text: String,
+    /// The packet as it came to the stage: what a gateway makes of it is what the next stage sees.
+    /// None for what is no IP packet.
+    #[serde(default)]
+    pub packet: Option<StepPacket>,
+}
+
+/// A packet as a stage saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StepPacket {
+    /// Its source.
+    pub source: IpAddr,
+    /// Its destination.
+    pub destination: IpAddr,
+    /// The source port; for ICMP the type, with the code behind it.
+    pub source_port: u16,
+    /// The destination port; for ICMP queries their identifier.
+    pub destination_port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
 }
 
 /// Somebody who may want to know what a packet meets.

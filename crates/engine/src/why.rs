@@ -6,8 +6,8 @@ use gureum_types::{IpProtocol, PortIndex};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Component, Direction, DropReason, FABRIC_ROUTER_MAC, Offload, Outcome, Output, Packet, Policy,
-    Stage, State, Step, Verdict,
+    Component, Direction, DropReason, FABRIC_ROUTER_MAC, Limits, Offload, Outcome, Output, Packet,
+    Policy, Stage, State, Step, Verdict,
     address::{Address, Family},
     policy::{Interface, Subnet, slots::Slot},
     process,
@@ -122,22 +122,108 @@ pub struct WhyReport {
 /// takes back every change of it.
 pub fn why(policy: &Policy, state: &mut State, query: &WhyQuery, now: u64) -> WhyReport {
     state.trial(|state| {
-        let source = policy.port_name(match query.source {
-            WhySource::Interface { port, .. } => port,
-            WhySource::Internet(_) => PortIndex::INTERNET,
-        });
-        let mut asking = Asking { policy, state, now };
-        let (forward, arrived) = asking.forward(query);
-        let reply = arrived.map(|arrived| asking.reply(query, &arrived));
-        let reachable = reply.as_ref().is_some_and(|leg| leg.drop.is_none());
+        let answer = ask(policy, state, query, now);
+        let source = policy.port_name(answer.source);
+        let reachable = answer.reachable;
+        let forward = named_leg(policy, answer.forward);
+        let reply = answer.reply.map(|leg| named_leg(policy, leg));
         WhyReport { query: query.clone(), source, reachable, forward, reply }
     })
+}
+
+/// How far a packet came, with ports and indices of the policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelLeg {
+    /// The stages it went through.
+    pub steps: Vec<Step>,
+    /// The port where it arrived.
+    pub arrived: Option<PortIndex>,
+    /// Why it did not arrive.
+    pub drop: Option<DropReason>,
+}
+
+/// What [`Model::ask`] answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelAnswer {
+    /// The port where the packet comes from.
+    pub source: PortIndex,
+    /// The packet's way.
+    pub forward: ModelLeg,
+    /// The answer's way; `None` where the packet did not arrive.
+    pub reply: Option<ModelLeg>,
+    /// Whether the packet arrives and its answer comes back.
+    pub reachable: bool,
+}
+
+/// A policy under which nothing has happened yet: what Reachability Analyzer speaks of (RA-1). It is
+/// [`why()`] for many questions in a row: none of them leaves anything behind.
+#[derive(Debug)]
+pub struct Model<'p> {
+    policy: &'p Policy,
+    state: State,
+}
+
+impl<'p> Model<'p> {
+    /// The model of a policy.
+    pub fn new(policy: &'p Policy) -> Self {
+        // As many flows as one packet and its answer can begin, with much to spare.
+        let limits = Limits { flows: 64, fragments: 1, cache: 1, ..Limits::default() };
+        Self { policy, state: State::new(limits).without_cache() }
+    }
+
+    /// Sends the packet in question and its answer through [`process`].
+    pub fn ask(&mut self, query: &WhyQuery) -> ModelAnswer {
+        self.state.forget();
+        ask(self.policy, &mut self.state, query, 0)
+    }
+}
+
+fn ask(policy: &Policy, state: &mut State, query: &WhyQuery, now: u64) -> ModelAnswer {
+    let source = match query.source {
+        WhySource::Interface { port, .. } => port,
+        WhySource::Internet(_) => PortIndex::INTERNET,
+    };
+    let mut asking = Asking { policy, state, now, asked: None };
+    let (forward, arrived) = asking.forward(query);
+    let reply = arrived.map(|arrived| asking.reply(query, &arrived));
+    // Not dropped is not enough, nor to arrive somewhere: a NAT gateway takes what belongs to no
+    // flow of its own and answers by a reset (NAT-12), or sends it on as a flow of its own, which
+    // nobody knows for an answer (NAT-8).
+    let reachable = reply.as_ref().is_some_and(|(leg, back)| {
+        leg.arrived == Some(source) && back.as_ref().is_some_and(|back| asking.is_answered_by(back))
+    });
+    ModelAnswer { source, forward, reply: reply.map(|(leg, _)| leg), reachable }
+}
+
+fn named_leg(policy: &Policy, leg: ModelLeg) -> WhyLeg {
+    WhyLeg {
+        steps: leg.steps.into_iter().map(|step| named(policy, step)).collect(),
+        arrived: leg.arrived.map(|port| policy.port_name(port)),
+        drop: leg.drop,
+    }
+}
+
+fn named(policy: &Policy, step: Step) -> WhyStep {
+    let component = step.component.and_then(|index| policy.component(index)).cloned();
+    WhyStep {
+        stage: step.stage,
+        interface: policy.port_name(step.port),
+        direction: step.direction,
+        component,
+        drop: match step.outcome {
+            Outcome::Drop(reason) => Some(reason),
+            Outcome::Pass | Outcome::Reply => None,
+        },
+        text: step.text,
+    }
 }
 
 struct Asking<'a> {
     policy: &'a Policy,
     state: &'a mut State,
     now: u64,
+    /// The flow of the question, as who asks knows it.
+    asked: Option<Tuple>,
 }
 
 /// A packet where it arrived.
@@ -154,7 +240,7 @@ enum NextHop {
 }
 
 impl<'a> Asking<'a> {
-    fn forward(&mut self, query: &WhyQuery) -> (WhyLeg, Option<Arrived>) {
+    fn forward(&mut self, query: &WhyQuery) -> (ModelLeg, Option<Arrived>) {
         let destination = Address::from(query.destination);
         let family = destination.family();
         let payload = transport(query.traffic, family);
@@ -187,25 +273,35 @@ impl<'a> Asking<'a> {
     }
 
     /// The answer of whoever got the packet, to where it seems to come from.
-    fn reply(&mut self, query: &WhyQuery, arrived: &Arrived) -> WhyLeg {
-        // NAT64 may have made it one of the other family.
-        let family = match be16(&arrived.frame, 12) {
-            Some(ETHERTYPE_IPV6) => Family::V6,
-            _ => Family::V4,
+    fn reply(&mut self, query: &WhyQuery, arrived: &Arrived) -> (ModelLeg, Option<Arrived>) {
+        let Some(received) = tuple_of(&arrived.frame) else {
+            return (never_sent(DropReason::Malformed), None);
         };
-        let Ok(headers) = Headers::parse(family, &arrived.frame, &Offload::NONE) else {
-            return never_sent(DropReason::Malformed);
-        };
-        let tuple = headers.tuple.reversed();
+        let tuple = received.reversed();
         let addresses = (tuple.source, tuple.destination);
-        let payload = answer(query.traffic, &headers.tuple);
+        let payload = answer(query.traffic, &received);
         match self.interface(arrived.port) {
-            Some((interface, subnet)) => self.send_from(interface, subnet, addresses, payload).0,
+            Some((interface, subnet)) => self.send_from(interface, subnet, addresses, payload),
             None => {
                 let frame = self.frame_of_fabric(arrived.port, addresses, payload);
-                self.send(arrived.port, frame).0
+                self.send(arrived.port, frame)
             }
         }
+    }
+
+    /// Whether what came back is, to who asked, from whom they asked.
+    fn is_answered_by(&self, back: &Arrived) -> bool {
+        let (Some(asked), Some(answer)) = (self.asked, tuple_of(&back.frame)) else { return false };
+        let ports = match asked.is_icmp() {
+            // The identifier of both; their types differ (SGT-7).
+            true => answer.destination_port == asked.destination_port,
+            false => {
+                let reversed = asked.reversed();
+                (answer.source_port, answer.destination_port)
+                    == (reversed.source_port, reversed.destination_port)
+            }
+        };
+        (answer.source, answer.destination) == (asked.destination, asked.source) && ports
     }
 
     fn interface(&self, port: PortIndex) -> Option<(&'a Interface, &'a Subnet)> {
@@ -220,7 +316,7 @@ impl<'a> Asking<'a> {
         subnet: &'a Subnet,
         (source, destination): (Address, Address),
         payload: Payload,
-    ) -> (WhyLeg, Option<Arrived>) {
+    ) -> (ModelLeg, Option<Arrived>) {
         let near = subnet.contains(destination) || destination.is_link_local();
         let target = match (near, destination.family()) {
             (true, _) => Some(destination),
@@ -242,8 +338,7 @@ impl<'a> Asking<'a> {
                     Outcome::Drop(reason) => Some(reason),
                     Outcome::Pass | Outcome::Reply => Some(DropReason::ArpUnusedAddress),
                 };
-                let steps = vec![self.named(step)];
-                (WhyLeg { steps, arrived: None, drop }, None)
+                (ModelLeg { steps: vec![step], arrived: None, drop }, None)
             }
         }
     }
@@ -279,36 +374,22 @@ impl<'a> Asking<'a> {
         frame((FABRIC_ROUTER_MAC, mac), addresses, payload)
     }
 
-    fn send(&mut self, port: PortIndex, mut frame: Vec<u8>) -> (WhyLeg, Option<Arrived>) {
+    fn send(&mut self, port: PortIndex, mut frame: Vec<u8>) -> (ModelLeg, Option<Arrived>) {
+        // The first packet is the question; stages change it in place.
+        self.asked = self.asked.or_else(|| tuple_of(&frame));
         let mut steps = Vec::new();
         let mut packet = Packet { frame: &mut frame, offload: Offload::NONE };
         let (policy, now) = (self.policy, self.now);
         let mut sent = Sent::default();
         let verdict = process(policy, self.state, port, &mut packet, now, &mut sent, &mut steps);
-        let steps = steps.into_iter().map(|step| self.named(step)).collect();
         match verdict {
             Verdict::Forward(to) | Verdict::Translated(to) => {
-                let arrived = Some(self.policy.port_name(to));
                 let frame = if verdict == Verdict::Forward(to) { frame } else { sent.last };
-                (WhyLeg { steps, arrived, drop: None }, Some(Arrived { port: to, frame }))
+                let leg = ModelLeg { steps, arrived: Some(to), drop: None };
+                (leg, Some(Arrived { port: to, frame }))
             }
-            Verdict::Drop(reason) => (WhyLeg { steps, arrived: None, drop: Some(reason) }, None),
-            Verdict::Reply => (WhyLeg { steps, arrived: None, drop: None }, None),
-        }
-    }
-
-    fn named(&self, step: Step) -> WhyStep {
-        let component = step.component.and_then(|index| self.policy.component(index)).cloned();
-        WhyStep {
-            stage: step.stage,
-            interface: self.policy.port_name(step.port),
-            direction: step.direction,
-            component,
-            drop: match step.outcome {
-                Outcome::Drop(reason) => Some(reason),
-                Outcome::Pass | Outcome::Reply => None,
-            },
-            text: step.text,
+            Verdict::Drop(reason) => (ModelLeg { steps, arrived: None, drop: Some(reason) }, None),
+            Verdict::Reply => (ModelLeg { steps, arrived: None, drop: None }, None),
         }
     }
 }
@@ -346,9 +427,18 @@ impl Output for Sent {
     fn dhcp_lease(&mut self, _: PortIndex) {}
 }
 
+/// The flow that a frame belongs to. NAT64 may have made it one of another family.
+fn tuple_of(frame: &[u8]) -> Option<Tuple> {
+    let family = match be16(frame, 12) {
+        Some(ETHERTYPE_IPV6) => Family::V6,
+        _ => Family::V4,
+    };
+    Headers::parse(family, frame, &Offload::NONE).ok().map(|headers| headers.tuple)
+}
+
 /// The way of a packet that no guest can send.
-fn never_sent(reason: DropReason) -> WhyLeg {
-    WhyLeg { steps: Vec::new(), arrived: None, drop: Some(reason) }
+fn never_sent(reason: DropReason) -> ModelLeg {
+    ModelLeg { steps: Vec::new(), arrived: None, drop: Some(reason) }
 }
 
 fn arp_request(mac: [u8; 6], source: u32, target: u32) -> Vec<u8> {

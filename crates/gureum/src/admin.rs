@@ -6,6 +6,7 @@
 //! namespaces from it for `internet`.
 
 mod check;
+mod twin;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub(crate) use self::check::{
     CheckArgs, Decided, Decision, Expect, Expectation, Outcome, PortRange, Protocol, Suggestion,
     Verdict,
 };
+pub(crate) use twin::{KeptSnapshot, SnapshotRequest, TwinReply, TwinRequest};
 
 /// The name of the socket in the data directory.
 pub(crate) const SOCKET: &str = "gureum.sock";
@@ -34,6 +36,8 @@ pub(crate) enum Request {
     },
     /// Whether packets would pass, decided by the engine on the present state.
     Why(WhyArgs),
+    /// Whether packets really pass: sent from instances and the internet, all at once.
+    Attempts(AttemptsArgs),
     /// Whether expectations are met, decided by the engine on the present state.
     Check(CheckArgs),
     /// Expectations that describe the present state.
@@ -79,6 +83,10 @@ pub(crate) enum Request {
         /// The account; everything where absent.
         account: Option<String>,
     },
+    /// Export or import a network.
+    Twin(TwinRequest),
+    /// Keep all records, or put them back.
+    Snapshot(SnapshotRequest),
     /// Stop the daemon; with `everything`, instances and namespaces too.
     Down {
         /// Whether to take down the instances and namespaces (`gureum down`).
@@ -101,6 +109,38 @@ pub(crate) struct WhyArgs {
     pub source_port: Option<u16>,
     /// Whether IPv6 is meant where no address says so.
     pub ipv6: bool,
+}
+
+/// Real packets to be sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AttemptsArgs {
+    /// What to send, as [`Request::Why`] is asked. Source ports are left to the sender.
+    pub questions: Vec<WhyArgs>,
+    /// How long an answer is waited for, in milliseconds.
+    pub patience: u64,
+}
+
+/// How a packet fared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AttemptReport {
+    /// Whether it arrived and something came back; nothing where it could not be tried.
+    pub got_through: Option<bool>,
+    /// `answered`, `refused` (a reset, or no such port), `unreachable` (says a router), `silent`, or
+    /// why it could not be tried.
+    pub how: String,
+    /// The light host that answered.
+    pub by: Option<String>,
+    /// The first line of what was answered.
+    pub text: String,
+    /// Where it was sent to.
+    pub destination: Option<std::net::IpAddr>,
+}
+
+impl AttemptReport {
+    /// It could not be tried.
+    pub(crate) fn failed(why: String) -> Self {
+        Self { got_through: None, how: why, by: None, text: String::new(), destination: None }
+    }
 }
 
 /// The answer to `gureum why`.
@@ -373,6 +413,8 @@ pub(crate) enum Reply {
     Instances(Vec<InstanceRow>),
     /// To `Why`.
     Why(Box<WhyAnswer>),
+    /// To `Attempts`, in the order of the questions.
+    Attempts(Vec<AttemptReport>),
     /// To `Check`: a verdict for each expectation, in their order.
     Check(Vec<Verdict>),
     /// To `Suggest`.
@@ -401,6 +443,8 @@ pub(crate) enum Reply {
         /// Where public addresses come from.
         public_pool: ipnet::Ipv4Net,
     },
+    /// To `Twin` and `Snapshot`.
+    Twin(Box<TwinReply>),
     /// To `Reset` and `Down`.
     Done,
     /// It could not be done: one sentence, and what to do.
@@ -427,6 +471,9 @@ pub(crate) struct Status {
     pub tag: String,
     /// Whether it boots instances (false with `--no-instances`).
     pub instances_enabled: bool,
+    /// Whether new instances are light hosts.
+    #[serde(default)]
+    pub light: bool,
     /// Seconds since it started.
     pub uptime_seconds: u64,
     /// The epoch that the data path has applied.
@@ -468,6 +515,9 @@ pub(crate) struct InstanceRow {
     pub key_name: Option<String>,
     /// Whether its status checks passed.
     pub ready: bool,
+    /// Whether it is a light host: without SSH server and agent.
+    #[serde(default)]
+    pub light: bool,
 }
 
 /// What `GET /_gureum/health` answers on the API's port, with a `Server: Gureum/…` header: enough

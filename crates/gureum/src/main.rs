@@ -29,6 +29,9 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "anchor" => {
             gureum_host::anchor::run(rest.iter().cloned()).map(|()| 0)
         }
+        Some((command, rest)) if command == "responder" => {
+            gureum_host::light::run(rest.iter().cloned()).map(|()| 0)
+        }
         Some((command, rest)) if command == "shim" => {
             gureum_host::shim::run(rest.iter().cloned()).map(|()| 0)
         }

@@ -25,7 +25,7 @@ type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 pub(crate) const MARKER: &str = ".gureum";
 
 /// What a data directory holds besides its marker: all that `purge` deletes.
-pub(crate) const CONTENTS: [&str; 22] = [
+pub(crate) const CONTENTS: [&str; 23] = [
     "aws",
     "bin",
     "ca",
@@ -44,6 +44,7 @@ pub(crate) const CONTENTS: [&str; 22] = [
     "logs",
     "root-key.json",
     "s3",
+    "snapshots",
     "ssh_config",
     "state",
     "store",
@@ -193,6 +194,11 @@ pub(crate) fn ca_bundle(data_dir: &Path) -> PathBuf {
 /// The access key of the root user, where callers must have one.
 pub(crate) fn root_key(data_dir: &Path) -> PathBuf {
     data_dir.join("root-key.json")
+}
+
+/// Where snapshots of all records are kept.
+pub(crate) fn snapshots_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("snapshots")
 }
 
 /// The home of the person at the workstation in the simulated internet.

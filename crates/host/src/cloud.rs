@@ -18,9 +18,9 @@ use crate::{
     datapath::{self, DataPath},
     error::{Context, HostError, Result},
     fabric::{self, InternetSettings},
-    instance::{CloudFile, Inbox, Instances, Settings, Wake},
+    instance::{CloudFile, Inbox, Instances, Kind, Settings, Wake},
     internet::InternetNamespaces,
-    limits,
+    light, limits,
     supervisor::Program,
     tag::Tag,
     uplink::{self, Uplink},
@@ -47,6 +47,10 @@ pub struct CloudConfig {
     pub internet: InternetSettings,
     /// Whether the simulated internet is connected to the machine's network.
     pub uplink: bool,
+    /// What new instances are.
+    pub kind: Kind,
+    /// The file of certificates that programs in light hosts trust, instead of the machine's.
+    pub ca_bundle: Option<PathBuf>,
     /// Files that all instances have in common.
     pub cloud_files: Vec<CloudFile>,
     /// The policy to begin with. It should be the last one, or flows would meet an empty cloud.
@@ -131,6 +135,9 @@ impl Cloud {
             cgroups: cgroups.clone(),
             fabric: namespaces.fabric.try_clone().context(|| "keep the fabric")?,
             datapath: datapath.clone(),
+            kind: config.kind,
+            owner: config.owner,
+            ca_bundle: config.ca_bundle,
         };
         let instances = Instances::new(settings, inbox)?;
         Ok(Self { tag, data_dir, cgroups, namespaces, datapath, windows, instances, uplink })
@@ -196,13 +203,15 @@ pub fn down(data_dir: &Path) -> Result<()> {
 
 fn remove(tag: Tag, data_dir: &Path, cgroups: &Cgroups) -> Result<()> {
     cgroups.destroy_all()?;
-    // The flows were those of hosts that are off now; their next boot begins with none.
-    let journal = data_dir.join(JOURNAL);
-    match fs::remove_file(&journal) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).context(|| format!("remove {}", journal.display()));
+    // The flows were those of hosts that are off now; their next boot begins with none. The socket
+    // was of a process that is dead.
+    for file in [data_dir.join(JOURNAL), data_dir.join("state").join(light::SOCKET)] {
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).context(|| format!("remove {}", file.display()));
+            }
+            _ => {}
         }
-        _ => {}
     }
     // The kernel takes mounts and loop devices of dead namespaces away on its own time.
     let until = Instant::now() + Duration::from_secs(10);
@@ -246,7 +255,7 @@ fn leftovers_of(tag: Tag, data_dir: &Path, cgroups: &Cgroups) -> Result<Vec<Stri
     Ok(found)
 }
 
-/// Living anchors and shims of the cloud, by what they were started with.
+/// Living anchors, responders and shims of the cloud, by what they were started with.
 fn supervisors(tag: Tag, data_dir: &Path) -> io::Result<Vec<String>> {
     use std::os::unix::ffi::OsStrExt;
 
@@ -262,7 +271,7 @@ fn supervisors(tag: Tag, data_dir: &Path) -> io::Result<Vec<String>> {
         let (Some(subcommand), Some(argument)) = (words.next(), words.next()) else { continue };
         let argument = Path::new(std::ffi::OsStr::from_bytes(argument));
         let ours = match subcommand {
-            b"anchor" => argument.iter().any(|part| part == tag.cgroup().as_str()),
+            b"anchor" | b"responder" => argument.iter().any(|part| part == tag.cgroup().as_str()),
             b"shim" => argument.starts_with(data_dir),
             _ => false,
         };

@@ -14,7 +14,7 @@ use std::{
         unix::ffi::OsStringExt,
     },
     path::{Path, PathBuf},
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
 };
 
 use nix::{
@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Context, HostError, Result},
+    light::program::{self, Place},
     shim::{
         boot::{become_root_inside, fresh_process},
         config::{self, CONFIG, Config, STATE, State},
@@ -44,6 +45,8 @@ use crate::{
 /// The group of such programs, below the guest's. The guest's own group may hold no process
 /// once its init hands controllers down.
 const GROUP: &str = "gureum.exec";
+
+const DESCRIBE: fn() -> &'static str = || "describe a program";
 
 /// What to run and as whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,10 +86,26 @@ impl Execution {
         streams: ExecStreams,
     ) -> Result<Self> {
         let request = serde_json::to_string(request).map_err(io::Error::other);
-        let child = program
-            .command("inside")
-            .arg(folder)
-            .arg(request.context(|| "describe a program")?)
+        Self::spawn(program.command("inside").arg(folder).arg(request.context(DESCRIBE)?), streams)
+    }
+
+    /// As [`Self::start`], in a light host.
+    pub(crate) fn start_light(
+        program: &Program,
+        folder: &Path,
+        request: &ExecRequest,
+        place: &Place,
+        streams: ExecStreams,
+    ) -> Result<Self> {
+        let request = serde_json::to_string(request).map_err(io::Error::other);
+        let place = serde_json::to_string(place).map_err(io::Error::other);
+        let mut command = program.command("inside");
+        command.arg(folder).arg(request.context(DESCRIBE)?).arg(place.context(DESCRIBE)?);
+        Self::spawn(&mut command, streams)
+    }
+
+    fn spawn(command: &mut Command, streams: ExecStreams) -> Result<Self> {
+        let child = command
             .stdin(Stdio::from(streams.input))
             .stdout(Stdio::from(streams.output))
             .stderr(Stdio::from(streams.error))
@@ -128,16 +147,26 @@ impl Execution {
     }
 }
 
-/// The body of the hidden subcommand `inside`: its arguments are an instance's folder and a request.
-/// Returns the exit status. It must be called before the process has a second thread.
+/// The body of the hidden subcommand `inside`: its arguments are an instance's folder, a request,
+/// and for a light host the place. Returns the exit status. It must be called before the process has a second thread.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<i32> {
     let arguments: Vec<_> = arguments.into_iter().collect();
-    let usage = || HostError::Failed("usage: inside FOLDER REQUEST".into());
-    let [folder, request] = arguments.as_slice() else { return Err(usage()) };
+    let usage = || HostError::Failed("usage: inside FOLDER REQUEST [PLACE]".into());
+    let [folder, request, place @ ..] = arguments.as_slice() else { return Err(usage()) };
     let request: ExecRequest =
         serde_json::from_slice(request.as_encoded_bytes()).map_err(|_| usage())?;
-    enter(&PathBuf::from(folder))?;
-    let user = User::find(&request.user)?;
+    let user = match place {
+        [] => {
+            enter(&PathBuf::from(folder))?;
+            User::find(&request.user)?
+        }
+        [place, ..] => {
+            let place: Place =
+                serde_json::from_slice(place.as_encoded_bytes()).map_err(|_| usage())?;
+            program::enter(&place)?;
+            User::owner(place.uid)?
+        }
+    };
 
     let mut mask = SigSet::empty();
     for signal in [Signal::SIGCHLD, Signal::SIGWINCH, Signal::SIGHUP, Signal::SIGTERM] {
@@ -236,22 +265,44 @@ struct User {
 }
 
 impl User {
-    /// Looks a user up in the instance's own files. Other sources would need its libraries.
-    fn find(name: &str) -> Result<Self> {
-        let table = fs::read_to_string("/etc/passwd").context(|| "read the users")?;
-        let user = table.lines().find_map(|line| {
+    /// The users of the files that this process sees, one a line. Other sources would need libraries.
+    fn among(table: &str) -> impl Iterator<Item = Self> {
+        table.lines().filter_map(|line| {
             let fields: Vec<_> = line.split(':').collect();
-            let [found, _, uid, gid, _, home, shell] = fields.as_slice() else { return None };
-            (*found == name).then_some(())?;
+            let [name, _, uid, gid, _, home, shell] = fields.as_slice() else { return None };
             Some(Self {
-                name: name.into(),
+                name: (*name).into(),
                 uid: uid.parse().ok()?,
                 gid: gid.parse().ok()?,
                 groups: Vec::new(),
                 home: (*home).into(),
                 shell: if shell.is_empty() { "/bin/sh".into() } else { (*shell).into() },
             })
-        });
+        })
+    }
+
+    /// The person whose cloud it is, who is root in a light host.
+    fn owner(uid: u32) -> Result<Self> {
+        let table = fs::read_to_string("/etc/passwd").context(|| "read the users")?;
+        let person = Self::among(&table).find(|user| user.uid == uid);
+        Ok(Self {
+            uid: 0,
+            gid: 0,
+            ..person.unwrap_or_else(|| Self {
+                name: uid.to_string(),
+                uid: 0,
+                gid: 0,
+                groups: Vec::new(),
+                home: "/".into(),
+                shell: "/bin/sh".into(),
+            })
+        })
+    }
+
+    /// Looks a user up in the instance's own files.
+    fn find(name: &str) -> Result<Self> {
+        let table = fs::read_to_string("/etc/passwd").context(|| "read the users")?;
+        let user = Self::among(&table).find(|user| user.name == name);
         let missing = || HostError::Failed(format!("the instance has no user {name}"));
         let mut user = user.ok_or_else(missing)?;
         let table = fs::read_to_string("/etc/group").unwrap_or_default();

@@ -88,7 +88,7 @@ pub fn enter_internet(namespaces: &InternetNamespaces, view: &InternetView) -> R
     Ok(())
 }
 
-fn change_files(view: &InternetView) -> Result<()> {
+pub(crate) fn change_files(view: &InternetView) -> Result<()> {
     let nsswitch = fs::read_to_string("/etc/nsswitch.conf").ok().map(|text| plain_hosts(&text));
     let workshop = Workshop::open()?;
     for folder in RESOLVERS.map(Path::new) {

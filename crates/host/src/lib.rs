@@ -4,6 +4,8 @@
 //! - [`datapath::DataPath`] is the thread that moves packets between ports and the engine.
 //! - [`instance::Instances`] are real Linux hosts, each under a [`shim`] that outlives the daemon;
 //!   the [`anchor`] holds the namespaces that outlive it.
+//! - [`attempt::attempt`] opens real connections from inside a namespace and says how they ended.
+//! - [`light`] hosts are instances without an operating system, all held by one process.
 //! - [`internet`] takes a person's own program into the simulated internet, without root.
 //! - [`windows::Windows`] is what it counted for flow logs, until that is delivered.
 //! - [`uplink::Uplink`] is the way out of the simulated internet, where a person asked for one.
@@ -14,10 +16,11 @@
 //! Everything that this room makes carries the [`tag::Tag`] of its data directory and is found
 //! again by it, never by what an earlier process remembered.
 //!
-//! Three hidden subcommands of the binary have their bodies here, and must be called before the
-//! process has a second thread: [`anchor::run`], [`shim::run`] and [`exec::run`].
+//! Four hidden subcommands of the binary have their bodies here, and must be called before the
+//! process has a second thread: [`anchor::run`], [`shim::run`], [`light::run`] and [`exec::run`].
 
 pub mod anchor;
+pub mod attempt;
 mod boot_id;
 pub mod cgroup;
 pub mod cloud;
@@ -29,6 +32,7 @@ pub mod exec;
 pub mod fabric;
 pub mod instance;
 pub mod internet;
+pub mod light;
 pub mod limits;
 pub mod memory;
 pub mod namespace;

@@ -3,6 +3,11 @@
 //! A netlink socket speaks for the namespace it was made in, whichever thread uses it, so one
 //! blocking socket a namespace is enough, and supervisors without an event loop can use it too.
 
+mod classifier;
+mod guest;
+
+pub use self::guest::{GuestRoute, SourceRule};
+
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},

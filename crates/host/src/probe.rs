@@ -8,7 +8,7 @@ use nix::{
     unistd::Uid,
 };
 
-use crate::{cgroup::Cgroups, fabric, limits, tag::Tag};
+use crate::{cgroup::Cgroups, fabric, light::steer::Steer, limits, tag::Tag};
 
 /// One thing about this machine.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -39,6 +39,7 @@ pub fn probe(data_dir: &Path) -> Vec<Fact> {
     facts.push(disk(data_dir));
     facts.push(receive_buffers());
     facts.push(ipv6());
+    facts.push(light_hosts());
     facts.push(subordinate_ids());
     facts.extend(kernel_limits());
     facts
@@ -53,6 +54,18 @@ fn ipv6() -> Fact {
     let there = fabric::has_ipv6();
     let detail = if there { "instances may have it" } else { "instances have IPv4 alone" };
     fact("IPv6", there, detail, "boot the kernel without ipv6.disable=1")
+}
+
+/// Tries to give the kernel the program that opens all ports of a light host.
+fn light_hosts() -> Fact {
+    let name = "light hosts";
+    if !Uid::effective().is_root() {
+        return fact(name, true, "`up --instances light` needs root, which finds out more", "");
+    }
+    match Steer::load() {
+        Ok(_) => fact(name, true, "the kernel takes their program of BPF", ""),
+        Err(error) => fact(name, false, error.to_string(), "use full instances"),
+    }
 }
 
 fn root() -> Fact {

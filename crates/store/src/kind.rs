@@ -14,11 +14,12 @@ use gureum_types::{
         Excluded, FlowLog, FlowLogDestination, Group, Instance, InstanceProfile, InstanceState,
         InternetGateway, KeyPair, LaunchTemplate, LogGroup, LogResourcePolicy, LogStream,
         ManagedInstance, ManagedPolicy, MetricFilter, NatGateway, NatGatewayState, NetworkAcl,
-        NetworkInterface, NetworkInterfacePermission, OwnImage, Parameter, PeeringStatus,
-        Permissions, PlacementGroup, PrefixList, PublicAccessExclusion, PublicAddress,
-        RegionSettings, RegionState, Role, Route, RouteDestination, RouteTable, RouteTarget,
-        RulePeer, SecurityGroup, SecurityGroupRule, Session, SessionCredential, SessionPrincipal,
-        Subnet, SubnetCidrReservation, TransitGateway, TransitGatewayRouteTable,
+        NetworkInsightsAccessScope, NetworkInsightsAccessScopeAnalysis, NetworkInsightsAnalysis,
+        NetworkInsightsPath, NetworkInterface, NetworkInterfacePermission, OwnImage, Parameter,
+        PeeringStatus, Permissions, PlacementGroup, PrefixList, PublicAccessExclusion,
+        PublicAddress, RegionSettings, RegionState, Role, Route, RouteDestination, RouteTable,
+        RouteTarget, RulePeer, SecurityGroup, SecurityGroupRule, Session, SessionCredential,
+        SessionPrincipal, Subnet, SubnetCidrReservation, TransitGateway, TransitGatewayRouteTable,
         TransitGatewayVpcAttachment, User, Volume, VolumeSnapshot, Vpc, VpcEndpoint,
         VpcEndpointKind, VpcEndpointService, VpcEndpointState, VpcPeeringConnection, VpnConnection,
         VpnGateway, VpnTarget,
@@ -132,6 +133,13 @@ macro_rules! kinds {
                     }
                 })*
                 found
+            }
+        }
+
+        impl crate::Transaction {
+            /// Makes all records those of another snapshot, of all accounts and the machine.
+            pub fn replace_with(&mut self, other: &crate::Snapshot) {
+                $(self.replace_kind::<$kind>(other);)*
             }
         }
 
@@ -373,6 +381,24 @@ kinds! {
             refer(association.id.as_str());
             refer(association.subnet_id.as_str());
         }
+    };
+    NetworkInsightsAccessScope network_insights_access_scopes "network-insights-access-scope" Scope
+        |scope| of(&scope.id), |refer| {
+        tag_references(&scope.tags, refer);
+    };
+    NetworkInsightsAccessScopeAnalysis network_insights_access_scope_analyses
+        "network-insights-access-scope-analysis" Scope |analysis| of(&analysis.id), |refer| {
+        tag_references(&analysis.tags, refer);
+        refer(analysis.scope_id.as_str());
+    };
+    NetworkInsightsAnalysis network_insights_analyses "network-insights-analysis" Scope
+        |analysis| of(&analysis.id), |refer| {
+        tag_references(&analysis.tags, refer);
+        refer(analysis.path_id.as_str());
+    };
+    NetworkInsightsPath network_insights_paths "network-insights-path" Scope |path| of(&path.id),
+        |refer| {
+        tag_references(&path.tags, refer);
     };
     NetworkInterface network_interfaces "network-interface" Scope |eni| of(&eni.id), |refer| {
         tag_references(&eni.tags, refer);

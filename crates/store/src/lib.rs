@@ -12,6 +12,7 @@ mod error;
 mod folder;
 mod frame;
 mod journal;
+mod kept;
 mod kind;
 mod snapshot;
 mod transaction;

@@ -181,7 +181,7 @@ impl Transaction {
         self.put_key(key, record)
     }
 
-    fn put_key<T: Stored>(&mut self, key: Key, record: T) -> Arc<T> {
+    pub(crate) fn put_key<T: Stored>(&mut self, key: Key, record: T) -> Arc<T> {
         let record = Arc::new(record);
         let former = T::table_mut(&mut self.after.tables).insert(key.clone(), record.clone());
         if former.as_ref() == Some(&record) {

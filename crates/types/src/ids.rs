@@ -139,6 +139,14 @@ ids! {
     NetworkAclAssociationId = "aclassoc";
     /// A network ACL.
     NetworkAclId = "acl";
+    /// A Network Access Scope.
+    NetworkInsightsAccessScopeId = "nis";
+    /// The analysis of a Network Access Scope.
+    NetworkInsightsAccessScopeAnalysisId = "nisa";
+    /// The analysis of a path.
+    NetworkInsightsAnalysisId = "nia";
+    /// A path to analyze.
+    NetworkInsightsPathId = "nip";
     /// A network interface.
     NetworkInterfaceId = "eni";
     /// Leave for another account to use a network interface.

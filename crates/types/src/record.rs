@@ -12,6 +12,7 @@ mod iam;
 mod image;
 mod launch_template;
 mod logs;
+mod network_insights;
 mod network_interface_permission;
 mod placement_group;
 mod public_access;
@@ -50,6 +51,13 @@ pub use iam::{
 pub use image::{ImageVolume, OwnImage, VolumeSnapshot};
 pub use launch_template::{LaunchTemplate, LaunchTemplateVersion};
 pub use logs::{LogGroup, LogResourcePolicy, LogStream, MetricFilter, MetricTransformation};
+pub use network_insights::{
+    AccessScopeFinding, AccessScopePath, AnalysisAclRule, AnalysisComponent, AnalysisHeader,
+    AnalysisOutcome, AnalysisRoute, AnalysisSecurityGroupRule, Explanation,
+    NetworkInsightsAccessScope, NetworkInsightsAccessScopeAnalysis, NetworkInsightsAnalysis,
+    NetworkInsightsPath, PacketHeaderStatement, PathComponent, PathEnd, PathFilter, PathStatement,
+    PortRange, ResourceStatement,
+};
 pub use network_interface_permission::NetworkInterfacePermission;
 pub use placement_group::{Placed, PlacementGroup};
 pub use public_access::{

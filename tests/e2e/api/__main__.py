@@ -9,6 +9,7 @@ import describe  # noqa: F401
 import documents  # noqa: F401
 import flow_logs  # noqa: F401
 import images  # noqa: F401
+import insights  # noqa: F401
 import lab  # noqa: F401
 import life  # noqa: F401
 import logs  # noqa: F401

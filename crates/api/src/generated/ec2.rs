@@ -56,6 +56,8 @@ operations! {
     CreateNatGateway(CreateNatGatewayRequest) -> CreateNatGatewayResult;
     CreateNetworkAcl(CreateNetworkAclRequest) -> CreateNetworkAclResult;
     CreateNetworkAclEntry(CreateNetworkAclEntryRequest) -> ();
+    CreateNetworkInsightsAccessScope(CreateNetworkInsightsAccessScopeRequest) -> CreateNetworkInsightsAccessScopeResult;
+    CreateNetworkInsightsPath(CreateNetworkInsightsPathRequest) -> CreateNetworkInsightsPathResult;
     CreateNetworkInterface(CreateNetworkInterfaceRequest) -> CreateNetworkInterfaceResult;
     CreateNetworkInterfacePermission(CreateNetworkInterfacePermissionRequest) -> CreateNetworkInterfacePermissionResult;
     CreatePlacementGroup(CreatePlacementGroupRequest) -> CreatePlacementGroupResult;
@@ -91,6 +93,10 @@ operations! {
     DeleteNatGateway(DeleteNatGatewayRequest) -> DeleteNatGatewayResult;
     DeleteNetworkAcl(DeleteNetworkAclRequest) -> ();
     DeleteNetworkAclEntry(DeleteNetworkAclEntryRequest) -> ();
+    DeleteNetworkInsightsAccessScope(DeleteNetworkInsightsAccessScopeRequest) -> DeleteNetworkInsightsAccessScopeResult;
+    DeleteNetworkInsightsAccessScopeAnalysis(DeleteNetworkInsightsAccessScopeAnalysisRequest) -> DeleteNetworkInsightsAccessScopeAnalysisResult;
+    DeleteNetworkInsightsAnalysis(DeleteNetworkInsightsAnalysisRequest) -> DeleteNetworkInsightsAnalysisResult;
+    DeleteNetworkInsightsPath(DeleteNetworkInsightsPathRequest) -> DeleteNetworkInsightsPathResult;
     DeleteNetworkInterface(DeleteNetworkInterfaceRequest) -> ();
     DeleteNetworkInterfacePermission(DeleteNetworkInterfacePermissionRequest) -> DeleteNetworkInterfacePermissionResult;
     DeletePlacementGroup(DeletePlacementGroupRequest) -> ();
@@ -140,6 +146,10 @@ operations! {
     DescribeManagedPrefixLists(DescribeManagedPrefixListsRequest) -> DescribeManagedPrefixListsResult;
     DescribeNatGateways(DescribeNatGatewaysRequest) -> DescribeNatGatewaysResult;
     DescribeNetworkAcls(DescribeNetworkAclsRequest) -> DescribeNetworkAclsResult;
+    DescribeNetworkInsightsAccessScopeAnalyses(DescribeNetworkInsightsAccessScopeAnalysesRequest) -> DescribeNetworkInsightsAccessScopeAnalysesResult;
+    DescribeNetworkInsightsAccessScopes(DescribeNetworkInsightsAccessScopesRequest) -> DescribeNetworkInsightsAccessScopesResult;
+    DescribeNetworkInsightsAnalyses(DescribeNetworkInsightsAnalysesRequest) -> DescribeNetworkInsightsAnalysesResult;
+    DescribeNetworkInsightsPaths(DescribeNetworkInsightsPathsRequest) -> DescribeNetworkInsightsPathsResult;
     DescribeNetworkInterfaceAttribute(DescribeNetworkInterfaceAttributeRequest) -> DescribeNetworkInterfaceAttributeResult;
     DescribeNetworkInterfacePermissions(DescribeNetworkInterfacePermissionsRequest) -> DescribeNetworkInterfacePermissionsResult;
     DescribeNetworkInterfaces(DescribeNetworkInterfacesRequest) -> DescribeNetworkInterfacesResult;
@@ -204,6 +214,8 @@ operations! {
     GetLaunchTemplateData(GetLaunchTemplateDataRequest) -> GetLaunchTemplateDataResult;
     GetManagedPrefixListAssociations(GetManagedPrefixListAssociationsRequest) -> GetManagedPrefixListAssociationsResult;
     GetManagedPrefixListEntries(GetManagedPrefixListEntriesRequest) -> GetManagedPrefixListEntriesResult;
+    GetNetworkInsightsAccessScopeAnalysisFindings(GetNetworkInsightsAccessScopeAnalysisFindingsRequest) -> GetNetworkInsightsAccessScopeAnalysisFindingsResult;
+    GetNetworkInsightsAccessScopeContent(GetNetworkInsightsAccessScopeContentRequest) -> GetNetworkInsightsAccessScopeContentResult;
     GetPasswordData(GetPasswordDataRequest) -> GetPasswordDataResult;
     GetSecurityGroupsForVpc(GetSecurityGroupsForVpcRequest) -> GetSecurityGroupsForVpcResult;
     GetSubnetCidrReservations(GetSubnetCidrReservationsRequest) -> GetSubnetCidrReservationsResult;
@@ -265,6 +277,8 @@ operations! {
     SearchTransitGatewayRoutes(SearchTransitGatewayRoutesRequest) -> SearchTransitGatewayRoutesResult;
     SendDiagnosticInterrupt(SendDiagnosticInterruptRequest) -> ();
     StartInstances(StartInstancesRequest) -> StartInstancesResult;
+    StartNetworkInsightsAccessScopeAnalysis(StartNetworkInsightsAccessScopeAnalysisRequest) -> StartNetworkInsightsAccessScopeAnalysisResult;
+    StartNetworkInsightsAnalysis(StartNetworkInsightsAnalysisRequest) -> StartNetworkInsightsAnalysisResult;
     StopInstances(StopInstancesRequest) -> StopInstancesResult;
     TerminateInstances(TerminateInstancesRequest) -> TerminateInstancesResult;
     UnassignIpv6Addresses(UnassignIpv6AddressesRequest) -> UnassignIpv6AddressesResult;
@@ -279,7 +293,7 @@ operations! {
 #[macro_export]
 macro_rules! for_each_ec2_operation {
     ($then:ident) => {
-        $then! { AcceptTransitGatewayVpcAttachment AcceptVpcEndpointConnections AcceptVpcPeeringConnection AllocateAddress AssignIpv6Addresses AssignPrivateIpAddresses AssignPrivateNatGatewayAddress AssociateAddress AssociateDhcpOptions AssociateIamInstanceProfile AssociateNatGatewayAddress AssociateRouteTable AssociateSubnetCidrBlock AssociateTransitGatewayRouteTable AssociateVpcCidrBlock AttachInternetGateway AttachNetworkInterface AttachVolume AttachVpnGateway AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress CopyImage CopySnapshot CreateCustomerGateway CreateDefaultSubnet CreateDefaultVpc CreateDhcpOptions CreateEgressOnlyInternetGateway CreateFlowLogs CreateImage CreateInternetGateway CreateKeyPair CreateLaunchTemplate CreateLaunchTemplateVersion CreateManagedPrefixList CreateNatGateway CreateNetworkAcl CreateNetworkAclEntry CreateNetworkInterface CreateNetworkInterfacePermission CreatePlacementGroup CreateRoute CreateRouteTable CreateSecurityGroup CreateSnapshot CreateSubnet CreateSubnetCidrReservation CreateTags CreateTransitGateway CreateTransitGatewayRoute CreateTransitGatewayRouteTable CreateTransitGatewayVpcAttachment CreateVolume CreateVpc CreateVpcBlockPublicAccessExclusion CreateVpcEndpoint CreateVpcEndpointServiceConfiguration CreateVpcPeeringConnection CreateVpnConnection CreateVpnConnectionRoute CreateVpnGateway DeleteCustomerGateway DeleteDhcpOptions DeleteEgressOnlyInternetGateway DeleteFlowLogs DeleteInternetGateway DeleteKeyPair DeleteLaunchTemplate DeleteLaunchTemplateVersions DeleteManagedPrefixList DeleteNatGateway DeleteNetworkAcl DeleteNetworkAclEntry DeleteNetworkInterface DeleteNetworkInterfacePermission DeletePlacementGroup DeleteRoute DeleteRouteTable DeleteSecurityGroup DeleteSnapshot DeleteSubnet DeleteSubnetCidrReservation DeleteTags DeleteTransitGateway DeleteTransitGatewayRoute DeleteTransitGatewayRouteTable DeleteTransitGatewayVpcAttachment DeleteVolume DeleteVpc DeleteVpcBlockPublicAccessExclusion DeleteVpcEndpointServiceConfigurations DeleteVpcEndpoints DeleteVpcPeeringConnection DeleteVpnConnection DeleteVpnConnectionRoute DeleteVpnGateway DeregisterImage DescribeAccountAttributes DescribeAddressTransfers DescribeAddresses DescribeAddressesAttribute DescribeAvailabilityZones DescribeCustomerGateways DescribeDhcpOptions DescribeEgressOnlyInternetGateways DescribeFlowLogs DescribeIamInstanceProfileAssociations DescribeImageAttribute DescribeImages DescribeInstanceAttribute DescribeInstanceCreditSpecifications DescribeInstanceStatus DescribeInstanceTypeOfferings DescribeInstanceTypes DescribeInstances DescribeInternetGateways DescribeKeyPairs DescribeLaunchTemplateVersions DescribeLaunchTemplates DescribeManagedPrefixLists DescribeNatGateways DescribeNetworkAcls DescribeNetworkInterfaceAttribute DescribeNetworkInterfacePermissions DescribeNetworkInterfaces DescribePlacementGroups DescribePrefixLists DescribeRegions DescribeRouteTables DescribeSecurityGroupReferences DescribeSecurityGroupRules DescribeSecurityGroups DescribeSnapshotAttribute DescribeSnapshots DescribeStaleSecurityGroups DescribeSubnets DescribeTags DescribeTransitGatewayAttachments DescribeTransitGatewayRouteTables DescribeTransitGatewayVpcAttachments DescribeTransitGateways DescribeVolumeAttribute DescribeVolumeStatus DescribeVolumes DescribeVolumesModifications DescribeVpcAttribute DescribeVpcBlockPublicAccessExclusions DescribeVpcBlockPublicAccessOptions DescribeVpcClassicLink DescribeVpcClassicLinkDnsSupport DescribeVpcEndpointAssociations DescribeVpcEndpointConnections DescribeVpcEndpointServiceConfigurations DescribeVpcEndpointServicePermissions DescribeVpcEndpointServices DescribeVpcEndpoints DescribeVpcPeeringConnections DescribeVpcs DescribeVpnConnections DescribeVpnGateways DetachInternetGateway DetachNetworkInterface DetachVolume DetachVpnGateway DisableEbsEncryptionByDefault DisableTransitGatewayRouteTablePropagation DisableVgwRoutePropagation DisassociateAddress DisassociateIamInstanceProfile DisassociateNatGatewayAddress DisassociateRouteTable DisassociateSubnetCidrBlock DisassociateTransitGatewayRouteTable DisassociateVpcCidrBlock EnableEbsEncryptionByDefault EnableTransitGatewayRouteTablePropagation EnableVgwRoutePropagation GetConsoleOutput GetConsoleScreenshot GetEbsDefaultKmsKeyId GetEbsEncryptionByDefault GetInstanceMetadataDefaults GetInstanceUefiData GetLaunchTemplateData GetManagedPrefixListAssociations GetManagedPrefixListEntries GetPasswordData GetSecurityGroupsForVpc GetSubnetCidrReservations GetTransitGatewayAttachmentPropagations GetTransitGatewayRouteTableAssociations GetTransitGatewayRouteTablePropagations ImportKeyPair ModifyAddressAttribute ModifyEbsDefaultKmsKeyId ModifyImageAttribute ModifyInstanceAttribute ModifyInstanceCreditSpecification ModifyInstanceMaintenanceOptions ModifyInstanceMetadataDefaults ModifyInstanceMetadataOptions ModifyInstancePlacement ModifyLaunchTemplate ModifyManagedPrefixList ModifyNetworkInterfaceAttribute ModifySecurityGroupRules ModifySnapshotAttribute ModifySubnetAttribute ModifyTransitGateway ModifyTransitGatewayVpcAttachment ModifyVolume ModifyVolumeAttribute ModifyVpcAttribute ModifyVpcBlockPublicAccessExclusion ModifyVpcBlockPublicAccessOptions ModifyVpcEndpoint ModifyVpcEndpointServiceConfiguration ModifyVpcEndpointServicePermissions ModifyVpcPeeringConnectionOptions ModifyVpnConnection ModifyVpnConnectionOptions ModifyVpnTunnelOptions MonitorInstances RebootInstances RegisterImage RejectTransitGatewayVpcAttachment RejectVpcEndpointConnections RejectVpcPeeringConnection ReleaseAddress ReplaceIamInstanceProfileAssociation ReplaceNetworkAclAssociation ReplaceNetworkAclEntry ReplaceRoute ReplaceRouteTableAssociation ReplaceTransitGatewayRoute ResetAddressAttribute ResetEbsDefaultKmsKeyId ResetImageAttribute ResetNetworkInterfaceAttribute ResetSnapshotAttribute RestoreManagedPrefixListVersion RevokeSecurityGroupEgress RevokeSecurityGroupIngress RunInstances SearchTransitGatewayRoutes SendDiagnosticInterrupt StartInstances StopInstances TerminateInstances UnassignIpv6Addresses UnassignPrivateIpAddresses UnassignPrivateNatGatewayAddress UnmonitorInstances UpdateSecurityGroupRuleDescriptionsEgress UpdateSecurityGroupRuleDescriptionsIngress }
+        $then! { AcceptTransitGatewayVpcAttachment AcceptVpcEndpointConnections AcceptVpcPeeringConnection AllocateAddress AssignIpv6Addresses AssignPrivateIpAddresses AssignPrivateNatGatewayAddress AssociateAddress AssociateDhcpOptions AssociateIamInstanceProfile AssociateNatGatewayAddress AssociateRouteTable AssociateSubnetCidrBlock AssociateTransitGatewayRouteTable AssociateVpcCidrBlock AttachInternetGateway AttachNetworkInterface AttachVolume AttachVpnGateway AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress CopyImage CopySnapshot CreateCustomerGateway CreateDefaultSubnet CreateDefaultVpc CreateDhcpOptions CreateEgressOnlyInternetGateway CreateFlowLogs CreateImage CreateInternetGateway CreateKeyPair CreateLaunchTemplate CreateLaunchTemplateVersion CreateManagedPrefixList CreateNatGateway CreateNetworkAcl CreateNetworkAclEntry CreateNetworkInsightsAccessScope CreateNetworkInsightsPath CreateNetworkInterface CreateNetworkInterfacePermission CreatePlacementGroup CreateRoute CreateRouteTable CreateSecurityGroup CreateSnapshot CreateSubnet CreateSubnetCidrReservation CreateTags CreateTransitGateway CreateTransitGatewayRoute CreateTransitGatewayRouteTable CreateTransitGatewayVpcAttachment CreateVolume CreateVpc CreateVpcBlockPublicAccessExclusion CreateVpcEndpoint CreateVpcEndpointServiceConfiguration CreateVpcPeeringConnection CreateVpnConnection CreateVpnConnectionRoute CreateVpnGateway DeleteCustomerGateway DeleteDhcpOptions DeleteEgressOnlyInternetGateway DeleteFlowLogs DeleteInternetGateway DeleteKeyPair DeleteLaunchTemplate DeleteLaunchTemplateVersions DeleteManagedPrefixList DeleteNatGateway DeleteNetworkAcl DeleteNetworkAclEntry DeleteNetworkInsightsAccessScope DeleteNetworkInsightsAccessScopeAnalysis DeleteNetworkInsightsAnalysis DeleteNetworkInsightsPath DeleteNetworkInterface DeleteNetworkInterfacePermission DeletePlacementGroup DeleteRoute DeleteRouteTable DeleteSecurityGroup DeleteSnapshot DeleteSubnet DeleteSubnetCidrReservation DeleteTags DeleteTransitGateway DeleteTransitGatewayRoute DeleteTransitGatewayRouteTable DeleteTransitGatewayVpcAttachment DeleteVolume DeleteVpc DeleteVpcBlockPublicAccessExclusion DeleteVpcEndpointServiceConfigurations DeleteVpcEndpoints DeleteVpcPeeringConnection DeleteVpnConnection DeleteVpnConnectionRoute DeleteVpnGateway DeregisterImage DescribeAccountAttributes DescribeAddressTransfers DescribeAddresses DescribeAddressesAttribute DescribeAvailabilityZones DescribeCustomerGateways DescribeDhcpOptions DescribeEgressOnlyInternetGateways DescribeFlowLogs DescribeIamInstanceProfileAssociations DescribeImageAttribute DescribeImages DescribeInstanceAttribute DescribeInstanceCreditSpecifications DescribeInstanceStatus DescribeInstanceTypeOfferings DescribeInstanceTypes DescribeInstances DescribeInternetGateways DescribeKeyPairs DescribeLaunchTemplateVersions DescribeLaunchTemplates DescribeManagedPrefixLists DescribeNatGateways DescribeNetworkAcls DescribeNetworkInsightsAccessScopeAnalyses DescribeNetworkInsightsAccessScopes DescribeNetworkInsightsAnalyses DescribeNetworkInsightsPaths DescribeNetworkInterfaceAttribute DescribeNetworkInterfacePermissions DescribeNetworkInterfaces DescribePlacementGroups DescribePrefixLists DescribeRegions DescribeRouteTables DescribeSecurityGroupReferences DescribeSecurityGroupRules DescribeSecurityGroups DescribeSnapshotAttribute DescribeSnapshots DescribeStaleSecurityGroups DescribeSubnets DescribeTags DescribeTransitGatewayAttachments DescribeTransitGatewayRouteTables DescribeTransitGatewayVpcAttachments DescribeTransitGateways DescribeVolumeAttribute DescribeVolumeStatus DescribeVolumes DescribeVolumesModifications DescribeVpcAttribute DescribeVpcBlockPublicAccessExclusions DescribeVpcBlockPublicAccessOptions DescribeVpcClassicLink DescribeVpcClassicLinkDnsSupport DescribeVpcEndpointAssociations DescribeVpcEndpointConnections DescribeVpcEndpointServiceConfigurations DescribeVpcEndpointServicePermissions DescribeVpcEndpointServices DescribeVpcEndpoints DescribeVpcPeeringConnections DescribeVpcs DescribeVpnConnections DescribeVpnGateways DetachInternetGateway DetachNetworkInterface DetachVolume DetachVpnGateway DisableEbsEncryptionByDefault DisableTransitGatewayRouteTablePropagation DisableVgwRoutePropagation DisassociateAddress DisassociateIamInstanceProfile DisassociateNatGatewayAddress DisassociateRouteTable DisassociateSubnetCidrBlock DisassociateTransitGatewayRouteTable DisassociateVpcCidrBlock EnableEbsEncryptionByDefault EnableTransitGatewayRouteTablePropagation EnableVgwRoutePropagation GetConsoleOutput GetConsoleScreenshot GetEbsDefaultKmsKeyId GetEbsEncryptionByDefault GetInstanceMetadataDefaults GetInstanceUefiData GetLaunchTemplateData GetManagedPrefixListAssociations GetManagedPrefixListEntries GetNetworkInsightsAccessScopeAnalysisFindings GetNetworkInsightsAccessScopeContent GetPasswordData GetSecurityGroupsForVpc GetSubnetCidrReservations GetTransitGatewayAttachmentPropagations GetTransitGatewayRouteTableAssociations GetTransitGatewayRouteTablePropagations ImportKeyPair ModifyAddressAttribute ModifyEbsDefaultKmsKeyId ModifyImageAttribute ModifyInstanceAttribute ModifyInstanceCreditSpecification ModifyInstanceMaintenanceOptions ModifyInstanceMetadataDefaults ModifyInstanceMetadataOptions ModifyInstancePlacement ModifyLaunchTemplate ModifyManagedPrefixList ModifyNetworkInterfaceAttribute ModifySecurityGroupRules ModifySnapshotAttribute ModifySubnetAttribute ModifyTransitGateway ModifyTransitGatewayVpcAttachment ModifyVolume ModifyVolumeAttribute ModifyVpcAttribute ModifyVpcBlockPublicAccessExclusion ModifyVpcBlockPublicAccessOptions ModifyVpcEndpoint ModifyVpcEndpointServiceConfiguration ModifyVpcEndpointServicePermissions ModifyVpcPeeringConnectionOptions ModifyVpnConnection ModifyVpnConnectionOptions ModifyVpnTunnelOptions MonitorInstances RebootInstances RegisterImage RejectTransitGatewayVpcAttachment RejectVpcEndpointConnections RejectVpcPeeringConnection ReleaseAddress ReplaceIamInstanceProfileAssociation ReplaceNetworkAclAssociation ReplaceNetworkAclEntry ReplaceRoute ReplaceRouteTableAssociation ReplaceTransitGatewayRoute ResetAddressAttribute ResetEbsDefaultKmsKeyId ResetImageAttribute ResetNetworkInterfaceAttribute ResetSnapshotAttribute RestoreManagedPrefixListVersion RevokeSecurityGroupEgress RevokeSecurityGroupIngress RunInstances SearchTransitGatewayRoutes SendDiagnosticInterrupt StartInstances StartNetworkInsightsAccessScopeAnalysis StartNetworkInsightsAnalysis StopInstances TerminateInstances UnassignIpv6Addresses UnassignPrivateIpAddresses UnassignPrivateNatGatewayAddress UnmonitorInstances UpdateSecurityGroupRuleDescriptionsEgress UpdateSecurityGroupRuleDescriptionsIngress }
     };
 }
 
@@ -352,6 +366,31 @@ shape! {
 }
 
 shape! {
+    pub struct AccessScopeAnalysisFinding {
+        pub network_insights_access_scope_analysis_id: Option<String> = m("NetworkInsightsAccessScopeAnalysisId").wire("networkInsightsAccessScopeAnalysisId"),
+        pub network_insights_access_scope_id: Option<String> = m("NetworkInsightsAccessScopeId").wire("networkInsightsAccessScopeId"),
+        pub finding_id: Option<String> = m("FindingId").wire("findingId"),
+        pub finding_components: Vec<PathComponent> = m("FindingComponents").query("FindingComponentSet").wire("findingComponentSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct AccessScopePath {
+        pub source: Option<PathStatement> = m("Source").wire("source"),
+        pub destination: Option<PathStatement> = m("Destination").wire("destination"),
+        pub through_resources: Vec<ThroughResourcesStatement> = m("ThroughResources").query("ThroughResourceSet").wire("throughResourceSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct AccessScopePathRequest {
+        pub source: Option<PathStatementRequest> = m("Source"),
+        pub destination: Option<PathStatementRequest> = m("Destination"),
+        pub through_resources: Vec<ThroughResourcesStatementRequest> = m("ThroughResources").query("ThroughResource").wire("ThroughResource").item("item").flattened(),
+    }
+}
+
+shape! {
     pub struct AccountAttribute {
         pub attribute_name: Option<String> = m("AttributeName").wire("attributeName"),
         pub attribute_values: Vec<AccountAttributeValue> = m("AttributeValues").query("AttributeValueSet").wire("attributeValueSet").item("item").flattened(),
@@ -377,6 +416,19 @@ shape! {
         pub principal: Option<String> = m("Principal").wire("principal"),
         pub service_permission_id: Option<String> = m("ServicePermissionId").wire("servicePermissionId"),
         pub service_id: Option<String> = m("ServiceId").wire("serviceId"),
+    }
+}
+
+shape! {
+    pub struct AdditionalDetail {
+        pub additional_detail_type: Option<String> = m("AdditionalDetailType").wire("additionalDetailType"),
+        pub component: Option<AnalysisComponent> = m("Component").wire("component"),
+        pub vpc_endpoint_service: Option<AnalysisComponent> = m("VpcEndpointService").wire("vpcEndpointService"),
+        pub rule_options: Vec<RuleOption> = m("RuleOptions").query("RuleOptionSet").wire("ruleOptionSet").item("item").flattened(),
+        pub rule_group_type_pairs: Vec<RuleGroupTypePair> = m("RuleGroupTypePairs").query("RuleGroupTypePairSet").wire("ruleGroupTypePairSet").item("item").flattened(),
+        pub rule_group_rule_options_pairs: Vec<RuleGroupRuleOptionsPair> = m("RuleGroupRuleOptionsPairs").query("RuleGroupRuleOptionsPairSet").wire("ruleGroupRuleOptionsPairSet").item("item").flattened(),
+        pub service_name: Option<String> = m("ServiceName").wire("serviceName"),
+        pub load_balancers: Vec<AnalysisComponent> = m("LoadBalancers").query("LoadBalancerSet").wire("loadBalancerSet").item("item").flattened(),
     }
 }
 
@@ -454,6 +506,89 @@ shape! {
         pub service_permission_id: Option<String> = m("ServicePermissionId").wire("servicePermissionId"),
         pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
         pub service_id: Option<String> = m("ServiceId").wire("serviceId"),
+    }
+}
+
+shape! {
+    pub struct AlternatePathHint {
+        pub component_id: Option<String> = m("ComponentId").wire("componentId"),
+        pub component_arn: Option<String> = m("ComponentArn").wire("componentArn"),
+    }
+}
+
+shape! {
+    pub struct AnalysisAclRule {
+        pub cidr: Option<String> = m("Cidr").wire("cidr"),
+        pub egress: Option<bool> = m("Egress").wire("egress"),
+        pub port_range: Option<PortRange> = m("PortRange").wire("portRange"),
+        pub protocol: Option<String> = m("Protocol").wire("protocol"),
+        pub rule_action: Option<String> = m("RuleAction").wire("ruleAction"),
+        pub rule_number: Option<i32> = m("RuleNumber").wire("ruleNumber"),
+    }
+}
+
+shape! {
+    pub struct AnalysisComponent {
+        pub id: Option<String> = m("Id").wire("id"),
+        pub arn: Option<String> = m("Arn").wire("arn"),
+        pub name: Option<String> = m("Name").wire("name"),
+    }
+}
+
+shape! {
+    pub struct AnalysisLoadBalancerListener {
+        pub load_balancer_port: Option<i32> = m("LoadBalancerPort").wire("loadBalancerPort").range(0, 65535),
+        pub instance_port: Option<i32> = m("InstancePort").wire("instancePort").range(0, 65535),
+    }
+}
+
+shape! {
+    pub struct AnalysisLoadBalancerTarget {
+        pub address: Option<String> = m("Address").wire("address").length(0, 15),
+        pub availability_zone: Option<String> = m("AvailabilityZone").wire("availabilityZone"),
+        pub availability_zone_id: Option<String> = m("AvailabilityZoneId").wire("availabilityZoneId"),
+        pub instance: Option<AnalysisComponent> = m("Instance").wire("instance"),
+        pub port: Option<i32> = m("Port").wire("port").range(0, 65535),
+    }
+}
+
+shape! {
+    pub struct AnalysisPacketHeader {
+        pub destination_addresses: Vec<String> = m("DestinationAddresses").query("DestinationAddressSet").wire("destinationAddressSet").item("item").flattened().length(0, 15),
+        pub destination_port_ranges: Vec<PortRange> = m("DestinationPortRanges").query("DestinationPortRangeSet").wire("destinationPortRangeSet").item("item").flattened(),
+        pub protocol: Option<String> = m("Protocol").wire("protocol"),
+        pub source_addresses: Vec<String> = m("SourceAddresses").query("SourceAddressSet").wire("sourceAddressSet").item("item").flattened().length(0, 15),
+        pub source_port_ranges: Vec<PortRange> = m("SourcePortRanges").query("SourcePortRangeSet").wire("sourcePortRangeSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct AnalysisRouteTableRoute {
+        pub destination_cidr: Option<String> = m("DestinationCidr").wire("destinationCidr"),
+        pub destination_prefix_list_id: Option<String> = m("DestinationPrefixListId").wire("destinationPrefixListId"),
+        pub egress_only_internet_gateway_id: Option<String> = m("EgressOnlyInternetGatewayId").wire("egressOnlyInternetGatewayId"),
+        pub gateway_id: Option<String> = m("GatewayId").wire("gatewayId"),
+        pub instance_id: Option<String> = m("InstanceId").wire("instanceId"),
+        pub nat_gateway_id: Option<String> = m("NatGatewayId").wire("natGatewayId"),
+        pub network_interface_id: Option<String> = m("NetworkInterfaceId").wire("networkInterfaceId"),
+        pub origin: Option<String> = m("Origin").wire("origin"),
+        pub transit_gateway_id: Option<String> = m("TransitGatewayId").wire("transitGatewayId"),
+        pub vpc_peering_connection_id: Option<String> = m("VpcPeeringConnectionId").wire("vpcPeeringConnectionId"),
+        pub state: Option<String> = m("State").wire("state"),
+        pub carrier_gateway_id: Option<String> = m("CarrierGatewayId").wire("carrierGatewayId"),
+        pub core_network_arn: Option<String> = m("CoreNetworkArn").wire("coreNetworkArn").length(1, 1283),
+        pub local_gateway_id: Option<String> = m("LocalGatewayId").wire("localGatewayId"),
+    }
+}
+
+shape! {
+    pub struct AnalysisSecurityGroupRule {
+        pub cidr: Option<String> = m("Cidr").wire("cidr"),
+        pub direction: Option<String> = m("Direction").wire("direction"),
+        pub security_group_id: Option<String> = m("SecurityGroupId").wire("securityGroupId"),
+        pub port_range: Option<PortRange> = m("PortRange").wire("portRange"),
+        pub prefix_list_id: Option<String> = m("PrefixListId").wire("prefixListId"),
+        pub protocol: Option<String> = m("Protocol").wire("protocol"),
     }
 }
 
@@ -1290,6 +1425,45 @@ shape! {
 }
 
 shape! {
+    pub struct CreateNetworkInsightsAccessScopeRequest {
+        pub match_paths: Vec<AccessScopePathRequest> = m("MatchPaths").query("MatchPath").wire("MatchPath").item("item").flattened(),
+        pub exclude_paths: Vec<AccessScopePathRequest> = m("ExcludePaths").query("ExcludePath").wire("ExcludePath").item("item").flattened(),
+        pub client_token: Option<String> = m("ClientToken").required(),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct CreateNetworkInsightsAccessScopeResult {
+        pub network_insights_access_scope: Option<NetworkInsightsAccessScope> = m("NetworkInsightsAccessScope").wire("networkInsightsAccessScope"),
+        pub network_insights_access_scope_content: Option<NetworkInsightsAccessScopeContent> = m("NetworkInsightsAccessScopeContent").wire("networkInsightsAccessScopeContent"),
+    }
+}
+
+shape! {
+    pub struct CreateNetworkInsightsPathRequest {
+        pub source_ip: Option<String> = m("SourceIp").length(0, 15),
+        pub destination_ip: Option<String> = m("DestinationIp").length(0, 15),
+        pub source: Option<String> = m("Source").required(),
+        pub destination: Option<String> = m("Destination"),
+        pub protocol: Option<String> = m("Protocol").required().one_of(values::PROTOCOL),
+        pub destination_port: Option<i32> = m("DestinationPort").range(0, 65535),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub client_token: Option<String> = m("ClientToken").required(),
+        pub filter_at_source: Option<PathRequestFilter> = m("FilterAtSource"),
+        pub filter_at_destination: Option<PathRequestFilter> = m("FilterAtDestination"),
+    }
+}
+
+shape! {
+    pub struct CreateNetworkInsightsPathResult {
+        pub network_insights_path: Option<NetworkInsightsPath> = m("NetworkInsightsPath").wire("networkInsightsPath"),
+    }
+}
+
+shape! {
     pub struct CreateNetworkInterfacePermissionRequest {
         pub network_interface_id: Option<String> = m("NetworkInterfaceId").required(),
         pub aws_account_id: Option<String> = m("AwsAccountId"),
@@ -1915,6 +2089,58 @@ shape! {
     pub struct DeleteNetworkAclRequest {
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
         pub network_acl_id: Option<String> = m("NetworkAclId").wire("networkAclId").required(),
+    }
+}
+
+shape! {
+    pub struct DeleteNetworkInsightsAccessScopeAnalysisRequest {
+        pub network_insights_access_scope_analysis_id: Option<String> = m("NetworkInsightsAccessScopeAnalysisId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct DeleteNetworkInsightsAccessScopeAnalysisResult {
+        pub network_insights_access_scope_analysis_id: Option<String> = m("NetworkInsightsAccessScopeAnalysisId").wire("networkInsightsAccessScopeAnalysisId"),
+    }
+}
+
+shape! {
+    pub struct DeleteNetworkInsightsAccessScopeRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub network_insights_access_scope_id: Option<String> = m("NetworkInsightsAccessScopeId").required(),
+    }
+}
+
+shape! {
+    pub struct DeleteNetworkInsightsAccessScopeResult {
+        pub network_insights_access_scope_id: Option<String> = m("NetworkInsightsAccessScopeId").wire("networkInsightsAccessScopeId"),
+    }
+}
+
+shape! {
+    pub struct DeleteNetworkInsightsAnalysisRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub network_insights_analysis_id: Option<String> = m("NetworkInsightsAnalysisId").required(),
+    }
+}
+
+shape! {
+    pub struct DeleteNetworkInsightsAnalysisResult {
+        pub network_insights_analysis_id: Option<String> = m("NetworkInsightsAnalysisId").wire("networkInsightsAnalysisId"),
+    }
+}
+
+shape! {
+    pub struct DeleteNetworkInsightsPathRequest {
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub network_insights_path_id: Option<String> = m("NetworkInsightsPathId").required(),
+    }
+}
+
+shape! {
+    pub struct DeleteNetworkInsightsPathResult {
+        pub network_insights_path_id: Option<String> = m("NetworkInsightsPathId").wire("networkInsightsPathId"),
     }
 }
 
@@ -2581,6 +2807,80 @@ shape! {
 shape! {
     pub struct DescribeNetworkAclsResult {
         pub network_acls: Vec<NetworkAcl> = m("NetworkAcls").query("NetworkAclSet").wire("networkAclSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeNetworkInsightsAccessScopeAnalysesRequest {
+        pub network_insights_access_scope_analysis_ids: Vec<String> = m("NetworkInsightsAccessScopeAnalysisIds").query("NetworkInsightsAccessScopeAnalysisId").wire("NetworkInsightsAccessScopeAnalysisId").item("item").flattened(),
+        pub network_insights_access_scope_id: Option<String> = m("NetworkInsightsAccessScopeId"),
+        pub analysis_start_time_begin: Option<Timestamp> = m("AnalysisStartTimeBegin"),
+        pub analysis_start_time_end: Option<Timestamp> = m("AnalysisStartTimeEnd"),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 100),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeNetworkInsightsAccessScopeAnalysesResult {
+        pub network_insights_access_scope_analyses: Vec<NetworkInsightsAccessScopeAnalysis> = m("NetworkInsightsAccessScopeAnalyses").query("NetworkInsightsAccessScopeAnalysisSet").wire("networkInsightsAccessScopeAnalysisSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeNetworkInsightsAccessScopesRequest {
+        pub network_insights_access_scope_ids: Vec<String> = m("NetworkInsightsAccessScopeIds").query("NetworkInsightsAccessScopeId").wire("NetworkInsightsAccessScopeId").item("item").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 100),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeNetworkInsightsAccessScopesResult {
+        pub network_insights_access_scopes: Vec<NetworkInsightsAccessScope> = m("NetworkInsightsAccessScopes").query("NetworkInsightsAccessScopeSet").wire("networkInsightsAccessScopeSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeNetworkInsightsAnalysesRequest {
+        pub network_insights_analysis_ids: Vec<String> = m("NetworkInsightsAnalysisIds").query("NetworkInsightsAnalysisId").wire("NetworkInsightsAnalysisId").item("item").flattened(),
+        pub network_insights_path_id: Option<String> = m("NetworkInsightsPathId"),
+        pub analysis_start_time: Option<Timestamp> = m("AnalysisStartTime"),
+        pub analysis_end_time: Option<Timestamp> = m("AnalysisEndTime"),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 100),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeNetworkInsightsAnalysesResult {
+        pub network_insights_analyses: Vec<NetworkInsightsAnalysis> = m("NetworkInsightsAnalyses").query("NetworkInsightsAnalysisSet").wire("networkInsightsAnalysisSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeNetworkInsightsPathsRequest {
+        pub network_insights_path_ids: Vec<String> = m("NetworkInsightsPathIds").query("NetworkInsightsPathId").wire("NetworkInsightsPathId").item("item").flattened(),
+        pub filters: Vec<Filter> = m("Filters").query("Filter").wire("Filter").item("Filter").flattened(),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 100),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub next_token: Option<String> = m("NextToken"),
+    }
+}
+
+shape! {
+    pub struct DescribeNetworkInsightsPathsResult {
+        pub network_insights_paths: Vec<NetworkInsightsPath> = m("NetworkInsightsPaths").query("NetworkInsightsPathSet").wire("networkInsightsPathSet").item("item").flattened(),
         pub next_token: Option<String> = m("NextToken").wire("nextToken"),
     }
 }
@@ -3650,9 +3950,101 @@ shape! {
 }
 
 shape! {
+    pub struct Explanation {
+        pub acl: Option<AnalysisComponent> = m("Acl").wire("acl"),
+        pub acl_rule: Option<AnalysisAclRule> = m("AclRule").wire("aclRule"),
+        pub address: Option<String> = m("Address").wire("address").length(0, 15),
+        pub addresses: Vec<String> = m("Addresses").query("AddressSet").wire("addressSet").item("item").flattened().length(0, 15),
+        pub attached_to: Option<AnalysisComponent> = m("AttachedTo").wire("attachedTo"),
+        pub availability_zones: Vec<String> = m("AvailabilityZones").query("AvailabilityZoneSet").wire("availabilityZoneSet").item("item").flattened(),
+        pub availability_zone_ids: Vec<String> = m("AvailabilityZoneIds").query("AvailabilityZoneIdSet").wire("availabilityZoneIdSet").item("item").flattened(),
+        pub cidrs: Vec<String> = m("Cidrs").query("CidrSet").wire("cidrSet").item("item").flattened(),
+        pub component: Option<AnalysisComponent> = m("Component").wire("component"),
+        pub customer_gateway: Option<AnalysisComponent> = m("CustomerGateway").wire("customerGateway"),
+        pub destination: Option<AnalysisComponent> = m("Destination").wire("destination"),
+        pub destination_vpc: Option<AnalysisComponent> = m("DestinationVpc").wire("destinationVpc"),
+        pub direction: Option<String> = m("Direction").wire("direction"),
+        pub explanation_code: Option<String> = m("ExplanationCode").wire("explanationCode"),
+        pub ingress_route_table: Option<AnalysisComponent> = m("IngressRouteTable").wire("ingressRouteTable"),
+        pub internet_gateway: Option<AnalysisComponent> = m("InternetGateway").wire("internetGateway"),
+        pub load_balancer_arn: Option<String> = m("LoadBalancerArn").wire("loadBalancerArn").length(1, 1283),
+        pub classic_load_balancer_listener: Option<AnalysisLoadBalancerListener> = m("ClassicLoadBalancerListener").wire("classicLoadBalancerListener"),
+        pub load_balancer_listener_port: Option<i32> = m("LoadBalancerListenerPort").wire("loadBalancerListenerPort").range(0, 65535),
+        pub load_balancer_target: Option<AnalysisLoadBalancerTarget> = m("LoadBalancerTarget").wire("loadBalancerTarget"),
+        pub load_balancer_target_group: Option<AnalysisComponent> = m("LoadBalancerTargetGroup").wire("loadBalancerTargetGroup"),
+        pub load_balancer_target_groups: Vec<AnalysisComponent> = m("LoadBalancerTargetGroups").query("LoadBalancerTargetGroupSet").wire("loadBalancerTargetGroupSet").item("item").flattened(),
+        pub load_balancer_target_port: Option<i32> = m("LoadBalancerTargetPort").wire("loadBalancerTargetPort").range(0, 65535),
+        pub elastic_load_balancer_listener: Option<AnalysisComponent> = m("ElasticLoadBalancerListener").wire("elasticLoadBalancerListener"),
+        pub missing_component: Option<String> = m("MissingComponent").wire("missingComponent"),
+        pub nat_gateway: Option<AnalysisComponent> = m("NatGateway").wire("natGateway"),
+        pub network_interface: Option<AnalysisComponent> = m("NetworkInterface").wire("networkInterface"),
+        pub packet_field: Option<String> = m("PacketField").wire("packetField"),
+        pub vpc_peering_connection: Option<AnalysisComponent> = m("VpcPeeringConnection").wire("vpcPeeringConnection"),
+        pub port: Option<i32> = m("Port").wire("port").range(0, 65535),
+        pub port_ranges: Vec<PortRange> = m("PortRanges").query("PortRangeSet").wire("portRangeSet").item("item").flattened(),
+        pub prefix_list: Option<AnalysisComponent> = m("PrefixList").wire("prefixList"),
+        pub protocols: Vec<String> = m("Protocols").query("ProtocolSet").wire("protocolSet").item("item").flattened(),
+        pub route_table_route: Option<AnalysisRouteTableRoute> = m("RouteTableRoute").wire("routeTableRoute"),
+        pub route_table: Option<AnalysisComponent> = m("RouteTable").wire("routeTable"),
+        pub security_group: Option<AnalysisComponent> = m("SecurityGroup").wire("securityGroup"),
+        pub security_group_rule: Option<AnalysisSecurityGroupRule> = m("SecurityGroupRule").wire("securityGroupRule"),
+        pub security_groups: Vec<AnalysisComponent> = m("SecurityGroups").query("SecurityGroupSet").wire("securityGroupSet").item("item").flattened(),
+        pub source_vpc: Option<AnalysisComponent> = m("SourceVpc").wire("sourceVpc"),
+        pub state: Option<String> = m("State").wire("state"),
+        pub subnet: Option<AnalysisComponent> = m("Subnet").wire("subnet"),
+        pub subnet_route_table: Option<AnalysisComponent> = m("SubnetRouteTable").wire("subnetRouteTable"),
+        pub vpc: Option<AnalysisComponent> = m("Vpc").wire("vpc"),
+        pub vpc_endpoint: Option<AnalysisComponent> = m("VpcEndpoint").wire("vpcEndpoint"),
+        pub vpn_connection: Option<AnalysisComponent> = m("VpnConnection").wire("vpnConnection"),
+        pub vpn_gateway: Option<AnalysisComponent> = m("VpnGateway").wire("vpnGateway"),
+        pub transit_gateway: Option<AnalysisComponent> = m("TransitGateway").wire("transitGateway"),
+        pub transit_gateway_route_table: Option<AnalysisComponent> = m("TransitGatewayRouteTable").wire("transitGatewayRouteTable"),
+        pub transit_gateway_route_table_route: Option<TransitGatewayRouteTableRoute> = m("TransitGatewayRouteTableRoute").wire("transitGatewayRouteTableRoute"),
+        pub transit_gateway_attachment: Option<AnalysisComponent> = m("TransitGatewayAttachment").wire("transitGatewayAttachment"),
+        pub component_account: Option<String> = m("ComponentAccount").wire("componentAccount"),
+        pub component_region: Option<String> = m("ComponentRegion").wire("componentRegion"),
+        pub firewall_stateless_rule: Option<FirewallStatelessRule> = m("FirewallStatelessRule").wire("firewallStatelessRule"),
+        pub firewall_stateful_rule: Option<FirewallStatefulRule> = m("FirewallStatefulRule").wire("firewallStatefulRule"),
+    }
+}
+
+shape! {
     pub struct Filter {
         pub name: Option<String> = m("Name"),
         pub values: Vec<String> = m("Values").query("Value").wire("Value").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct FilterPortRange {
+        pub from_port: Option<i32> = m("FromPort").wire("fromPort").range(0, 65535),
+        pub to_port: Option<i32> = m("ToPort").wire("toPort").range(0, 65535),
+    }
+}
+
+shape! {
+    pub struct FirewallStatefulRule {
+        pub rule_group_arn: Option<String> = m("RuleGroupArn").wire("ruleGroupArn").length(1, 1283),
+        pub sources: Vec<String> = m("Sources").query("SourceSet").wire("sourceSet").item("item").flattened(),
+        pub destinations: Vec<String> = m("Destinations").query("DestinationSet").wire("destinationSet").item("item").flattened(),
+        pub source_ports: Vec<PortRange> = m("SourcePorts").query("SourcePortSet").wire("sourcePortSet").item("item").flattened(),
+        pub destination_ports: Vec<PortRange> = m("DestinationPorts").query("DestinationPortSet").wire("destinationPortSet").item("item").flattened(),
+        pub protocol: Option<String> = m("Protocol").wire("protocol"),
+        pub rule_action: Option<String> = m("RuleAction").wire("ruleAction"),
+        pub direction: Option<String> = m("Direction").wire("direction"),
+    }
+}
+
+shape! {
+    pub struct FirewallStatelessRule {
+        pub rule_group_arn: Option<String> = m("RuleGroupArn").wire("ruleGroupArn").length(1, 1283),
+        pub sources: Vec<String> = m("Sources").query("SourceSet").wire("sourceSet").item("item").flattened(),
+        pub destinations: Vec<String> = m("Destinations").query("DestinationSet").wire("destinationSet").item("item").flattened(),
+        pub source_ports: Vec<PortRange> = m("SourcePorts").query("SourcePortSet").wire("sourcePortSet").item("item").flattened(),
+        pub destination_ports: Vec<PortRange> = m("DestinationPorts").query("DestinationPortSet").wire("destinationPortSet").item("item").flattened(),
+        pub protocols: Vec<i32> = m("Protocols").query("ProtocolSet").wire("protocolSet").item("item").flattened().range(0, 255),
+        pub rule_action: Option<String> = m("RuleAction").wire("ruleAction"),
+        pub priority: Option<i32> = m("Priority").wire("priority").range(-1, 65535),
     }
 }
 
@@ -3824,6 +4216,37 @@ shape! {
     pub struct GetManagedPrefixListEntriesResult {
         pub entries: Vec<PrefixListEntry> = m("Entries").query("EntrySet").wire("entrySet").item("item").flattened(),
         pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct GetNetworkInsightsAccessScopeAnalysisFindingsRequest {
+        pub network_insights_access_scope_analysis_id: Option<String> = m("NetworkInsightsAccessScopeAnalysisId").required(),
+        pub max_results: Option<i32> = m("MaxResults").range(1, 1000),
+        pub next_token: Option<String> = m("NextToken"),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct GetNetworkInsightsAccessScopeAnalysisFindingsResult {
+        pub network_insights_access_scope_analysis_id: Option<String> = m("NetworkInsightsAccessScopeAnalysisId").wire("networkInsightsAccessScopeAnalysisId"),
+        pub analysis_status: Option<String> = m("AnalysisStatus").wire("analysisStatus").one_of(values::ANALYSIS_STATUS),
+        pub analysis_findings: Vec<AccessScopeAnalysisFinding> = m("AnalysisFindings").query("AnalysisFindingSet").wire("analysisFindingSet").item("item").flattened(),
+        pub next_token: Option<String> = m("NextToken").wire("nextToken"),
+    }
+}
+
+shape! {
+    pub struct GetNetworkInsightsAccessScopeContentRequest {
+        pub network_insights_access_scope_id: Option<String> = m("NetworkInsightsAccessScopeId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+    }
+}
+
+shape! {
+    pub struct GetNetworkInsightsAccessScopeContentResult {
+        pub network_insights_access_scope_content: Option<NetworkInsightsAccessScopeContent> = m("NetworkInsightsAccessScopeContent").wire("networkInsightsAccessScopeContent"),
     }
 }
 
@@ -5973,6 +6396,81 @@ shape! {
 }
 
 shape! {
+    pub struct NetworkInsightsAccessScope {
+        pub network_insights_access_scope_id: Option<String> = m("NetworkInsightsAccessScopeId").wire("networkInsightsAccessScopeId"),
+        pub network_insights_access_scope_arn: Option<String> = m("NetworkInsightsAccessScopeArn").wire("networkInsightsAccessScopeArn").length(1, 1283),
+        pub created_date: Option<Timestamp> = m("CreatedDate").wire("createdDate"),
+        pub updated_date: Option<Timestamp> = m("UpdatedDate").wire("updatedDate"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct NetworkInsightsAccessScopeAnalysis {
+        pub network_insights_access_scope_analysis_id: Option<String> = m("NetworkInsightsAccessScopeAnalysisId").wire("networkInsightsAccessScopeAnalysisId"),
+        pub network_insights_access_scope_analysis_arn: Option<String> = m("NetworkInsightsAccessScopeAnalysisArn").wire("networkInsightsAccessScopeAnalysisArn").length(1, 1283),
+        pub network_insights_access_scope_id: Option<String> = m("NetworkInsightsAccessScopeId").wire("networkInsightsAccessScopeId"),
+        pub status: Option<String> = m("Status").wire("status").one_of(values::ANALYSIS_STATUS),
+        pub status_message: Option<String> = m("StatusMessage").wire("statusMessage"),
+        pub warning_message: Option<String> = m("WarningMessage").wire("warningMessage"),
+        pub start_date: Option<Timestamp> = m("StartDate").wire("startDate"),
+        pub end_date: Option<Timestamp> = m("EndDate").wire("endDate"),
+        pub findings_found: Option<String> = m("FindingsFound").wire("findingsFound").one_of(values::FINDINGS_FOUND),
+        pub analyzed_eni_count: Option<i32> = m("AnalyzedEniCount").wire("analyzedEniCount"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct NetworkInsightsAccessScopeContent {
+        pub network_insights_access_scope_id: Option<String> = m("NetworkInsightsAccessScopeId").wire("networkInsightsAccessScopeId"),
+        pub match_paths: Vec<AccessScopePath> = m("MatchPaths").query("MatchPathSet").wire("matchPathSet").item("item").flattened(),
+        pub exclude_paths: Vec<AccessScopePath> = m("ExcludePaths").query("ExcludePathSet").wire("excludePathSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct NetworkInsightsAnalysis {
+        pub network_insights_analysis_id: Option<String> = m("NetworkInsightsAnalysisId").wire("networkInsightsAnalysisId"),
+        pub network_insights_analysis_arn: Option<String> = m("NetworkInsightsAnalysisArn").wire("networkInsightsAnalysisArn").length(1, 1283),
+        pub network_insights_path_id: Option<String> = m("NetworkInsightsPathId").wire("networkInsightsPathId"),
+        pub additional_accounts: Vec<String> = m("AdditionalAccounts").query("AdditionalAccountSet").wire("additionalAccountSet").item("item").flattened(),
+        pub filter_in_arns: Vec<String> = m("FilterInArns").query("FilterInArnSet").wire("filterInArnSet").item("item").flattened().length(1, 1283),
+        pub filter_out_arns: Vec<String> = m("FilterOutArns").query("FilterOutArnSet").wire("filterOutArnSet").item("item").flattened().length(1, 1283),
+        pub start_date: Option<Timestamp> = m("StartDate").wire("startDate"),
+        pub status: Option<String> = m("Status").wire("status").one_of(values::ANALYSIS_STATUS),
+        pub status_message: Option<String> = m("StatusMessage").wire("statusMessage"),
+        pub warning_message: Option<String> = m("WarningMessage").wire("warningMessage"),
+        pub network_path_found: Option<bool> = m("NetworkPathFound").wire("networkPathFound"),
+        pub forward_path_components: Vec<PathComponent> = m("ForwardPathComponents").query("ForwardPathComponentSet").wire("forwardPathComponentSet").item("item").flattened(),
+        pub return_path_components: Vec<PathComponent> = m("ReturnPathComponents").query("ReturnPathComponentSet").wire("returnPathComponentSet").item("item").flattened(),
+        pub explanations: Vec<Explanation> = m("Explanations").query("ExplanationSet").wire("explanationSet").item("item").flattened(),
+        pub alternate_path_hints: Vec<AlternatePathHint> = m("AlternatePathHints").query("AlternatePathHintSet").wire("alternatePathHintSet").item("item").flattened(),
+        pub suggested_accounts: Vec<String> = m("SuggestedAccounts").query("SuggestedAccountSet").wire("suggestedAccountSet").item("item").flattened(),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct NetworkInsightsPath {
+        pub network_insights_path_id: Option<String> = m("NetworkInsightsPathId").wire("networkInsightsPathId"),
+        pub network_insights_path_arn: Option<String> = m("NetworkInsightsPathArn").wire("networkInsightsPathArn").length(1, 1283),
+        pub created_date: Option<Timestamp> = m("CreatedDate").wire("createdDate"),
+        pub source: Option<String> = m("Source").wire("source"),
+        pub destination: Option<String> = m("Destination").wire("destination"),
+        pub source_arn: Option<String> = m("SourceArn").wire("sourceArn").length(1, 1283),
+        pub destination_arn: Option<String> = m("DestinationArn").wire("destinationArn").length(1, 1283),
+        pub source_ip: Option<String> = m("SourceIp").wire("sourceIp").length(0, 15),
+        pub destination_ip: Option<String> = m("DestinationIp").wire("destinationIp").length(0, 15),
+        pub protocol: Option<String> = m("Protocol").wire("protocol").one_of(values::PROTOCOL),
+        pub destination_port: Option<i32> = m("DestinationPort").wire("destinationPort"),
+        pub tags: Vec<Tag> = m("Tags").query("TagSet").wire("tagSet").item("item").flattened(),
+        pub filter_at_source: Option<PathFilter> = m("FilterAtSource").wire("filterAtSource"),
+        pub filter_at_destination: Option<PathFilter> = m("FilterAtDestination").wire("filterAtDestination"),
+    }
+}
+
+shape! {
     pub struct NetworkInterface {
         pub association: Option<NetworkInterfaceAssociation> = m("Association").wire("association"),
         pub attachment: Option<NetworkInterfaceAttachment> = m("Attachment").wire("attachment"),
@@ -6147,6 +6645,87 @@ shape! {
         pub managed: Option<bool> = m("Managed").wire("managed"),
         pub principal: Option<String> = m("Principal").wire("principal"),
         pub hidden_by_default: Option<bool> = m("HiddenByDefault").wire("hiddenByDefault"),
+    }
+}
+
+shape! {
+    pub struct PacketHeaderStatement {
+        pub source_addresses: Vec<String> = m("SourceAddresses").query("SourceAddressSet").wire("sourceAddressSet").item("item").flattened(),
+        pub destination_addresses: Vec<String> = m("DestinationAddresses").query("DestinationAddressSet").wire("destinationAddressSet").item("item").flattened(),
+        pub source_ports: Vec<String> = m("SourcePorts").query("SourcePortSet").wire("sourcePortSet").item("item").flattened(),
+        pub destination_ports: Vec<String> = m("DestinationPorts").query("DestinationPortSet").wire("destinationPortSet").item("item").flattened(),
+        pub source_prefix_lists: Vec<String> = m("SourcePrefixLists").query("SourcePrefixListSet").wire("sourcePrefixListSet").item("item").flattened(),
+        pub destination_prefix_lists: Vec<String> = m("DestinationPrefixLists").query("DestinationPrefixListSet").wire("destinationPrefixListSet").item("item").flattened(),
+        pub protocols: Vec<String> = m("Protocols").query("ProtocolSet").wire("protocolSet").item("item").flattened().one_of(values::PROTOCOL),
+    }
+}
+
+shape! {
+    pub struct PacketHeaderStatementRequest {
+        pub source_addresses: Vec<String> = m("SourceAddresses").query("SourceAddress").wire("SourceAddress").item("item").flattened(),
+        pub destination_addresses: Vec<String> = m("DestinationAddresses").query("DestinationAddress").wire("DestinationAddress").item("item").flattened(),
+        pub source_ports: Vec<String> = m("SourcePorts").query("SourcePort").wire("SourcePort").item("item").flattened(),
+        pub destination_ports: Vec<String> = m("DestinationPorts").query("DestinationPort").wire("DestinationPort").item("item").flattened(),
+        pub source_prefix_lists: Vec<String> = m("SourcePrefixLists").query("SourcePrefixList").wire("SourcePrefixList").item("item").flattened(),
+        pub destination_prefix_lists: Vec<String> = m("DestinationPrefixLists").query("DestinationPrefixList").wire("DestinationPrefixList").item("item").flattened(),
+        pub protocols: Vec<String> = m("Protocols").query("Protocol").wire("Protocol").item("item").flattened().one_of(values::PROTOCOL),
+    }
+}
+
+shape! {
+    pub struct PathComponent {
+        pub sequence_number: Option<i32> = m("SequenceNumber").wire("sequenceNumber"),
+        pub acl_rule: Option<AnalysisAclRule> = m("AclRule").wire("aclRule"),
+        pub attached_to: Option<AnalysisComponent> = m("AttachedTo").wire("attachedTo"),
+        pub component: Option<AnalysisComponent> = m("Component").wire("component"),
+        pub destination_vpc: Option<AnalysisComponent> = m("DestinationVpc").wire("destinationVpc"),
+        pub outbound_header: Option<AnalysisPacketHeader> = m("OutboundHeader").wire("outboundHeader"),
+        pub inbound_header: Option<AnalysisPacketHeader> = m("InboundHeader").wire("inboundHeader"),
+        pub route_table_route: Option<AnalysisRouteTableRoute> = m("RouteTableRoute").wire("routeTableRoute"),
+        pub security_group_rule: Option<AnalysisSecurityGroupRule> = m("SecurityGroupRule").wire("securityGroupRule"),
+        pub source_vpc: Option<AnalysisComponent> = m("SourceVpc").wire("sourceVpc"),
+        pub subnet: Option<AnalysisComponent> = m("Subnet").wire("subnet"),
+        pub vpc: Option<AnalysisComponent> = m("Vpc").wire("vpc"),
+        pub additional_details: Vec<AdditionalDetail> = m("AdditionalDetails").query("AdditionalDetailSet").wire("additionalDetailSet").item("item").flattened(),
+        pub transit_gateway: Option<AnalysisComponent> = m("TransitGateway").wire("transitGateway"),
+        pub transit_gateway_route_table_route: Option<TransitGatewayRouteTableRoute> = m("TransitGatewayRouteTableRoute").wire("transitGatewayRouteTableRoute"),
+        pub explanations: Vec<Explanation> = m("Explanations").query("ExplanationSet").wire("explanationSet").item("item").flattened(),
+        pub elastic_load_balancer_listener: Option<AnalysisComponent> = m("ElasticLoadBalancerListener").wire("elasticLoadBalancerListener"),
+        pub firewall_stateless_rule: Option<FirewallStatelessRule> = m("FirewallStatelessRule").wire("firewallStatelessRule"),
+        pub firewall_stateful_rule: Option<FirewallStatefulRule> = m("FirewallStatefulRule").wire("firewallStatefulRule"),
+        pub service_name: Option<String> = m("ServiceName").wire("serviceName"),
+    }
+}
+
+shape! {
+    pub struct PathFilter {
+        pub source_address: Option<String> = m("SourceAddress").wire("sourceAddress").length(0, 15),
+        pub source_port_range: Option<FilterPortRange> = m("SourcePortRange").wire("sourcePortRange"),
+        pub destination_address: Option<String> = m("DestinationAddress").wire("destinationAddress").length(0, 15),
+        pub destination_port_range: Option<FilterPortRange> = m("DestinationPortRange").wire("destinationPortRange"),
+    }
+}
+
+shape! {
+    pub struct PathRequestFilter {
+        pub source_address: Option<String> = m("SourceAddress").length(0, 15),
+        pub source_port_range: Option<RequestFilterPortRange> = m("SourcePortRange"),
+        pub destination_address: Option<String> = m("DestinationAddress").length(0, 15),
+        pub destination_port_range: Option<RequestFilterPortRange> = m("DestinationPortRange"),
+    }
+}
+
+shape! {
+    pub struct PathStatement {
+        pub packet_header_statement: Option<PacketHeaderStatement> = m("PacketHeaderStatement").wire("packetHeaderStatement"),
+        pub resource_statement: Option<ResourceStatement> = m("ResourceStatement").wire("resourceStatement"),
+    }
+}
+
+shape! {
+    pub struct PathStatementRequest {
+        pub packet_header_statement: Option<PacketHeaderStatementRequest> = m("PacketHeaderStatement"),
+        pub resource_statement: Option<ResourceStatementRequest> = m("ResourceStatement"),
     }
 }
 
@@ -6630,6 +7209,13 @@ shape! {
 }
 
 shape! {
+    pub struct RequestFilterPortRange {
+        pub from_port: Option<i32> = m("FromPort").range(0, 65535),
+        pub to_port: Option<i32> = m("ToPort").range(0, 65535),
+    }
+}
+
+shape! {
     pub struct RequestLaunchTemplateData {
         pub kernel_id: Option<String> = m("KernelId"),
         pub ebs_optimized: Option<bool> = m("EbsOptimized"),
@@ -6725,6 +7311,20 @@ shape! {
         pub attribute: Option<String> = m("Attribute").required().one_of(values::SNAPSHOT_ATTRIBUTE_NAME),
         pub snapshot_id: Option<String> = m("SnapshotId").required(),
         pub dry_run: Option<bool> = m("DryRun").wire("dryRun"),
+    }
+}
+
+shape! {
+    pub struct ResourceStatement {
+        pub resources: Vec<String> = m("Resources").query("ResourceSet").wire("resourceSet").item("item").flattened(),
+        pub resource_types: Vec<String> = m("ResourceTypes").query("ResourceTypeSet").wire("resourceTypeSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct ResourceStatementRequest {
+        pub resources: Vec<String> = m("Resources").query("Resource").wire("Resource").item("item").flattened(),
+        pub resource_types: Vec<String> = m("ResourceTypes").query("ResourceType").wire("ResourceType").item("item").flattened(),
     }
 }
 
@@ -6903,6 +7503,27 @@ shape! {
     pub struct RouteTableAssociationState {
         pub state: Option<String> = m("State").wire("state").one_of(values::ROUTE_TABLE_ASSOCIATION_STATE_CODE),
         pub status_message: Option<String> = m("StatusMessage").wire("statusMessage"),
+    }
+}
+
+shape! {
+    pub struct RuleGroupRuleOptionsPair {
+        pub rule_group_arn: Option<String> = m("RuleGroupArn").wire("ruleGroupArn").length(1, 1283),
+        pub rule_options: Vec<RuleOption> = m("RuleOptions").query("RuleOptionSet").wire("ruleOptionSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct RuleGroupTypePair {
+        pub rule_group_arn: Option<String> = m("RuleGroupArn").wire("ruleGroupArn").length(1, 1283),
+        pub rule_group_type: Option<String> = m("RuleGroupType").wire("ruleGroupType"),
+    }
+}
+
+shape! {
+    pub struct RuleOption {
+        pub keyword: Option<String> = m("Keyword").wire("keyword"),
+        pub settings: Vec<String> = m("Settings").query("SettingSet").wire("settingSet").item("item").flattened(),
     }
 }
 
@@ -7211,6 +7832,39 @@ shape! {
 }
 
 shape! {
+    pub struct StartNetworkInsightsAccessScopeAnalysisRequest {
+        pub network_insights_access_scope_id: Option<String> = m("NetworkInsightsAccessScopeId").required(),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub client_token: Option<String> = m("ClientToken").required(),
+    }
+}
+
+shape! {
+    pub struct StartNetworkInsightsAccessScopeAnalysisResult {
+        pub network_insights_access_scope_analysis: Option<NetworkInsightsAccessScopeAnalysis> = m("NetworkInsightsAccessScopeAnalysis").wire("networkInsightsAccessScopeAnalysis"),
+    }
+}
+
+shape! {
+    pub struct StartNetworkInsightsAnalysisRequest {
+        pub network_insights_path_id: Option<String> = m("NetworkInsightsPathId").required(),
+        pub additional_accounts: Vec<String> = m("AdditionalAccounts").query("AdditionalAccount").wire("AdditionalAccount").item("item").flattened(),
+        pub filter_in_arns: Vec<String> = m("FilterInArns").query("FilterInArn").wire("FilterInArn").item("item").flattened().length(1, 1283),
+        pub filter_out_arns: Vec<String> = m("FilterOutArns").query("FilterOutArn").wire("FilterOutArn").item("item").flattened().length(1, 1283),
+        pub dry_run: Option<bool> = m("DryRun"),
+        pub tag_specifications: Vec<TagSpecification> = m("TagSpecifications").query("TagSpecification").wire("TagSpecification").item("item").flattened(),
+        pub client_token: Option<String> = m("ClientToken").required(),
+    }
+}
+
+shape! {
+    pub struct StartNetworkInsightsAnalysisResult {
+        pub network_insights_analysis: Option<NetworkInsightsAnalysis> = m("NetworkInsightsAnalysis").wire("networkInsightsAnalysis"),
+    }
+}
+
+shape! {
     pub struct StateReason {
         pub code: Option<String> = m("Code").wire("code"),
         pub message: Option<String> = m("Message").wire("message"),
@@ -7353,6 +8007,18 @@ shape! {
 shape! {
     pub struct TerminateInstancesResult {
         pub terminating_instances: Vec<InstanceStateChange> = m("TerminatingInstances").query("InstancesSet").wire("instancesSet").item("item").flattened(),
+    }
+}
+
+shape! {
+    pub struct ThroughResourcesStatement {
+        pub resource_statement: Option<ResourceStatement> = m("ResourceStatement").wire("resourceStatement"),
+    }
+}
+
+shape! {
+    pub struct ThroughResourcesStatementRequest {
+        pub resource_statement: Option<ResourceStatementRequest> = m("ResourceStatement"),
     }
 }
 
@@ -7511,6 +8177,18 @@ shape! {
         pub resource_type: Option<String> = m("ResourceType").wire("resourceType").one_of(values::TRANSIT_GATEWAY_ATTACHMENT_RESOURCE_TYPE),
         pub state: Option<String> = m("State").wire("state").one_of(values::TRANSIT_GATEWAY_PROPAGATION_STATE),
         pub transit_gateway_route_table_announcement_id: Option<String> = m("TransitGatewayRouteTableAnnouncementId").wire("transitGatewayRouteTableAnnouncementId"),
+    }
+}
+
+shape! {
+    pub struct TransitGatewayRouteTableRoute {
+        pub destination_cidr: Option<String> = m("DestinationCidr").wire("destinationCidr"),
+        pub state: Option<String> = m("State").wire("state"),
+        pub route_origin: Option<String> = m("RouteOrigin").wire("routeOrigin"),
+        pub prefix_list_id: Option<String> = m("PrefixListId").wire("prefixListId"),
+        pub attachment_id: Option<String> = m("AttachmentId").wire("attachmentId"),
+        pub resource_id: Option<String> = m("ResourceId").wire("resourceId"),
+        pub resource_type: Option<String> = m("ResourceType").wire("resourceType"),
     }
 }
 
@@ -8215,6 +8893,8 @@ pub mod values {
     pub const AFFINITY: &[&str] = &["default", "host"];
     /// AmdSevSnpSpecification
     pub const AMD_SEV_SNP_SPECIFICATION: &[&str] = &["enabled", "disabled"];
+    /// AnalysisStatus
+    pub const ANALYSIS_STATUS: &[&str] = &["running", "succeeded", "failed"];
     /// ApplianceModeSupportValue
     pub const APPLIANCE_MODE_SUPPORT_VALUE: &[&str] = &["enable", "disable"];
     /// ArchitectureType
@@ -8295,6 +8975,8 @@ pub mod values {
     pub const EPHEMERAL_NVME_SUPPORT: &[&str] = &["unsupported", "supported", "required"];
     /// EventCode
     pub const EVENT_CODE: &[&str] = &["instance-reboot", "system-reboot", "system-maintenance", "instance-retirement", "instance-stop"];
+    /// FindingsFound
+    pub const FINDINGS_FOUND: &[&str] = &["true", "false", "unknown"];
     /// FlexibleEnaQueuesSupport
     pub const FLEXIBLE_ENA_QUEUES_SUPPORT: &[&str] = &["unsupported", "supported"];
     /// FlowLogsResourceType
@@ -8453,6 +9135,8 @@ pub mod values {
     pub const PRINCIPAL_TYPE: &[&str] = &["All", "Service", "OrganizationUnit", "Account", "User", "Role"];
     /// ProductCodeValues
     pub const PRODUCT_CODE_VALUES: &[&str] = &["devpay", "marketplace"];
+    /// Protocol
+    pub const PROTOCOL: &[&str] = &["tcp", "udp"];
     /// RebootMigrationSupport
     pub const REBOOT_MIGRATION_SUPPORT: &[&str] = &["unsupported", "supported"];
     /// ResetImageAttributeName

@@ -173,6 +173,12 @@ pub(crate) fn image_with_id(region: &Region, id: &str) -> Option<&'static Image>
     (known == region).then_some(*image)
 }
 
+/// The image that an instance boots: its own, or where that is one of an account of AWS whose
+/// network has a twin here, the newest Amazon Linux 2023.
+pub(crate) fn bootable(region: &Region, id: &str) -> Option<&'static Image> {
+    image_with_id(region, id).or_else(|| newest("al2023-ami-2023"))
+}
+
 /// The newest image whose name begins so.
 pub(crate) fn newest(prefix: &str) -> Option<&'static Image> {
     IMAGES.iter().filter(|image| image.name.starts_with(prefix)).max_by_key(|image| image.created)

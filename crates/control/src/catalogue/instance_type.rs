@@ -74,6 +74,11 @@ pub(crate) fn instance_type(name: &str) -> Option<&'static InstanceType> {
     INSTANCE_TYPES.iter().find(|kind| kind.name == name)
 }
 
+/// The type of that name, or a small one for an instance of a twin whose type is not known here.
+pub(crate) fn known_or_small(name: &str) -> Option<&'static InstanceType> {
+    instance_type(name).or_else(|| instance_type("t3.micro"))
+}
+
 /// The types that a zone offers.
 pub(crate) fn instance_types_in<'a>(
     region: &'a Region,

@@ -10,9 +10,11 @@ use gureum_types::{
     record::{
         Address, CustomerGateway, DhcpOptions, EgressOnlyInternetGateway, FlowLog, Group, Instance,
         InstanceProfile, InternetGateway, KeyPair, ManagedPolicy, NatGateway, NetworkAcl,
-        NetworkInterface, PrefixList, Role, RouteTable, Scope, SecurityGroup, SecurityGroupRule,
-        Subnet, TransitGateway, TransitGatewayRouteTable, TransitGatewayVpcAttachment, User,
-        Volume, Vpc, VpcEndpoint, VpcEndpointService, VpnConnection, VpnGateway,
+        NetworkInsightsAccessScope, NetworkInsightsAccessScopeAnalysis, NetworkInsightsAnalysis,
+        NetworkInsightsPath, NetworkInterface, PrefixList, Role, RouteTable, Scope, SecurityGroup,
+        SecurityGroupRule, Subnet, TransitGateway, TransitGatewayRouteTable,
+        TransitGatewayVpcAttachment, User, Volume, Vpc, VpcEndpoint, VpcEndpointService,
+        VpnConnection, VpnGateway,
     },
 };
 
@@ -67,7 +69,7 @@ const EC2_TAGS: [&str; 2] = ["aws:ResourceTag/", "ec2:ResourceTag/"];
 
 /// The prefixes of EC2's ids, with the name of the kind in ARNs. Longer ones come first where one
 /// begins as another does.
-const EC2_KINDS: [(&str, &str); 30] = [
+const EC2_KINDS: [(&str, &str); 32] = [
     ("acl-", "network-acl"),
     ("ami-", "image"),
     ("cgw-", "customer-gateway"),
@@ -83,6 +85,8 @@ const EC2_KINDS: [(&str, &str); 30] = [
     ("nat-", "natgateway"),
     ("nia-", "network-insights-analysis"),
     ("nip-", "network-insights-path"),
+    ("nis-", "network-insights-access-scope"),
+    ("nisa-", "network-insights-access-scope-analysis"),
     ("pcx-", "vpc-peering-connection"),
     ("pl-", "prefix-list"),
     ("rtb-", "route-table"),
@@ -113,6 +117,8 @@ fn ec2_kind(id: &str) -> Option<&'static str> {
 /// The kinds that AWS looks at, where a request names others too.
 fn ec2_narrowed(operation: &str) -> Option<&'static [&'static str]> {
     Some(match operation {
+        "CreateNetworkInsightsAccessScope" => &["network-insights-access-scope"],
+        "CreateNetworkInsightsPath" => &["network-insights-path"],
         "CreateRoute" | "DeleteRoute" | "ReplaceRoute" => &["route-table"],
         "CreateVpcPeeringConnection" => &["vpc", "vpc-peering-connection"],
         _ => return None,
@@ -151,6 +157,9 @@ fn ec2_created(operation: &str) -> Vec<String> {
         "CreateVpcEndpointServiceConfiguration" => list(&["vpc-endpoint-service"]),
         "ImportKeyPair" => list(&["key-pair"]),
         "RunInstances" => list(&["instance", "network-interface", "volume"]),
+        "StartNetworkInsightsAccessScopeAnalysis" => {
+            list(&["network-insights-access-scope-analysis"])
+        }
         "StartNetworkInsightsAnalysis" => list(&["network-insights-analysis"]),
         operation => operation.strip_prefix("Create").map(kebab).into_iter().collect(),
     }
@@ -310,6 +319,12 @@ fn ec2_target(call: &Call, records: &Snapshot, kind: &str, id: &str) -> Target {
         "network-acl" => place.of::<NetworkAcl>(target, |it, target| {
             target.key("ec2:Vpc", call.arn("vpc", &it.vpc_id))
         }),
+        "network-insights-access-scope" => place.tags::<NetworkInsightsAccessScope>(target),
+        "network-insights-access-scope-analysis" => {
+            place.tags::<NetworkInsightsAccessScopeAnalysis>(target)
+        }
+        "network-insights-analysis" => place.tags::<NetworkInsightsAnalysis>(target),
+        "network-insights-path" => place.tags::<NetworkInsightsPath>(target),
         "network-interface" => place.of::<NetworkInterface>(target, |it, target| {
             target
                 .key("ec2:Vpc", call.arn("vpc", &it.vpc_id))

@@ -2,7 +2,7 @@
 
 use gureum_api::{ApiError, ApiRequest, ec2::op, response};
 
-use super::{Find, Parameters, Show, Work, Write, operations, read_input};
+use super::{Find, Parameters, Show, Work, Write, analyze, operations, read_input};
 use crate::{
     accept,
     call::Answer,
@@ -10,11 +10,13 @@ use crate::{
         address, block_public_access, customer_gateway, dhcp_options, egress_only_internet_gateway,
         flow_log, iam_instance_profile, image, instance, instance_attribute, instance_option,
         instance_type, internet_gateway, key_pair, launch, launch_template, managed_prefix_list,
-        nat_gateway, network_acl, network_interface, network_interface_permission, own_image,
-        place, placement_group, prefix_list, region_settings, route, route_table, security_group,
-        security_group_reference, snapshot, subnet, subnet_block, subnet_cidr_reservation,
-        transit_gateway, volume, volume_attachment, volume_change, vpc, vpc_block,
-        vpc_classic_link, vpc_endpoint, vpc_peering_connection, vpn_connection, vpn_gateway,
+        nat_gateway, network_acl,
+        network_insights::{access_scope, analysis as insights_analysis, path as insights_path},
+        network_interface, network_interface_permission, own_image, place, placement_group,
+        prefix_list, region_settings, route, route_table, security_group, security_group_reference,
+        snapshot, subnet, subnet_block, subnet_cidr_reservation, transit_gateway, volume,
+        volume_attachment, volume_change, vpc, vpc_block, vpc_classic_link, vpc_endpoint,
+        vpc_peering_connection, vpn_connection, vpn_gateway,
     },
     tags,
 };
@@ -145,6 +147,13 @@ operations! { ec2
         "CidrBlock", "Egress", "IcmpTypeCode", "Ipv6CidrBlock", "NetworkAclId", "PortRange",
         "Protocol", "RuleAction", "RuleNumber",
     ];
+    CreateNetworkInsightsAccessScope: write access_scope::create, obeyed [
+        "ClientToken", "ExcludePaths", "MatchPaths", "TagSpecifications",
+    ];
+    CreateNetworkInsightsPath: write insights_path::create, obeyed [
+        "ClientToken", "Destination", "DestinationIp", "DestinationPort", "FilterAtDestination",
+        "FilterAtSource", "Protocol", "Source", "SourceIp", "TagSpecifications",
+    ];
     CreateNetworkInterface: write network_interface::create, obeyed [
         "ClientToken", "ConnectionTrackingSpecification", "Description", "EnablePrimaryIpv6",
         "Groups", "InterfaceType", "Ipv6AddressCount", "Ipv6Addresses", "PrivateIpAddress",
@@ -265,6 +274,18 @@ operations! { ec2
     DeleteNetworkAclEntry: write network_acl::delete_entry, obeyed [
         "Egress", "NetworkAclId", "RuleNumber",
     ];
+    DeleteNetworkInsightsAccessScope: write access_scope::delete, obeyed [
+        "NetworkInsightsAccessScopeId",
+    ];
+    DeleteNetworkInsightsAccessScopeAnalysis: write access_scope::delete_analysis, obeyed [
+        "NetworkInsightsAccessScopeAnalysisId",
+    ];
+    DeleteNetworkInsightsAnalysis: write insights_analysis::delete, obeyed [
+        "NetworkInsightsAnalysisId",
+    ];
+    DeleteNetworkInsightsPath: write insights_path::delete, obeyed [
+        "NetworkInsightsPathId",
+    ];
     DeleteNetworkInterface: write network_interface::delete, obeyed ["NetworkInterfaceId"];
     DeleteNetworkInterfacePermission: write network_interface_permission::delete, obeyed [
         "Force", "NetworkInterfacePermissionId",
@@ -382,6 +403,20 @@ operations! { ec2
     ];
     DescribeNetworkAcls: read network_acl::describe, obeyed [
         "Filters", "MaxResults", "NetworkAclIds", "NextToken",
+    ];
+    DescribeNetworkInsightsAccessScopeAnalyses: read access_scope::describe_analyses, obeyed [
+        "AnalysisStartTimeBegin", "AnalysisStartTimeEnd", "Filters", "MaxResults",
+        "NetworkInsightsAccessScopeAnalysisIds", "NetworkInsightsAccessScopeId", "NextToken",
+    ];
+    DescribeNetworkInsightsAccessScopes: read access_scope::describe, obeyed [
+        "Filters", "MaxResults", "NetworkInsightsAccessScopeIds", "NextToken",
+    ];
+    DescribeNetworkInsightsAnalyses: read insights_analysis::describe, obeyed [
+        "AnalysisEndTime", "AnalysisStartTime", "Filters", "MaxResults",
+        "NetworkInsightsAnalysisIds", "NetworkInsightsPathId", "NextToken",
+    ];
+    DescribeNetworkInsightsPaths: read insights_path::describe, obeyed [
+        "Filters", "MaxResults", "NetworkInsightsPathIds", "NextToken",
     ];
     DescribeNetworkInterfaceAttribute: read network_interface::describe_attribute, obeyed [
         "Attribute", "NetworkInterfaceId",
@@ -527,6 +562,12 @@ operations! { ec2
     ];
     GetManagedPrefixListEntries: read managed_prefix_list::entries, obeyed [
         "MaxResults", "NextToken", "PrefixListId", "TargetVersion",
+    ];
+    GetNetworkInsightsAccessScopeAnalysisFindings: read access_scope::get_findings, obeyed [
+        "MaxResults", "NetworkInsightsAccessScopeAnalysisId", "NextToken",
+    ];
+    GetNetworkInsightsAccessScopeContent: read access_scope::get_content, obeyed [
+        "NetworkInsightsAccessScopeId",
     ];
     GetPasswordData: read instance_option::password_data, obeyed ["InstanceId"];
     GetSecurityGroupsForVpc: read security_group::for_vpc, obeyed [
@@ -773,6 +814,15 @@ operations! { ec2
     ];
     SendDiagnosticInterrupt: read instance_option::diagnostic_interrupt, obeyed ["InstanceId"];
     StartInstances: write instance::start, obeyed ["InstanceIds"];
+    StartNetworkInsightsAccessScopeAnalysis: custom start_access_scope_analysis, obeyed [
+        "ClientToken", "NetworkInsightsAccessScopeId", "TagSpecifications",
+    ];
+    StartNetworkInsightsAnalysis: custom start_analysis, obeyed [
+        "ClientToken", "FilterInArns", "FilterOutArns", "NetworkInsightsPathId",
+        "TagSpecifications",
+    ], recorded [
+        "AdditionalAccounts",
+    ];
     StopInstances: write instance::stop, obeyed [
         "Force", "Hibernate", "InstanceIds", "SkipOsShutdown",
     ];
@@ -795,6 +845,18 @@ operations! { ec2
     UpdateSecurityGroupRuleDescriptionsIngress: write security_group::describe_ingress_anew, obeyed [
         "GroupId", "GroupName", "IpPermissions", "SecurityGroupRuleDescriptions",
     ];
+}
+
+/// Reachability Analyzer runs within the call.
+fn start_analysis(r: &ApiRequest, id: &str, parameters: Parameters) -> Answer<Work> {
+    use insights_analysis::{prepare, start};
+    analyze::<op::StartNetworkInsightsAnalysis, _>(r, id, parameters, prepare, start)
+}
+
+/// So does Network Access Analyzer.
+fn start_access_scope_analysis(r: &ApiRequest, id: &str, parameters: Parameters) -> Answer<Work> {
+    use access_scope::{prepare, start};
+    analyze::<op::StartNetworkInsightsAccessScopeAnalysis, _>(r, id, parameters, prepare, start)
 }
 
 /// A key takes long to make: not inside a transaction, and not for a rehearsal.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gureum_api::{ApiError, ApiRequest, Op, Operation, response};
+use gureum_engine::Policy;
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::record::Instance;
 use http::Response;
@@ -25,6 +26,7 @@ pub use reference::{Treatment, markdown, reference};
 use crate::{
     accept,
     call::{Answer, Call},
+    insights::World,
     resource::live_tail::LiveTail,
 };
 
@@ -36,6 +38,8 @@ pub(crate) type Read = Box<dyn FnOnce(&Call, &Snapshot) -> Answer<Wire> + Send>;
 pub(crate) type Write = Box<dyn Fn(&Call, &mut Transaction) -> Answer<Wire> + Send>;
 /// Does what takes long, then says what to change.
 pub(crate) type Prepare = Box<dyn FnOnce(&Call, &Snapshot) -> Answer<Write> + Send>;
+/// Looks at the records and the policy that was compiled from them, then says what to change.
+pub(crate) type Analyze = Box<dyn FnOnce(&Call, &Snapshot, &Policy) -> Answer<Write> + Send>;
 /// Finds the instance whose console is asked for.
 pub(crate) type Find = Box<dyn FnOnce(&Call, &Snapshot) -> Answer<Arc<Instance>> + Send>;
 /// Answers with what a console shows.
@@ -54,6 +58,8 @@ pub(crate) enum Work {
     Write(Write),
     /// Change, after something long that needs no transaction.
     Prepare(Prepare),
+    /// Change, after a look at what the network lets through.
+    Analyze(Analyze),
     /// Ask Linux for a console.
     Console(Find, Show),
     /// Begin an answer that goes on.
@@ -181,6 +187,31 @@ fn write<O: Op>(
             true => Err(ApiError::dry_run()),
             false => Ok(response::<O>(&output, &id)),
         }
+    })))
+}
+
+/// Puts what was prepared into the records, and answers.
+type Keep<O, P> = fn(&Call, &mut Transaction, &<O as Op>::Input, &P) -> Answer<<O as Op>::Output>;
+
+/// An analysis: `prepare` makes it, on a thread of its own, and `keep` puts it into the records.
+pub(crate) fn analyze<O: Op, P: Send + 'static>(
+    r: &ApiRequest,
+    id: &str,
+    parameters: Parameters,
+    prepare: fn(&World<'_>, &O::Input) -> Answer<P>,
+    keep: Keep<O, P>,
+) -> Answer<Work> {
+    let input = read_input::<O>(r, parameters)?;
+    let id = id.to_owned();
+    Ok(Work::Analyze(Box::new(move |call, records, policy| {
+        let prepared = prepare(&World { call, records, policy }, &input)?;
+        Ok(Box::new(move |call, tx| {
+            let output = keep(call, tx, &input, &prepared)?;
+            match accept::is_dry_run(&input) {
+                true => Err(ApiError::dry_run()),
+                false => Ok(response::<O>(&output, &id)),
+            }
+        }))
     })))
 }
 

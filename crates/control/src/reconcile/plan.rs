@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{Memories, Work};
 use crate::{
-    catalogue::{image_with_id, instance_type},
+    catalogue::{bootable, known_or_small},
     resource::{instance, network_interface, public_ip},
 };
 
@@ -221,9 +221,9 @@ fn interfaces_where(
 }
 
 fn spec(records: &Snapshot, scope: &Scope, instance: &Instance) -> Result<InstanceSpec, String> {
-    let image = image_with_id(&scope.region, instance.image_id.as_str())
+    let image = bootable(&scope.region, instance.image_id.as_str())
         .ok_or_else(|| format!("the image {} is not in the catalogue", instance.image_id))?;
-    let kind = instance_type(&instance.instance_type)
+    let kind = known_or_small(&instance.instance_type)
         .ok_or_else(|| format!("the type {} is not known", instance.instance_type))?;
     let interfaces = interfaces(records, instance);
     let volumes = instance::volumes(records, instance);

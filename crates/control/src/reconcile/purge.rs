@@ -1,15 +1,16 @@
 //! What is shown or remembered for a while only: terminated instances (EC2-3), NAT gateways that
 //! are no more (NAT-3), endpoints that were deleted, peering connections that came to an end,
-//! gateways that were deleted, client tokens, sessions.
+//! gateways that were deleted, client tokens, sessions, analyses of the network (RA-2).
 
 use gureum_store::{Key, Snapshot, Transaction};
 use gureum_types::{
     Timestamp,
     record::{
         ClientToken, CustomerGateway, Instance, InstanceState, NatGateway, NatGatewayState,
-        PeeringStatus, PublicAccessExclusion, Scope, SessionCredential, TransitGateway,
-        TransitGatewayRouteTable, TransitGatewayVpcAttachment, VpcEndpoint, VpcEndpointState,
-        VpcPeeringConnection, VpnConnection, VpnGateway,
+        NetworkInsightsAccessScopeAnalysis, NetworkInsightsAnalysis, PeeringStatus,
+        PublicAccessExclusion, Scope, SessionCredential, TransitGateway, TransitGatewayRouteTable,
+        TransitGatewayVpcAttachment, VpcEndpoint, VpcEndpointState, VpcPeeringConnection,
+        VpnConnection, VpnGateway,
     },
 };
 
@@ -26,6 +27,9 @@ const DELETED_ENDPOINT_MS: i64 = 60 * 1000;
 const UNWANTED_PEERING_MS: i64 = 2 * 24 * 3600 * 1000;
 /// How long a session is remembered that is over: who uses it is told that it is.
 const EXPIRED_SESSION_MS: i64 = 24 * 3600 * 1000;
+
+/// How long an analysis is kept (RA-2).
+const ANALYSIS_MS: i64 = 120 * 24 * 3600 * 1000;
 
 /// Forgets a record.
 type Forget = fn(&mut Transaction, &Scope, &str);
@@ -50,6 +54,22 @@ fn ended(records: &Snapshot, is_old: impl Fn(Timestamp) -> bool) -> Vec<(Key, Fo
     of::<VpnConnection>(records, &is_old, &mut found);
     of::<VpnGateway>(records, &is_old, &mut found);
     found
+}
+
+/// The analyses that were begun long enough ago.
+fn analyses(records: &Snapshot, is_old: impl Fn(Timestamp) -> bool) -> Vec<(Key, Forget)> {
+    let paths = records.everywhere::<NetworkInsightsAnalysis>();
+    let paths = paths.filter(|(_, it)| is_old(it.started)).map(|(key, _)| {
+        let forget: Forget = |tx, scope, id| drop(tx.remove::<NetworkInsightsAnalysis>(scope, id));
+        (key.clone(), forget)
+    });
+    let scopes = records.everywhere::<NetworkInsightsAccessScopeAnalysis>();
+    let scopes = scopes.filter(|(_, it)| is_old(it.started)).map(|(key, _)| {
+        let forget: Forget =
+            |tx, scope, id| drop(tx.remove::<NetworkInsightsAccessScopeAnalysis>(scope, id));
+        (key.clone(), forget)
+    });
+    paths.chain(scopes).collect()
 }
 
 impl Reconciler {
@@ -107,7 +127,8 @@ impl Reconciler {
             .filter(|(_, it)| age(it.expires) >= EXPIRED_SESSION_MS)
             .map(|(key, _)| key.clone())
             .collect();
-        let ended = ended(&records, |moment| age(moment) >= shown);
+        let mut ended = ended(&records, |moment| age(moment) >= shown);
+        ended.extend(analyses(&records, |moment| age(moment) >= ANALYSIS_MS));
         let all = [
             &old_instances,
             &old_gateways,

@@ -34,6 +34,7 @@ pub(crate) mod managed_prefix_list;
 pub(crate) mod metric_filter;
 pub(crate) mod nat_gateway;
 pub(crate) mod network_acl;
+pub(crate) mod network_insights;
 pub(crate) mod network_interface;
 pub(crate) mod network_interface_permission;
 pub(crate) mod own_document;

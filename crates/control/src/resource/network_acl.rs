@@ -267,7 +267,7 @@ fn block(ipv4: &Option<String>, ipv6: &Option<String>) -> Answer<IpNet> {
 
 /// What an entry speaks of. What its protocol has no use for is ignored, as by AWS: clients send
 /// a port range of 0 to 0 with protocol -1 (NACL-10).
-fn traffic(
+pub(crate) fn traffic(
     protocol: &str,
     icmp: &Option<ec2::IcmpTypeCode>,
     ports: &Option<ec2::PortRange>,

@@ -4,6 +4,7 @@ pub(crate) mod acl;
 pub(crate) mod classifier;
 mod compile;
 pub(crate) mod components;
+mod guest;
 #[cfg(any(test, feature = "testing"))]
 mod listing;
 mod logged;
@@ -22,7 +23,6 @@ use gureum_types::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-pub use self::compile::{Compiler, compile};
 pub(crate) use self::logged::Logged;
 use self::{
     acl::Acl,
@@ -32,6 +32,10 @@ use self::{
     routes::Route,
     rule_set::{GroupIndex, RuleSet},
     slots::{Slot, Slots},
+};
+pub use self::{
+    compile::{Compiler, compile},
+    guest::GuestNetwork,
 };
 use crate::{
     address::{Address, Family},

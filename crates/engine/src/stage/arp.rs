@@ -31,7 +31,15 @@ pub(crate) fn arp(
             Err(reason) => (Outcome::Drop(*reason), reason.name().to_owned()),
         };
         let direction = Direction::Egress;
-        trace.step(Step { stage: Stage::Arp, port, direction, outcome, component: None, text });
+        trace.step(Step {
+            stage: Stage::Arp,
+            port,
+            direction,
+            outcome,
+            component: None,
+            text,
+            packet: None,
+        });
     }
     match outcome {
         Ok((request, mac)) => {

@@ -25,12 +25,13 @@ use gureum_types::{PortIndex, TrafficPath, TrafficVerdict};
 
 use crate::{
     ComponentIndex, Direction, DropReason, Outcome, Output, Packet, Policy, Stage, State, Step,
-    Trace,
+    StepPacket, Trace,
     address::Family,
     policy::{Interface, Role, Subnet, classifier::Class, routes::Way, slots::Slot},
     state::{
         Credit,
         cache::{FlowUse, Uses},
+        flow::FlowKey,
     },
     wire::ip::{Headers, Tuple},
 };
@@ -239,7 +240,9 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
             return self.onward_from_gateway(to, translation?);
         }
         self.security_group(to, Direction::Ingress)?;
-        self.credit(to, self.uses.receiver, self.credit_now(None));
+        let tuple = self.headers.tuple;
+        let seen = (Direction::Ingress, &tuple);
+        self.credit(to, seen, self.uses.receiver, self.credit_now(None));
         self.destination_check(to)?;
         if to.interface.role == Role::Endpoint {
             return self.enter_service(to);
@@ -294,17 +297,15 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     /// Adds the packet to what an interface sent.
     fn left(&mut self, place: Place<'_>, path: Option<TrafficPath>) {
         let credit = self.credit_now(path);
+        let tuple = self.headers.tuple;
+        let seen = (Direction::Egress, &tuple);
         if place.interface.role != Role::NatGateway {
-            return self.credit(place, self.uses.sender, credit);
+            return self.credit(place, seen, self.uses.sender, credit);
         }
         match self.leaving.take() {
-            Some((of, credit)) => self.credit(place, Some(of), Credit { path, ..credit }),
+            Some((of, credit)) => self.credit(place, seen, Some(of), Credit { path, ..credit }),
             // An error about a flow is none itself.
-            None => {
-                let tuple = self.headers.tuple;
-                let of = self.count_apart(place, Direction::Egress, &tuple);
-                self.credit(place, of, credit);
-            }
+            None => self.credit_apart(place, Direction::Egress, &tuple, credit),
         }
     }
 
@@ -312,8 +313,8 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     /// when it was translated. The gateway's interface accepts also what it has no use for (FL-31).
     fn came_to_gateway(&mut self, gateway: Place<'_>, came: &Tuple) {
         if self.leaving.is_none() {
-            let of = self.count_apart(gateway, Direction::Ingress, came);
-            self.credit(gateway, of, self.credit_now(None));
+            let credit = self.credit_now(None);
+            self.credit_apart(gateway, Direction::Ingress, came, credit);
         }
     }
 
@@ -321,14 +322,36 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     /// them alive.
     fn reject(&mut self, place: Place<'_>, direction: Direction, verdict: TrafficVerdict) {
         let tuple = self.headers.tuple;
-        let of = self.count_apart(place, direction, &tuple);
-        self.credit(place, of, credit_of(&self.headers, verdict));
+        let credit = credit_of(&self.headers, verdict);
+        self.credit_apart(place, direction, &tuple, credit);
     }
 
-    fn credit(&mut self, place: Place<'_>, of: Option<FlowUse>, credit: Credit) {
+    /// Adds the packet, as an interface saw it, to counters beside tracked flows.
+    fn credit_apart(
+        &mut self,
+        place: Place<'_>,
+        direction: Direction,
+        tuple: &Tuple,
+        credit: Credit,
+    ) {
+        let of = self.count_apart(place, direction, tuple);
+        self.credit(place, (direction, tuple), of, credit);
+    }
+
+    /// Adds the packet, as an interface saw it, to its flow; `None` where there is no room for one.
+    fn credit(
+        &mut self,
+        place: Place<'_>,
+        (direction, tuple): (Direction, &Tuple),
+        of: Option<FlowUse>,
+        credit: Credit,
+    ) {
         match of {
             Some(of) => self.state.credit(&of, credit, self.now, self.out),
-            None => self.state.uncounted(place.interface.port, self.out),
+            None => {
+                let key = FlowKey::new(place.interface.port, direction, tuple);
+                self.state.credit_apart(key, direction, credit, self.now, self.out);
+            }
         }
     }
 
@@ -364,7 +387,8 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
     ) {
         if self.trace.enabled() {
             let (component, text) = text(self);
-            self.trace.step(Step { stage, port, direction, outcome, component, text });
+            let packet = Some(seen(&self.headers.tuple));
+            self.trace.step(Step { stage, port, direction, outcome, component, text, packet });
         }
     }
 
@@ -379,6 +403,16 @@ impl<'a, O: Output, T: Trace> Walk<'a, '_, O, T> {
         self.stopped_at = at;
         self.step(stage, at, Outcome::Drop(reason), |walk| (reason.component(), text(walk)));
         Stop::Drop(reason)
+    }
+}
+
+fn seen(tuple: &Tuple) -> StepPacket {
+    StepPacket {
+        source: tuple.source.ip(),
+        destination: tuple.destination.ip(),
+        source_port: tuple.source_port,
+        destination_port: tuple.destination_port,
+        protocol: tuple.protocol,
     }
 }
 

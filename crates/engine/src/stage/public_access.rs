@@ -26,9 +26,8 @@ impl<O: Output, T: Trace> Walk<'_, '_, O, T> {
             if let Some((_, private)) = self.policy.by_public(tuple.destination) {
                 tuple.destination = private;
             }
-            let of = self.count_apart(place, direction, &tuple);
             let credit = credit_of(&self.headers, TrafficVerdict::RejectPublicAccess);
-            self.credit(place, of, credit);
+            self.credit_apart(place, direction, &tuple, credit);
         }
         let at = (place.interface.port, direction);
         let reason = DropReason::BlockPublicAccess;

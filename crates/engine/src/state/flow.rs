@@ -509,17 +509,37 @@ impl Flow {
         }
     }
 
-    /// Tells of packets for the flow logs of its interface. What goes in on the inside of a NAT
-    /// gateway comes into the gateway's interface from the user, and the other way round (FL-34).
+    /// Tells of packets for the flow logs of its interface.
     #[inline]
     pub(crate) fn tally(
         &mut self,
         interface: u64,
-        (of, direction): (Flows, Direction),
+        of: (Flows, Direction),
         credit: &Credit,
         now: u64,
         out: &mut impl Output,
     ) {
+        let (place, tally) = self.told(interface, of, credit, now);
+        let entries = match credit.verdict {
+            TrafficVerdict::Accept => &mut self.entries,
+            _ => &mut self.rejected.get_or_insert_default().entries,
+        };
+        if let Some(entry) = entries.get_mut(place) {
+            *entry = out.tally(*entry, &tally);
+        }
+    }
+
+    /// What is told of packets, and at which place of its entries that is summed up. What goes in on
+    /// the inside of a NAT gateway comes into the gateway's interface from the user, and the other way
+    /// round (FL-34).
+    #[inline]
+    pub(crate) fn told(
+        &self,
+        interface: u64,
+        (of, direction): (Flows, Direction),
+        credit: &Credit,
+        now: u64,
+    ) -> (usize, Tally) {
         let FlowKey { local, remote, local_port, remote_port, .. } = self.key;
         let has_ports = IpProtocol(self.key.protocol()) != icmp_of(local.family());
         let (local, remote) = (local.number(), remote.number());
@@ -545,14 +565,7 @@ impl Flow {
             path,
         };
         let Credit { packets, bytes, tcp_flags, .. } = *credit;
-        let tally = Tally { key, packets, bytes, tcp_flags: logged_flags(tcp_flags), now };
-        let entries = match credit.verdict {
-            TrafficVerdict::Accept => &mut self.entries,
-            _ => &mut self.rejected.get_or_insert_default().entries,
-        };
-        if let Some(entry) = entries.get_mut(place) {
-            *entry = out.tally(*entry, &tally);
-        }
+        (place, Tally { key, packets, bytes, tcp_flags: logged_flags(tcp_flags), now })
     }
 
     /// What it carried in both directions, egress first.

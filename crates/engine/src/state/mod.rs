@@ -522,11 +522,21 @@ impl State {
         }
     }
 
-    /// Tells that there was no room to count what an interface carried.
+    /// Tells of wire packets of a flow that there was no room to keep.
     #[cold]
-    pub(crate) fn uncounted(&self, port: PortIndex, out: &mut impl Output) {
-        if let Some(interface) = self.logged.number(port.0) {
-            out.untallied(interface);
+    pub(crate) fn credit_apart(
+        &self,
+        key: FlowKey,
+        direction: Direction,
+        credit: Credit,
+        now: u64,
+        out: &mut impl Output,
+    ) {
+        if let Some(interface) = self.logged.number(key.port()) {
+            let mut flow = Flow::new(key, Phase::Untracked, direction, &Timeouts::default(), now);
+            flow.credit(direction, &credit);
+            let (_, tally) = flow.told(interface, (Flows::Untracked, direction), &credit, now);
+            out.tally_apart(&tally);
         }
     }
 
@@ -567,6 +577,23 @@ impl State {
         self.seen = seen;
         self.epoch = epoch;
         result
+    }
+
+    /// Forgets all flows, of all kinds: nothing has happened yet.
+    pub(crate) fn forget(&mut self) {
+        let (limit, seed) = (self.limits.flows, self.limits.hash_seed);
+        for of in Flows::ALL {
+            *self.table_mut(of) = FlowTable::new(limit, seed);
+        }
+        self.nat_loads = nat::Loads::default();
+        self.gateway_flows_of.clear();
+        self.tracked_of.clear();
+    }
+
+    /// Switches the cache off for good: every packet goes through the stages.
+    pub(crate) fn without_cache(mut self) -> Self {
+        self.cache.enable(false);
+        self
     }
 
     pub(crate) fn expire(&mut self, now: u64, out: &mut impl Output) {

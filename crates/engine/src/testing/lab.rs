@@ -113,8 +113,8 @@ pub struct Journal {
 pub struct Tallies {
     /// The sums, in the order in which they began.
     pub sums: Vec<TallySum>,
-    /// How often there was no room to count, by the number of the interface's id.
-    pub untallied: Vec<u64>,
+    /// How many of them are of one packet of a flow that there was no room to keep.
+    pub apart: usize,
 }
 
 /// What was carried of one key.
@@ -181,8 +181,9 @@ impl Output for Sink {
         self.dropped.push(*dropped);
     }
 
-    fn untallied(&mut self, interface: u64) {
-        self.tallies.untallied.push(interface);
+    fn tally_apart(&mut self, tally: &Tally) {
+        self.tallies.apart += 1;
+        self.tallies.add(u32::MAX, tally);
     }
 }
 

@@ -218,6 +218,30 @@ fn a_guest_gets_its_address_and_all_that_belongs_to_it_l2_5() {
     }
 }
 
+/// A guest whose network is configured for it has what DHCP would have told it (L2-5).
+#[test]
+fn a_guest_network_is_what_dhcp_tells_l2_5() {
+    let mut lab = Lab::new();
+    let mac = lab.interface(PUBLIC_01).mac;
+    let request = packets::dhcp_request(mac, ip("10.1.1.11"), Some(ip("10.1.1.1")));
+    let sent = lab.send(PUBLIC_01, request);
+    let frame = &sent.answer().frame;
+    let network = lab.policy.guest_network(PUBLIC_01).expect("an instance's");
+    assert_eq!(network.addresses, [your_address(frame)]);
+    let block = network.block.expect("a block");
+    assert_eq!(option(frame, 1), Some(block.netmask().octets().to_vec()));
+    assert_eq!(option(frame, 3), network.router.map(|it| it.octets().to_vec()));
+    let resolvers = network.resolvers.iter().flat_map(|it| match it {
+        std::net::IpAddr::V4(it) => it.octets().to_vec(),
+        std::net::IpAddr::V6(it) => it.octets().to_vec(),
+    });
+    assert_eq!(option(frame, 6), Some(resolvers.collect()));
+    assert_eq!(option(frame, 15), network.domain_name.map(String::into_bytes));
+    assert_eq!(option(frame, 26), Some(network.mtu.to_be_bytes().to_vec()));
+    assert_eq!((network.ipv6_addresses, network.ipv6_router), (vec![], None));
+    assert_eq!(lab.policy.guest_network(PortIndex::INTERNET), None);
+}
+
 #[test]
 fn a_client_that_asks_for_broadcast_gets_it() {
     let mut lab = Lab::new();

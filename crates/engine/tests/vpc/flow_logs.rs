@@ -54,7 +54,8 @@ fn flow_log(number: u64, resource: &str) -> FlowLog {
     }
 }
 
-fn log_vpc(network: &mut Network) {
+/// A flow log of the lab's VPC.
+pub(super) fn log_vpc(network: &mut Network) {
     let vpc = network.vpcs[0].1.id.clone();
     network.flow_logs.push(Arc::new(flow_log(1, vpc.as_str())));
 }
@@ -431,17 +432,30 @@ fn what_is_cached_counts_as_what_is_not() {
     assert_eq!(packets, 3 * (1 + 100) + 3 * (1 + 100));
 }
 
-/// SGT-12: what there is no room to count is told (FL-28, SKIPDATA).
+/// SGT-12: what there is no room to keep a flow of is told all the same, packet by packet (FL-28: no
+/// record is skipped for it).
 #[test]
-fn what_cannot_be_counted_is_told_fl_28() {
+fn what_cannot_be_kept_is_told_packet_by_packet_fl_28() {
     let mut network = gureum_engine::testing::lab::lab_network();
     log_vpc(&mut network);
     let mut lab = Lab::with(network, Limits { flows: 2, ..Limits::default() });
-    for port in 0..3 {
+    for port in 0..2 {
         lab.tcp_from_outside(ip("198.18.0.11"), (5000 + port, 80), SYN);
     }
-    assert_eq!(sums_of(&lab, PUBLIC_01).len(), 2);
-    assert_eq!(lab.tallies.untallied, [u64::from(PUBLIC_01.0)]);
+    assert_eq!(lab.tallies.apart, 0);
+    let sums = sums_of(&lab, PUBLIC_01).len();
+    for _ in 0..2 {
+        lab.tcp_from_outside(ip("198.18.0.11"), (5002, 80), SYN);
+    }
+    assert_eq!(lab.tallies.apart, 2);
+    let sums = &sums_of(&lab, PUBLIC_01)[sums..];
+    assert_eq!(sums.len(), 2);
+    for sum in sums {
+        assert_eq!((sum.key.source_port, sum.key.destination_port), (5002, 80));
+        assert_eq!((sum.packets, sum.tcp_flags), (1, SYN));
+        assert_eq!(sum.key.direction, TrafficDirection::Ingress);
+        assert_eq!(sum.key.verdict, TrafficVerdict::Accept);
+    }
 }
 
 /// `why` counts nothing.

@@ -182,6 +182,12 @@ fn a_router_advertises_managed_addresses() {
     assert_eq!(options[12..16], 9001u32.to_be_bytes());
     assert_eq!(options[16..20], [3, 4, 64, 0x80], "on the link, not for making up addresses");
     assert_eq!(ipv6_address(options, 32), ip("2001:db8:0:100::"));
+    // A guest whose network is configured for it has the same.
+    let network = lab.policy.guest_network(PUBLIC_01).expect("an instance's");
+    assert_eq!(network.ipv6_router.map(Into::into), Some(seen.source));
+    assert_eq!(network.ipv6_block.map(|it| it.to_string()).as_deref(), Some("2001:db8:0:100::/64"));
+    assert_eq!(network.ipv6_addresses, [address(&lab, PUBLIC_01)]);
+    assert!(network.resolvers.contains(&ip("fd00:ec2::253").into()), "DNS-1");
 }
 
 /// Who gets IPv6 while it runs is told of its router unasked, once.

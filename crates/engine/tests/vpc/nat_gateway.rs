@@ -6,6 +6,7 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use gureum_engine::{
     DropReason, Limits, NAT_GATEWAY_TIMEOUT, NatSide, Offload, Stage, UDP_SINGLE_TIMEOUT, Verdict,
+    WhyQuery, WhySource, WhyTraffic,
     testing::{
         Built, Lab, Sent,
         lab::{
@@ -19,6 +20,7 @@ use gureum_engine::{
         records,
         verify::{Seen, check, word},
     },
+    why,
 };
 use gureum_types::{
     NatGatewayId, NetworkInterfaceId, PortIndex, RouteTableId, SubnetId,
@@ -102,6 +104,54 @@ fn a_private_instance_reaches_out_with_the_gateways_address_nat_8() {
     assert_eq!(seen.ports(), (443, 40_000));
     let data = lab.tcp(PRIVATE_01, OUTSIDE, (40_000, 443), ACK);
     assert_eq!(data.seen().ports(), syn.seen().ports(), "the same flow, the same port");
+}
+
+/// IGW-2, NAT-12: where a host with a public address has its default route to a NAT gateway, its
+/// answers to the internet are reset there. It was not dropped, and yet it does not arrive.
+#[test]
+fn an_answer_that_a_gateway_resets_is_no_reachability_nat_12() {
+    let mut lab = with_gateway(1, true, &["10.1.2.200"]);
+    lab.change(|network| {
+        let id = RouteTableId::new(PUBLIC_TABLE);
+        let table = network.route_tables.iter_mut().find(|t| t.id == id).unwrap();
+        let everywhere = RouteDestination::Ipv4(records::block("0.0.0.0/0"));
+        for route in &mut Arc::make_mut(table).routes {
+            if route.destination == everywhere {
+                route.target = to_gateway();
+            }
+        }
+    });
+    let traffic = WhyTraffic::Tcp { source_port: 40_000, destination_port: 80 };
+    let source = WhySource::Internet(OUTSIDE.into());
+    let query = WhyQuery { source, destination: ip("198.18.0.11").into(), traffic };
+    let report = why(&lab.policy, &mut lab.state, &query, lab.now);
+    assert!(report.forward.arrived.is_some());
+    let reply = report.reply.as_ref().unwrap();
+    assert_eq!((&reply.arrived, reply.drop), (&None, None));
+    assert_eq!(reply.steps.last().unwrap().stage, Stage::NatGateway);
+    assert!(!report.reachable);
+}
+
+/// As that with a datagram: it goes on from the gateway as the first of another flow (NAT-8), and
+/// arrives from an address that nobody asked.
+#[test]
+fn an_answer_in_a_gateways_name_is_no_reachability_nat_8() {
+    let mut lab = task_3();
+    let public = ip("198.18.0.21");
+    lab.change_interface(PRIVATE_01, |it| it.auto_public_ip = Some(public));
+    let group = lab.interface(PRIVATE_01).groups[0].clone();
+    lab.change(|network| {
+        let rule = records::rule(77, &group, false, records::udp(53, 53), records::anywhere());
+        network.security_group_rules.push(Arc::new(rule));
+    });
+    let traffic = WhyTraffic::Udp { source_port: 40_000, destination_port: 53 };
+    let source = WhySource::Internet(OUTSIDE.into());
+    let query = WhyQuery { source, destination: public.into(), traffic };
+    let report = why(&lab.policy, &mut lab.state, &query, lab.now);
+    assert!(report.forward.arrived.is_some(), "{report:?}");
+    let reply = report.reply.as_ref().unwrap();
+    assert_eq!((reply.arrived.as_deref(), reply.drop), (Some("internet"), None));
+    assert!(!report.reachable);
 }
 
 /// NAT-16: a gateway serves every subnet of its VPC, other zones included.

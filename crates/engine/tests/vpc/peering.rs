@@ -16,7 +16,7 @@ use gureum_engine::{
     },
 };
 use gureum_types::{
-    PortIndex, RouteTableId, SecurityGroupId, VpcId, VpcPeeringConnectionId,
+    PortIndex, RouteTableId, SecurityGroupId, TrafficPath, VpcId, VpcPeeringConnectionId,
     record::{PeeringStatus, Route, RouteDestination, RouteTarget, RulePeer, Traffic},
 };
 
@@ -140,6 +140,31 @@ fn a_stale_reference_matches_nothing_until_peered_anew_sg_34() {
         }
     });
     assert_eq!(lab.ping(PRIVATE_01, ip("10.2.1.5"), 1).arrived(), Some(OTHER));
+}
+
+/// FL-27: `traffic-path` tells a connection within the region from one to another region.
+#[test]
+fn flow_logs_tell_how_far_a_connection_goes_fl_27() {
+    let mut lab = peered();
+    lab.change(crate::flow_logs::log_vpc);
+    let paths = |lab: &mut Lab, number| {
+        lab.tallies = Default::default();
+        assert_eq!(lab.ping(PRIVATE_01, ip("10.2.1.5"), number).arrived(), Some(OTHER));
+        lab.tallies.sums.iter().map(|sum| sum.key.path).collect::<Vec<_>>()
+    };
+    assert_eq!(paths(&mut lab, 1), [Some(TrafficPath::Peering)]);
+    lab.change(|network| {
+        network.vpcs[1].0 = "us-east-1".parse().unwrap();
+        let from = records::rule(
+            502,
+            &SecurityGroupId::new(OTHER_GROUP),
+            false,
+            Traffic::All,
+            records::anywhere(),
+        );
+        network.security_group_rules.push(Arc::new(from));
+    });
+    assert_eq!(paths(&mut lab, 2), [Some(TrafficPath::PeeringOtherRegion)]);
 }
 
 /// SG-31: between regions there are no references, and 1500 bytes is the most (MTU-1).

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use gureum_engine::{
-    Component, DropReason, Stage, WhyQuery, WhyReport, WhySource, WhyTraffic, print,
+    Component, DropReason, Model, Stage, WhyQuery, WhyReport, WhySource, WhyTraffic, print,
     testing::{
         Lab,
         lab::{BASTION, OUTSIDE, PRIVATE_01, PUBLIC_01, PUBLIC_02, rule_id},
@@ -146,6 +146,39 @@ fn pings_datagrams_and_other_protocols_can_be_asked_for() {
         let report = why(&lab.policy, &mut lab.state, &query, lab.now);
         assert_eq!(report.reachable, reachable, "{}", print::why_report(&report));
     }
+}
+
+/// RA-1: a model answers as `why` does where nothing is tracked, however many questions came before,
+/// and tells the packet as each stage saw it.
+#[test]
+fn a_model_answers_like_why_with_nothing_tracked() {
+    let mut lab = Lab::new();
+    let public = lab.policy.clone();
+    let mut model = Model::new(&public);
+    let sources = [from(BASTION), from(PUBLIC_01), WhySource::Internet(OUTSIDE.into())];
+    for (source, destination) in sources.iter().flat_map(|source| {
+        ["10.1.11.21", "10.1.1.11", "198.18.0.11", "8.8.8.8"].map(|to| (source.clone(), to))
+    }) {
+        for port in [22, 80, 9] {
+            let report = ask(&mut lab, source.clone(), destination, port);
+            let answer = model.ask(&report.query);
+            assert_eq!(answer.reachable, report.reachable, "{report:?}");
+            let drops = (answer.forward.drop, answer.reply.as_ref().map(|leg| leg.drop));
+            let seen = (report.forward.drop, report.reply.as_ref().map(|leg| leg.drop));
+            assert_eq!(drops, seen, "{report:?}");
+            let stages: Vec<_> = answer.forward.steps.iter().map(|step| step.stage).collect();
+            let named: Vec<_> = report.forward.steps.iter().map(|step| step.stage).collect();
+            assert_eq!(stages, named);
+        }
+    }
+    let traffic = WhyTraffic::Tcp { source_port: 40_000, destination_port: 80 };
+    let source = WhySource::Internet(OUTSIDE.into());
+    let query = WhyQuery { source, destination: ip("198.18.0.11").into(), traffic };
+    let answer = model.ask(&query);
+    let seen: Vec<_> = answer.forward.steps.iter().filter_map(|step| step.packet).collect();
+    assert_eq!(seen[0].destination, ip("198.18.0.11"), "as it came to the gateway");
+    assert_eq!(seen[1].destination, ip("10.1.1.11"), "as the gateway made it (IGW-2)");
+    assert_eq!((seen[1].source_port, seen[1].destination_port), (40_000, 80));
 }
 
 #[test]

@@ -119,8 +119,11 @@ fn background_args(args: &UpArgs, options: &Options) -> Vec<OsString> {
     if options.uplink {
         list.push("--uplink".into());
     }
-    if args.no_instances {
+    if !options.instances {
         list.push("--no-instances".into());
+    }
+    if options.light {
+        list.extend(["--instances".into(), "light".into()]);
     }
     if args.aws_quotas {
         list.push("--aws-quotas".into());

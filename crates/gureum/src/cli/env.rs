@@ -304,6 +304,7 @@ mod tests {
             data_dir: "/home/mina o'hara/$cloud".into(),
             tag: "0badcafe".into(),
             instances_enabled: true,
+            light: false,
             uptime_seconds: 0,
             applied_epoch: 0,
             counts: vec![],

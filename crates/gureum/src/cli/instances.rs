@@ -78,6 +78,7 @@ mod tests {
             login_user: "ec2-user".into(),
             key_name: None,
             ready: public.is_some(),
+            light: false,
         }
     }
 

@@ -28,12 +28,14 @@ mod reset;
 mod run;
 mod scratch;
 mod session;
+mod snapshot;
 mod ssh;
 mod ssh_config;
 mod status;
 mod stream;
 mod terminal;
 mod trace;
+mod twin;
 mod up;
 mod why;
 mod workstation;
@@ -135,6 +137,13 @@ enum Command {
     /// Show the data path's side of an interface
     #[command(subcommand)]
     Port(port::PortCommand),
+    /// Write a network as the answers of describe calls
+    Export(twin::ExportArgs),
+    /// Make a network from answers of describe calls: a twin of an account's
+    Import(twin::ImportArgs),
+    /// Keep all records under a name, and put them back
+    #[command(subcommand)]
+    Snapshot(snapshot::SnapshotCommand),
     /// Run hands-on labs
     #[command(subcommand)]
     Lab(lab::LabCommand),
@@ -195,6 +204,9 @@ impl Cli {
             Command::Flows(args) => flows::run(args, &daemon),
             Command::Capture(args) => capture::run(args, &daemon),
             Command::Port(command) => port::run(command, &daemon),
+            Command::Export(args) => twin::export(args, &daemon),
+            Command::Import(args) => twin::import(args, &daemon),
+            Command::Snapshot(command) => snapshot::run(command, &daemon),
             Command::Lab(command) => lab::run(command, &daemon),
         }
     }
@@ -281,6 +293,16 @@ mod tests {
             "gureum flows --reject --since 5m",
             "gureum capture PUBLIC-01 -w - --count 10 --duration 30s",
             "gureum port show PUBLIC-01 --output json",
+            "gureum export --vpc IMD-VPC -o lab.json",
+            "gureum export --account 123456789012 --region ap-northeast-2",
+            "gureum import lab.json",
+            "gureum import --strict ~/dumps/production/",
+            "gureum import - subnets.json --replace --new-public-addresses --json",
+            "gureum import --plan plan.json --without-unknown",
+            "gureum snapshot save before-the-change",
+            "gureum snapshot load before-the-change --yes",
+            "gureum snapshot list -o json",
+            "gureum snapshot delete before-the-change",
             "gureum lab list",
             "gureum lab run vpc --lang ko --only packets --keep-going",
         ] {
@@ -298,6 +320,11 @@ mod tests {
             "gureum why a",
             "gureum why a b --proto tcp --port 70000",
             "gureum internet",
+            "gureum export --account 123456789012",
+            "gureum import",
+            "gureum import --without-unknown x",
+            "gureum snapshot save",
+            "gureum import x --region nowhere",
             "gureum run",
             "gureum run --instances some -- true",
             "gureum check --suggest --quiet",

@@ -52,6 +52,7 @@ pub(crate) fn run(args: &SshArgs, daemon: &Daemon) -> Result<ExitCode, Failure> 
 
 fn prepare(args: &SshArgs, daemon: &Daemon) -> Result<Vec<OsString>, Failure> {
     let instance = daemon.resolve(&args.name)?;
+    refuse_light(&instance, "SSH server")?;
     let folder = env::current_dir().map_err(|e| Failure::new(format!("where am I: {e}")))?;
     let key = key(args.identity.as_deref(), instance.key_name.as_deref(), &folder, daemon)?;
     if key.is_none()
@@ -90,6 +91,18 @@ pub(super) fn key_in(name: Option<&str>, folders: &[PathBuf]) -> Option<PathBuf>
 /// What an instance is called: its Name tag, else its id.
 pub(super) fn called(instance: &InstanceRow) -> &str {
     instance.name.as_ref().unwrap_or(&instance.id)
+}
+
+/// Refuses what a light host has not.
+pub(super) fn refuse_light(instance: &InstanceRow, lacking: &str) -> Result<(), Failure> {
+    if !instance.light {
+        return Ok(());
+    }
+    let called = called(instance);
+    Err(Failure::new(format!("{called} is a light host: it has no {lacking}")).help(format!(
+        "`gureum exec {called} -- CMD` runs a program of this machine in its network; \
+         `gureum up` without --instances light boots real hosts"
+    )))
 }
 
 /// The public DNS name of a running instance, or its address where its VPC gives no names.
@@ -155,6 +168,7 @@ mod tests {
             login_user: "ec2-user".into(),
             key_name: Some("IMD-LAB".into()),
             ready: true,
+            light: false,
         }
     }
 
@@ -193,6 +207,16 @@ mod tests {
         row.state = "stopped".into();
         let error = arguments(&args(&[]), &row, None, Path::new("/d")).expect_err("stopped");
         assert_eq!(error.message, "PUBLIC-01 is stopped");
+    }
+
+    #[test]
+    fn a_light_host_has_no_ssh_server() {
+        let mut row = instance(Some("ec2-1"));
+        assert!(refuse_light(&row, "SSH server").is_ok());
+        row.light = true;
+        let error = refuse_light(&row, "SSH server").expect_err("light");
+        assert_eq!(error.message, "PUBLIC-01 is a light host: it has no SSH server");
+        assert!(error.help.expect("help").contains("gureum exec PUBLIC-01"));
     }
 
     #[test]

@@ -106,6 +106,7 @@ pub(crate) fn run(args: &SshConfigArgs, daemon: &Daemon) -> Result<ExitCode, Fai
 /// internet to the public address that the instance has now.
 pub(crate) fn connect(args: &SshConnectArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let instance = daemon.resolve(&args.name)?;
+    ssh::refuse_light(&instance, "SSH server")?;
     ssh::public_host(&instance)?;
     let address = instance.public_ip.as_deref().and_then(|it| it.parse::<IpAddr>().ok());
     let address = address.ok_or_else(|| Failure::new("the daemon's answer lacks an address"))?;
@@ -157,7 +158,7 @@ fn hosts(args: &SshConfigArgs, daemon: &Daemon) -> Result<(String, usize), Failu
         Reply::Instances(rows) => rows,
         other => return Err(unexpected(&other)),
     };
-    rows.retain(|row| row.state == "running");
+    rows.retain(|row| row.state == "running" && !row.light);
     let jump = match &args.jump {
         Some(name) => {
             let instance = daemon.resolve(name)?;
@@ -377,6 +378,7 @@ mod tests {
             login_user: "ec2-user".into(),
             key_name: Some("IMD-LAB".into()),
             ready: true,
+            light: false,
         }
     }
 

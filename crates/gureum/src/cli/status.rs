@@ -28,7 +28,15 @@ fn text(status: &Status) -> String {
         ("tag", status.tag.clone()),
         ("process", status.pid.to_string()),
         ("up for", duration(status.uptime_seconds)),
-        ("instances", if status.instances_enabled { "boot" } else { "records only" }.into()),
+        (
+            "instances",
+            match (status.instances_enabled, status.light) {
+                (false, _) => "records only",
+                (true, false) => "boot",
+                (true, true) => "light hosts",
+            }
+            .into(),
+        ),
         ("epoch", status.applied_epoch.to_string()),
     ];
     let counts: Vec<_> =
@@ -69,6 +77,7 @@ mod tests {
             data_dir: "/home/mina/.local/share/gureum".into(),
             tag: "0badcafe".into(),
             instances_enabled: true,
+            light: false,
             uptime_seconds: 3725,
             applied_epoch: 17,
             counts: vec![("vpcs".into(), 2), ("running instances".into(), 5)],

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use gureum_host::uplink;
 use gureum_types::{AccountId, DEFAULT_ACCOUNT};
 use ipnet::Ipv4Net;
@@ -35,6 +35,7 @@ pub(super) const DEFAULT_IMAGE: &str = "debian-12";
   sudo gureum up --detach
   sudo gureum up --detach --listen 127.0.0.1:5566 --data-dir /tmp/second-cloud
   sudo gureum up --detach --uplink  instances may reach the real internet
+  sudo gureum up --detach --instances light   a namespace each that answers on every port
   gureum up --no-instances          the API alone, without root")]
 pub(crate) struct UpArgs {
     /// Go on in the background; return when the API answers
@@ -43,8 +44,11 @@ pub(crate) struct UpArgs {
     /// Where the API of all services listens; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4566")]
     listen: SocketAddr,
-    /// Serve the API without booting instances; needs no root
-    #[arg(long)]
+    /// What instances are
+    #[arg(long, value_enum, default_value_t, value_name = "KIND")]
+    instances: InstanceKind,
+    /// Serve the API without booting instances; needs no root. The same as --instances none
+    #[arg(long, conflicts_with = "instances")]
     pub(super) no_instances: bool,
     /// Connect the simulated internet to this machine's network, so that instances with a way to
     /// the internet reach the real one; without it no packet leaves
@@ -90,6 +94,19 @@ pub(crate) struct UpArgs {
     /// Everything goes down with the process that started this one
     #[arg(long, hide = true)]
     tied: bool,
+}
+
+/// `--instances`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum InstanceKind {
+    /// Real Linux hosts that boot the machine image
+    #[default]
+    Full,
+    /// Network namespaces without an operating system: every port of TCP and UDP answers who it is.
+    /// No image, some milliseconds each
+    Light,
+    /// None: the API alone, without root
+    None,
 }
 
 /// `--socks`.
@@ -190,7 +207,8 @@ impl UpArgs {
             listen: self.listen,
             data_dir: paths::data_dir(data_dir, &owner)?,
             images_dir: paths::images_dir(self.images_dir.as_deref(), &owner)?,
-            instances: !self.no_instances,
+            instances: !self.no_instances && self.instances != InstanceKind::None,
+            light: self.instances == InstanceKind::Light,
             account: self.account_id.clone(),
             public_pool: self.public_pool,
             uplink: self.uplink,
@@ -248,7 +266,7 @@ pub(super) fn check(options: &Options) -> Result<(), Failure> {
         .help("`gureum down` stops it; another --data-dir and --listen start a second one"));
     }
     check_data_dir(options)?;
-    if options.instances {
+    if options.instances && !options.light {
         let image = options.images_dir.join(DEFAULT_IMAGE).join("image.json");
         if !image.exists() {
             return Err(Failure::new(format!(
@@ -387,6 +405,7 @@ mod tests {
             data_dir: folder.join("data"),
             images_dir: folder.join("images"),
             instances: false,
+            light: false,
             account: AccountId::default(),
             public_pool: "198.18.0.0/16".parse().expect("a network"),
             uplink: false,

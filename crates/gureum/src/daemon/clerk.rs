@@ -17,12 +17,16 @@ use gureum_host::{
     cloud::Cloud,
     datapath,
     exec::{ExecRequest, ExecStreams},
+    instance::Kind,
     uplink::UplinkState,
 };
 use gureum_services::dns::InternetResolver;
 use gureum_types::{
     AccountId, InstanceId,
-    record::{Instance, InternetGateway, NetworkInterface, RouteTable, SecurityGroup, Subnet, Vpc},
+    record::{
+        Instance, InstanceState, InternetGateway, NetworkInterface, RouteTable, SecurityGroup,
+        Subnet, Vpc,
+    },
 };
 use ipnet::Ipv4Net;
 use tokio::{
@@ -97,6 +101,7 @@ impl Desk for Clerk {
                 self.one(&name).map(|it| Reply::Instances(self.rows(vec![it])))
             }
             Request::Why(question) => self.why(&question),
+            Request::Attempts(args) => self.attempts(&args),
             Request::Check(args) => self.check(&args),
             Request::Suggest => self.suggest(),
             Request::Records => self.records(),
@@ -107,6 +112,8 @@ impl Desk for Clerk {
                 self.exec(&id, &request, descriptors, client).map(Reply::Exited)
             }
             Request::Reset { account } => self.reset(account.as_deref()),
+            Request::Twin(request) => self.twin(request),
+            Request::Snapshot(request) => self.snapshots(&request),
         };
         reply.unwrap_or_else(Reply::Error).into()
     }
@@ -192,6 +199,7 @@ impl Clerk {
                 }
             }),
             instances_enabled: self.cloud.is_some(),
+            light: self.cloud.as_ref().is_some_and(|it| it.instances().kind() == Kind::Light),
             uptime_seconds: self.started.elapsed().as_secs(),
             applied_epoch,
             counts: counts.into_iter().map(|(name, n)| (name, n as u64)).collect(),
@@ -201,6 +209,9 @@ impl Clerk {
 
     /// Rows of a table, by name and id.
     fn rows(&self, found: Vec<Found<Instance>>) -> Vec<InstanceRow> {
+        let instances = self.cloud.as_ref().map(|cloud| cloud.instances());
+        let light = instances.map(|it| it.light_hosts().unwrap_or_default()).unwrap_or_default();
+        let would_be = instances.is_some_and(|it| it.kind() == Kind::Light);
         let mut rows: Vec<_> = found
             .into_iter()
             .map(|Found { scope, record }| {
@@ -220,6 +231,8 @@ impl Clerk {
                     login_user: shown.login_user.to_owned(),
                     key_name: record.key_name.clone(),
                     ready: record.status_ok,
+                    light: light.contains(&record.id)
+                        || would_be && record.state != InstanceState::Running,
                 }
             })
             .collect();

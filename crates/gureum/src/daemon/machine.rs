@@ -45,8 +45,9 @@ fn linux_error(error: HostError) -> LinuxError {
 impl Linux for Machine {
     fn apply(&self, policy: Arc<Policy>, view: Arc<ServiceView>) -> BoxFuture<'_, ()> {
         // Services first: a packet that the new policy lets through finds its caller known.
-        self.view.store(view);
-        let applied = self.cloud.datapath().apply(policy);
+        self.view.store(Arc::clone(&view));
+        let applied = self.cloud.datapath().apply(Arc::clone(&policy));
+        self.cloud.instances().follow(policy, view);
         Box::pin(async move {
             // A data path that is gone takes the next policy when it is back.
             let _epoch = applied.await;

@@ -4,6 +4,7 @@
 //! other: data directory, store, Linux, control, services, the API's port, the admin socket.
 
 mod agent;
+mod attempts;
 mod call_log;
 mod channels;
 mod check;
@@ -18,6 +19,8 @@ mod machine;
 mod names;
 mod ownership;
 mod present;
+mod snapshots;
+mod twin;
 mod visitor;
 mod watch;
 mod why;
@@ -38,7 +41,7 @@ use gureum_host::{
     anchor::Owner,
     cloud::{Cloud, CloudConfig},
     fabric::{self, InternetSettings},
-    instance::CloudFile,
+    instance::{CloudFile, Kind},
     supervisor::{INIT_SETTINGS, Program},
     tag::Tag,
 };
@@ -93,6 +96,8 @@ const IPV6_CLIENT: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x8000, 0, 0, 0, 0, 0
 const DOWN_PATIENCE: Duration = Duration::from_secs(20);
 /// How many events of the host may wait to be looked at.
 const EVENTS: usize = 1024;
+/// How many light hosts are launched at once: one takes some milliseconds.
+const LIGHT_LAUNCHES: usize = 16;
 /// How often objects of buckets that are no more are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// How long writing the last answer may take.
@@ -114,6 +119,8 @@ pub(crate) struct Options {
     pub images_dir: PathBuf,
     /// Whether instances really boot; without, timers drive their states and no root is needed.
     pub instances: bool,
+    /// Whether new instances are light hosts and boot no image.
+    pub light: bool,
     /// The account of callers whose access key names no other.
     pub account: AccountId,
     /// Where public addresses come from.
@@ -155,6 +162,7 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
         .with_writer(io::stderr)
         .with_ansi(false)
         .init();
+    gureum_host::memory::share_one_pool();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("gureum")
@@ -209,10 +217,16 @@ async fn serve(options: Options) -> Result<(), Failure> {
     if options.instances {
         let hosts = Hosts::embedded().map_err(|e| Failure::new(e.to_string()))?;
         let hosts = Arc::new(hosts);
+        if options.light {
+            config.launches_at_once = LIGHT_LAUNCHES;
+        }
         config.aws_addresses = hosts.below("amazonaws.com").collect();
         let (policy, first_view) = gureum_control::compile(&store.snapshot(), &config.fabric);
+        let policy = Arc::new(policy);
         view.store(Arc::new(first_view));
-        let cloud = open_cloud(&options, &hosts, &ca, Arc::new(policy)).await?;
+        let cloud = open_cloud(&options, &hosts, &ca, Arc::clone(&policy)).await?;
+        // What is adopted is configured by it, before the first change.
+        cloud.instances().follow(Arc::clone(&policy), view.load_full());
         let machine = Machine { cloud: Arc::clone(&cloud), view: Arc::clone(&view) };
         control = Arc::new(Control::open(store, Arc::new(machine), config));
         let (tell, events) = mpsc::channel(EVENTS);
@@ -430,10 +444,16 @@ async fn open_cloud(
     policy: Arc<gureum_engine::Policy>,
 ) -> Result<Arc<Cloud>, Failure> {
     let image_bundle = options.images_dir.join(IMAGE_BUNDLE);
-    let roots = fs::read(&image_bundle).map_err(|error| {
-        Failure::file("read the machine image's", &image_bundle, &error)
-            .help("build the image with `make image`, or name another --images-dir")
-    })?;
+    let roots = match fs::read(&image_bundle) {
+        // Full instances of an earlier daemon may still run, by the image that they were made from.
+        Err(_) if options.light => {
+            SYSTEM_BUNDLES.iter().find_map(|path| fs::read(path).ok()).unwrap_or_default()
+        }
+        read => read.map_err(|error| {
+            Failure::file("read the machine image's", &image_bundle, &error)
+                .help("build the image with `make image`, or name another --images-dir")
+        })?,
+    };
     let mut cloud_files = vec![
         CloudFile {
             path: "/usr/local/share/ca-certificates/gureum.crt".into(),
@@ -462,6 +482,8 @@ async fn open_cloud(
             ipv6_hosts: hosts.ipv6_addresses().collect(),
         },
         uplink: options.uplink,
+        kind: if options.light { Kind::Light } else { Kind::Full },
+        ca_bundle: Some(paths::ca_bundle(&options.data_dir)),
         cloud_files,
         policy,
         limits: gureum_engine::Limits::default(),

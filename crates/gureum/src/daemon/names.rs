@@ -75,6 +75,14 @@ pub(super) struct Asker<'a> {
 }
 
 impl Asker<'_> {
+    /// The first address that a name means to who asks.
+    pub(super) fn first_address(&self, meant: &Meant) -> Answer<IpAddr> {
+        let mut addresses = self.look_up(&meant.name)?.unwrap_or_default();
+        addresses.sort_by_key(|address| address.is_ipv6() != self.ipv6);
+        let first = addresses.first().copied();
+        first.ok_or_else(|| format!("nobody tells an address of {}", meant.name))
+    }
+
     /// The answer to a question about a name.
     pub(super) fn answer(&self, meant: Meant, packets: Packets<'_>) -> Answer<WhyAnswer> {
         let vpc = self.source.interface.as_ref().and_then(|it| self.control.vpc_of(it));

@@ -22,7 +22,7 @@ pub(super) const EPHEMERAL: u16 = 49152;
 pub(super) const HTTPS: u16 = 443;
 
 /// Where a question leads.
-enum Destination {
+pub(super) enum Destination {
     Internet,
     Address(IpAddr),
     Interface { private: IpAddr, public: Option<IpAddr> },
@@ -44,10 +44,7 @@ impl Clerk {
         let written = [&question.source, &question.destination];
         let ipv6 = question.ipv6 || written.iter().any(|end| end.parse::<Ipv6Addr>().is_ok());
         let client = if ipv6 { IPV6_CLIENT.into() } else { IpAddr::from(CLIENT) };
-        let source = match question.source.as_str() {
-            INTERNET => Source { end: WhySource::Internet(client), interface: None },
-            name => self.source(name)?,
-        };
+        let source = self.source_of(&question.source, client)?;
         let destination = match self.destination(&question.destination, ipv6, &source)? {
             Destination::Internet => client,
             Destination::Address(address) => address,
@@ -76,6 +73,14 @@ impl Clerk {
         Ok(Reply::Why(Box::new(answer)))
     }
 
+    /// Who is meant by the source of a question; `client` is who speaks for the internet.
+    pub(super) fn source_of(&self, name: &str, client: IpAddr) -> Answer<Source> {
+        match name {
+            INTERNET => Ok(Source { end: WhySource::Internet(client), interface: None }),
+            name => self.source(name),
+        }
+    }
+
     fn source(&self, name: &str) -> Answer<Source> {
         match self.interface(name)? {
             Some(found) => {
@@ -94,7 +99,12 @@ impl Clerk {
         }
     }
 
-    fn destination(&self, name: &str, ipv6: bool, source: &Source) -> Answer<Destination> {
+    pub(super) fn destination(
+        &self,
+        name: &str,
+        ipv6: bool,
+        source: &Source,
+    ) -> Answer<Destination> {
         if name == INTERNET {
             return Ok(Destination::Internet);
         }

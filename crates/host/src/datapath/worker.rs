@@ -90,9 +90,9 @@ impl Output for Outlet<'_> {
         }
     }
 
-    fn untallied(&mut self, interface: u64) {
+    fn tally_apart(&mut self, tally: &Tally) {
         if let Some(ledger) = self.ledger {
-            ledger.untallied(interface, self.now);
+            ledger.tally_apart(tally);
         }
     }
 

@@ -5,6 +5,7 @@
 //! Calls block until the machine has done it; they belong on threads made for that.
 
 mod folder;
+mod light;
 mod observe;
 mod watch;
 
@@ -25,16 +26,19 @@ use gureum_types::{
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 
-pub use self::folder::CloudFile;
 pub(crate) use self::watch::{Inbox, Wake};
-use self::{folder::Folder, watch::Watch};
+pub use self::{folder::CloudFile, light::Kind};
+use self::{folder::Folder, light::Light, watch::Watch};
 use crate::{
+    anchor::Owner,
     boot_id::boot_id,
     cgroup::{Cgroups, Group},
     datapath::{DataPath, answered},
     error::{Context, HostError, Result},
     exec::{ExecRequest, ExecStreams, Execution},
-    fabric, limits,
+    fabric,
+    light::Responder,
+    limits,
     namespace::Namespace,
     netlink::{Netlink, VethEnd},
     shim::{
@@ -69,6 +73,7 @@ pub struct Instances {
     /// One call at a time for each instance.
     turns: Mutex<HashMap<InstanceId, Arc<Mutex<()>>>>,
     watch: Watch,
+    light: Light,
 }
 
 /// What [`Instances::new`] needs.
@@ -81,12 +86,22 @@ pub(crate) struct Settings {
     pub(crate) cgroups: Cgroups,
     pub(crate) fabric: Namespace,
     pub(crate) datapath: Arc<DataPath>,
+    /// What new instances are.
+    pub(crate) kind: Kind,
+    /// Whose programs run in light hosts.
+    pub(crate) owner: Owner,
+    /// What programs in light hosts trust.
+    pub(crate) ca_bundle: Option<PathBuf>,
 }
 
 impl Instances {
     /// Takes over what is there.
     pub(crate) fn new(settings: Settings, notices: watch::Inbox) -> Result<Arc<Self>> {
-        let Settings { data, images, program, cloud_files, cgroups, fabric, datapath } = settings;
+        let Settings { data, images, program, cloud_files, cgroups, fabric, datapath, .. } =
+            settings;
+        let responder =
+            Responder::new(program.clone(), cgroups.clone(), settings.owner, data.join("state"));
+        let light = Light::new(settings.kind, responder, settings.owner, settings.ca_bundle);
         let instances = Arc::new(Self {
             folder: data.join("instances"),
             layers: Mutex::new(data.join("layers")),
@@ -99,12 +114,17 @@ impl Instances {
             boot_id: boot_id().context(|| "ask for the machine's boot")?,
             turns: Mutex::default(),
             watch: Watch::new(&notices),
+            light,
         });
         instances.sweep_ports()?;
         watch::start(&instances, notices)?;
-        for found in instances.observe()? {
-            instances.watch.expect(&found.id);
+        for found in instances.all()? {
+            // Light hosts switch themselves off as little as they boot.
+            if found.1.light.is_none() {
+                instances.watch.expect(&found.0);
+            }
         }
+        light::start(&instances)?;
         Ok(instances)
     }
 
@@ -119,6 +139,10 @@ impl Instances {
         let _turn = hold(&turn);
         let folder = Folder::of(&self.folder, &spec.id);
         let found = self.find(&spec.id)?;
+        let runs = found.shim.is_some() || found.light.is_some();
+        if found.light.is_some() || !runs && self.light.kind == Kind::Light {
+            return self.run_light(spec, &folder, &found);
+        }
         let config: Option<Config> = folder.read(CONFIG);
         let same = config.is_some_and(|config| config.start == spec.start);
         // What switched itself off is not started before somebody has acted on that; the watcher
@@ -276,7 +300,11 @@ impl Instances {
         let turn = self.turn(id);
         let _turn = hold(&turn);
         let folder = self.existing(id)?;
-        if self.find(id)?.init.is_none() {
+        let found = self.find(id)?;
+        if found.light.is_some() {
+            return self.reboot_light(id);
+        }
+        if found.init.is_none() {
             return Err(HostError::NotRunning(id.clone()));
         }
         self.order(&folder, Order::Reboot)
@@ -304,9 +332,12 @@ impl Instances {
 
     fn switch_off(&self, folder: &Folder, id: &InstanceId, patience: u32) -> Result<()> {
         self.watch.forget(id);
-        if patience > 0
-            && self.find(id)?.init.is_some()
-            && self.order(folder, Order::Stop(patience)).is_ok()
+        let interfaces = || folder.spec().into_iter().flat_map(|spec| spec.interfaces);
+        let found = self.find(id)?;
+        if found.light.is_some() {
+            return self.switch_off_light(id, &interfaces().collect::<Vec<_>>());
+        }
+        if patience > 0 && found.init.is_some() && self.order(folder, Order::Stop(patience)).is_ok()
         {
             // A shim that does not answer is ended below with all the rest.
             let _ = self
@@ -314,7 +345,7 @@ impl Instances {
                 .wait_empty(Duration::from_secs(patience.into()) + Duration::from_secs(2));
         }
         self.cgroups.destroy(id.as_str())?;
-        for interface in folder.spec().into_iter().flat_map(|spec| spec.interfaces) {
+        for interface in interfaces() {
             self.disconnect(interface.port)?;
         }
         // Its shim is dead, so nobody else writes there: that it is off is known from now on.
@@ -342,7 +373,8 @@ impl Instances {
                 interfaces.push(interface.clone());
             }
         })?;
-        self.connect_interface(&network, interface)
+        self.connect_interface(&network, interface)?;
+        self.retell(id, &folder)
     }
 
     /// Takes an interface from an instance. One that is not there is fine.
@@ -352,7 +384,8 @@ impl Instances {
         let folder = self.existing(id)?;
         self.set_interfaces(&folder, id, |interfaces| {
             interfaces.retain(|other| other.id != *interface);
-        })
+        })?;
+        self.retell(id, &folder)
     }
 
     /// What an instance's console has put out, the newest 256 kB at most.
@@ -369,16 +402,24 @@ impl Instances {
         streams: ExecStreams,
     ) -> Result<Execution> {
         let folder = self.existing(id)?;
-        if self.find(id)?.init.is_none() {
+        let found = self.find(id)?;
+        if let Some(light) = &found.light {
+            return self.exec_light(light, request, streams);
+        }
+        if found.init.is_none() {
             return Err(HostError::NotRunning(id.clone()));
         }
         Execution::start(&self.program, &folder.path, request, streams)
     }
 
-    /// The network namespace of an instance whose shim lives.
+    /// The network namespace of a light host, or of an instance whose shim lives.
     pub fn network(&self, id: &InstanceId) -> Result<Namespace> {
+        let found = self.find(id)?;
+        if let Some(light) = &found.light {
+            return light.network();
+        }
         let not_running = || HostError::NotRunning(id.clone());
-        let shim = self.find(id)?.shim.ok_or_else(not_running)?;
+        let shim = found.shim.ok_or_else(not_running)?;
         Namespace::open(format!("/proc/{shim}/fd/{}", shim::NETWORK))
             .context(|| format!("find the network of {id}"))
     }
@@ -390,19 +431,21 @@ impl Instances {
             let spec = Folder::of(&self.folder, id).spec()?;
             spec.interfaces.into_iter().find(|interface| interface.port == port)
         };
-        let ids = self.observe()?.into_iter().map(|found| found.id);
-        let Some(id) = ids.into_iter().find(|id| owns(id).is_some()) else { return Ok(false) };
+        let mut ids = self.all()?.into_iter().map(|(id, _)| id);
+        let Some(id) = ids.find(|id| owns(id).is_some()) else { return Ok(false) };
         let turn = self.turn(&id);
         let _turn = hold(&turn);
         // Asked again: whoever had the turn may have detached it.
         let Some(interface) = owns(&id) else { return Ok(false) };
-        if self.find(&id)?.init.is_none() {
+        let found = self.find(&id)?;
+        if found.init.is_none() && found.light.is_none() {
             return Ok(false);
         }
         let network = self.network(&id)?;
         let name = format!("eth{}", interface.device_index);
         let lost = !fabric::is_connected(&self.fabric, port, &name, &network)?;
         self.connect_interface(&network, &interface)?;
+        self.retell(&id, &Folder::of(&self.folder, &id))?;
         Ok(lost)
     }
 
@@ -425,8 +468,8 @@ impl Instances {
     fn sweep_ports(&self) -> Result<()> {
         let mut netlink = Netlink::open_in(&self.fabric).context(|| "speak to the fabric")?;
         let mut owned = vec![PortIndex::INTERNET, PortIndex::SERVICES];
-        for found in self.observe()? {
-            let spec = Folder::of(&self.folder, &found.id).spec();
+        for (id, _) in self.all()? {
+            let spec = Folder::of(&self.folder, &id).spec();
             let interfaces = spec.into_iter().flat_map(|spec| spec.interfaces);
             owned.extend(interfaces.map(|interface| interface.port));
         }

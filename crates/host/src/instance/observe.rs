@@ -1,6 +1,6 @@
 //! What is there of an instance, from its group, its shim's word and its kernel tables.
 
-use std::{fs, io};
+use std::{collections::HashMap, fs, io};
 
 use gureum_types::{
     InstanceId,
@@ -12,6 +12,7 @@ use super::{Instances, folder::Folder};
 use crate::{
     error::{Context, Result},
     exec::init_of,
+    light,
     shim::config::{CONFIG, Config, Phase, STATE, State},
 };
 
@@ -24,10 +25,15 @@ pub(super) struct Found {
     pub(super) shim: Option<Pid>,
     /// The living init.
     pub(super) init: Option<Pid>,
+    /// The light host, where it is one.
+    pub(super) light: Option<light::Found>,
 }
 
 impl Found {
     pub(super) fn run(&self) -> Run {
+        if self.light.is_some() {
+            return Run::Running;
+        }
         match (self.shim, self.init) {
             (None, _) => Run::Off,
             (Some(_), None) => Run::Starting,
@@ -37,7 +43,7 @@ impl Found {
 
     /// Whether it switched itself off in that boot of the machine, and nobody acted on it.
     pub(super) fn is_off_by_itself(&self, boot_id: &str) -> bool {
-        let state = self.state.as_ref().filter(|_| self.shim.is_none());
+        let state = self.state.as_ref().filter(|_| self.shim.is_none() && self.light.is_none());
         state.is_some_and(|state| state.is_off_by_itself(boot_id))
     }
 
@@ -49,6 +55,15 @@ impl Found {
 
 impl Instances {
     pub(super) fn find(&self, id: &InstanceId) -> Result<Found> {
+        let light = self.light.responder.find(id)?;
+        self.look(id, light)
+    }
+
+    /// As [`Self::find`], where it is known whether there is a light host.
+    fn look(&self, id: &InstanceId, light: Option<light::Found>) -> Result<Found> {
+        if light.is_some() {
+            return Ok(Found { state: None, shim: None, init: None, light });
+        }
         let folder = Folder::of(&self.folder, id);
         let config: Option<Config> = folder.read(CONFIG);
         let state: Option<State> = folder.read(STATE);
@@ -62,11 +77,27 @@ impl Instances {
             }
             _ => None,
         };
-        Ok(Found { state, shim: shim.map(Pid::from_raw), init })
+        Ok(Found { state, shim: shim.map(Pid::from_raw), init, light: None })
     }
 
     /// Everything that is there, of this and of earlier lives of the daemon.
     pub fn observe(&self) -> Result<Vec<ObservedInstance>> {
+        let found = self.all()?.into_iter().map(|(id, found)| {
+            let (start, ready) = match &found.light {
+                Some(light) => (Some(light.held.start), self.light_answers(light)),
+                None => (found.state.as_ref().map(|state| state.start), found.ready()),
+            };
+            let spec = || Folder::of(&self.folder, &id).spec();
+            let start = start.or_else(|| spec().map(|spec| spec.start)).unwrap_or(0);
+            ObservedInstance { id, start, run: found.run(), ready }
+        });
+        Ok(found.collect())
+    }
+
+    /// All instances as found.
+    pub(super) fn all(&self) -> Result<Vec<(InstanceId, Found)>> {
+        let hosts = self.light.responder.all()?.into_iter();
+        let mut hosts: HashMap<_, _> = hosts.map(|it| (it.held.id.clone(), it)).collect();
         let mut ids: Vec<InstanceId> = Vec::new();
         let folders = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -78,15 +109,13 @@ impl Instances {
         // A group without a folder: somebody removed the folder of a running instance.
         let groups = self.cgroups.names().context(|| "look for instances")?;
         ids.extend(names.chain(groups).filter_map(|name| name.parse().ok()));
+        ids.extend(hosts.keys().cloned());
         ids.sort();
         ids.dedup();
         ids.into_iter()
             .map(|id| {
-                let found = self.find(&id)?;
-                let spec = Folder::of(&self.folder, &id).spec();
-                let start = found.state.as_ref().map(|state| state.start);
-                let start = start.or(spec.map(|spec| spec.start)).unwrap_or(0);
-                Ok(ObservedInstance { id, start, run: found.run(), ready: found.ready() })
+                let light = hosts.remove(&id);
+                self.look(&id, light).map(|found| (id, found))
             })
             .collect()
     }

@@ -40,6 +40,8 @@ pub(crate) enum Wake {
     Expect(InstanceId),
     /// This instance is being switched off on purpose.
     Forget(InstanceId),
+    /// This light host answers.
+    Answers(InstanceId),
 }
 
 /// Wakes the watcher.
@@ -103,6 +105,10 @@ impl Watch {
 
     pub(super) fn forget(&self, id: &InstanceId) {
         self.waker.wake(Wake::Forget(id.clone()));
+    }
+
+    pub(super) fn ready(&self, id: &InstanceId) {
+        self.waker.wake(Wake::Answers(id.clone()));
     }
 }
 
@@ -207,6 +213,7 @@ impl Watcher {
                 self.expected.insert(id, Expected { watches, ready, ended, settled: ended });
             }
             Wake::Forget(id) => self.stop_watching(&id),
+            Wake::Answers(id) => self.tell(HostEvent::Ready(id)),
             Wake::LinkLost(port) => {
                 // A guest that deletes its link over and over waits longer than we do.
                 let due = self.reconnected.get(&port).map(|last| *last + RECONNECT);

@@ -30,7 +30,7 @@ fn digits(mut number: u64, count: usize) -> String {
 }
 
 /// The part of an endpoint's names that tells it from one of the same id elsewhere.
-pub(super) fn label(random: u64) -> String {
+pub(crate) fn label(random: u64) -> String {
     digits(random, 8)
 }
 

@@ -31,7 +31,7 @@ use crate::{
     tags,
 };
 
-pub(crate) use dns::{names_for_everybody, names_in_vpc};
+pub(crate) use dns::{label as dns_label, names_for_everybody, names_in_vpc};
 pub(crate) use modify::modify;
 pub(crate) use service::describe_services;
 

@@ -22,6 +22,8 @@ use self::{
 use super::{
     client::{Daemon, unexpected},
     output::{self, Format},
+    scratch::Scratch,
+    twin,
 };
 use crate::{
     admin::{CheckArgs, Outcome, Reply, Request, Verdict},
@@ -65,6 +67,7 @@ Examples:
   gureum check --junit report.xml --annotations github
   gureum check --output json
   gureum check --suggest -o expectations.yaml
+  terraform plan -out=p && terraform show -json p > plan.json && gureum check --plan plan.json
   gureum run -- sh -c 'terraform apply -auto-approve && gureum check'")]
 pub(crate) struct CheckCommand {
     /// The file of expectations
@@ -85,8 +88,15 @@ pub(crate) struct CheckCommand {
     /// Print every pair, protocol and port, with what decides
     #[arg(long, short, conflicts_with = "quiet")]
     verbose: bool,
+    /// Hold what this plan of Terraform plans, as `terraform show -json` prints it, to the file, in a
+    /// cloud of its own
+    #[arg(long, value_name = "PLAN")]
+    plan: Option<PathBuf>,
+    /// Leave out what is not known before `apply`, and what nothing here is like
+    #[arg(long, requires = "plan")]
+    without_unknown: bool,
     /// Write a file of expectations that describes the network as it is now
-    #[arg(long, conflicts_with_all = ["file", "output", "junit", "annotations", "quiet", "verbose"])]
+    #[arg(long, conflicts_with_all = ["file", "output", "junit", "annotations", "quiet", "verbose", "plan"])]
     suggest: bool,
     /// Where to write it [default: print it]
     #[arg(short = 'o', long, value_name = "FILE", requires = "suggest")]
@@ -102,8 +112,24 @@ enum Annotations {
 
 /// Runs `gureum check`.
 pub(crate) fn run(args: &CheckCommand, daemon: &Daemon) -> Result<ExitCode, Failure> {
-    let done = if args.suggest { suggest(args, daemon) } else { check(args, daemon) };
+    let done = match &args.plan {
+        Some(plan) => planned(args, plan),
+        None if args.suggest => suggest(args, daemon),
+        None => check(args, daemon),
+    };
     done.map_err(|error| if error.is_closed_pipe() { error } else { error.status(UNKNOWN) })
+}
+
+/// Holds what is planned to the file. What of the plan is not there comes first.
+fn planned(args: &CheckCommand, plan: &Path) -> Result<ExitCode, Failure> {
+    let scratch = Scratch::start(&["--no-instances".into()])?;
+    let imported = twin::import_plan(plan, &scratch.daemon(), args.without_unknown)?;
+    for missing in &imported.unsupported {
+        eprintln!("warning: not in what is checked: {missing}");
+    }
+    let done = check(args, &scratch.daemon())?;
+    scratch.end()?;
+    Ok(done)
 }
 
 fn check(args: &CheckCommand, daemon: &Daemon) -> Result<ExitCode, Failure> {

@@ -43,11 +43,12 @@ Examples:
   gureum run -- go test ./...
   gureum run -- terraform test
   gureum run -- sh -c 'terraform apply -auto-approve && gureum check'
+  sudo gureum run --instances light -- ./who-reaches-whom.sh
   sudo gureum run --instances full -- make integration-test
   gureum run --artifacts out/failed -- ./deploy.sh"
 )]
 pub(crate) struct RunCommand {
-    /// Whether instances boot: not at all, which needs no root, or as real hosts
+    /// Whether instances boot: not at all, which needs no root, or as light or real hosts
     #[arg(long, value_enum, value_name = "KIND", default_value = "none")]
     instances: Instances,
     /// Where to leave what tells about a failure [default: gureum-run-TIME, here]
@@ -75,6 +76,8 @@ pub(crate) struct RunCommand {
 enum Instances {
     /// Records whose states go by timers
     None,
+    /// Network namespaces whose ports all answer who they are; needs root
+    Light,
     /// Linux hosts; needs root and the machine image
     Full,
 }
@@ -94,7 +97,7 @@ pub(crate) fn run(args: &RunCommand) -> Result<ExitCode, Failure> {
     }
     let capture = match args.instances {
         Instances::None => None,
-        Instances::Full => artifacts::capture(&scratch),
+        Instances::Light | Instances::Full => artifacts::capture(&scratch),
     };
     let (program, rest) = args
         .command
@@ -136,8 +139,10 @@ impl RunCommand {
     /// The options of `gureum up`.
     fn words(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
-        if self.instances == Instances::None {
-            words.push("--no-instances".into());
+        match self.instances {
+            Instances::None => words.push("--no-instances".into()),
+            Instances::Light => words.extend(["--instances".into(), "light".into()]),
+            Instances::Full => {}
         }
         if self.strict_auth {
             words.push("--strict-auth".into());

@@ -98,6 +98,7 @@ fn forward_of(text: &str) -> Result<Forward, String> {
 /// Runs `gureum session`.
 pub(crate) fn run(args: &SessionArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let instance = daemon.resolve(&args.name)?;
+    ssh::refuse_light(&instance, "agent of Session Manager")?;
     let service = service(daemon, &instance)?;
     let request = request(args, &instance.id);
     let started = runtime()?.block_on(service.call::<Started>("StartSession", &request));

@@ -32,6 +32,8 @@ use crate::windows::{CLOSED, OPEN, Windows};
 const SEGMENT: usize = 1 << 16;
 /// Entries of a window at most: 350 MiB.
 const ENTRIES_MAX: usize = 1 << 22;
+/// From here on packets of flows that the engine has no room for are not counted.
+const APART_MAX: usize = ENTRIES_MAX / 2;
 const _: () = assert!((SEGMENT * size_of::<Entry>()).is_multiple_of(HEADER));
 
 /// The window that is open.
@@ -140,12 +142,19 @@ impl Ledger {
         entry
     }
 
-    /// Takes note that something of an interface could not be counted.
+    /// Adds a packet of a flow that the engine has no room for, as a sum of its own: whoever reads the
+    /// window adds sums of one key. A flood of them shall not fill it: from its middle on it says only
+    /// that something of the interface was not counted.
     #[cold]
-    pub(super) fn untallied(&mut self, interface: u64, now: u64) {
+    pub(super) fn tally_apart(&mut self, tally: &Tally) {
         let Some(open) = &mut self.open else { return };
+        let last = u32::try_from(open.count.wrapping_sub(1)).unwrap_or(u32::MAX);
+        if open.count < APART_MAX {
+            self.tally(last, tally);
+            return;
+        }
         let key = TallyKey {
-            interface,
+            interface: tally.key.interface,
             source: 0,
             destination: 0,
             source_port: 0,
@@ -155,9 +164,7 @@ impl Ledger {
             verdict: TrafficVerdict::Reject,
             path: None,
         };
-        let entry = Entry { verdict: UNTALLIED, ..Entry::new(&key, now) };
-        // A flood of them shall not fill the window.
-        let last = u32::try_from(open.count.wrapping_sub(1)).unwrap_or(u32::MAX);
+        let entry = Entry { verdict: UNTALLIED, ..Entry::new(&key, tally.now) };
         if !open.entry(last).is_some_and(|last| last.has_key_of(&entry)) {
             open.append(&entry);
         }
@@ -405,14 +412,38 @@ mod tests {
     fn what_could_not_be_counted_is_told() {
         let directory = tempfile::tempdir().expect("a directory");
         let (windows, mut ledger) = ledger(directory.path());
-        for _ in 0..3 {
-            ledger.untallied(7, 0);
+        for number in [1, 2, 2, 1] {
+            ledger.tally_apart(&tally(key(number), 0));
         }
-        ledger.tally(u32::MAX, &tally(key(1), 0));
+        assert_eq!(
+            ledger.open.as_ref().expect("open").count,
+            3,
+            "a sum goes on while it is the last"
+        );
+        // A window that is half full, but for the entries themselves.
+        let open = ledger.open.as_mut().expect("open");
+        let bytes = SEGMENT * size_of::<Entry>();
+        let segments = APART_MAX.div_ceil(SEGMENT) + 1;
+        reserve(&open.file, HEADER + segments * bytes).expect("room");
+        for at in 1..segments {
+            let segment = Mapping::new(&open.file, HEADER + at * bytes, bytes).expect("mapped");
+            open.segments.push(segment);
+        }
+        open.count = APART_MAX;
+        for _ in 0..3 {
+            ledger.tally_apart(&tally(TallyKey { interface: 7, ..key(3) }, 0));
+        }
+        let open = ledger.open.as_mut().expect("open");
+        assert_eq!(open.count, APART_MAX + 1, "said once");
+        let said = *open.entry(u32::try_from(APART_MAX).expect("small")).expect("there");
+        open.count = 3;
+        open.append(&said);
+        ledger.tally(u32::MAX, &tally(key(4), 0));
         drop(ledger);
         let window = only(&windows);
         assert_eq!(window.skipped, [NetworkInterfaceId::new(7)]);
-        assert_eq!(window.entries.len(), 1);
+        let packets: Vec<_> = window.entries.iter().map(|entry| entry.packets).collect();
+        assert_eq!(packets, [2, 4, 2, 2]);
         windows.remove(&windows.list().expect("listed")[0]).expect("removed");
 
         let mut ledger = Ledger::new(windows.clone()).expect("a ledger");

@@ -1,0 +1,386 @@
+//! A plan as `terraform show -json` writes it: its resources with what is known of them, and what
+//! the configuration says about the rest.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::refs::references;
+
+/// A resource that will be there.
+#[derive(Clone, Debug)]
+pub(super) struct Planned {
+    /// As `module.vpc.aws_subnet.public[0]`.
+    pub(super) address: String,
+    /// The address of its module; empty for the root.
+    pub(super) module: String,
+    /// `aws_subnet`
+    pub(super) kind: String,
+    name: String,
+    pub(super) index: Option<Value>,
+    /// What is known of it.
+    pub(super) values: Map<String, Value>,
+    unknown: Value,
+    /// Its id: the one that it has, or one made up.
+    pub(super) id: String,
+}
+
+/// What is said of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Got<T> {
+    /// It has a value.
+    Is(T),
+    /// It has none.
+    Absent,
+    /// It has one that nobody knows before `apply`: because of this.
+    Unknown(String),
+}
+
+impl<T> Got<T> {
+    pub(super) fn value(self) -> Option<T> {
+        match self {
+            Self::Is(value) => Some(value),
+            Self::Absent | Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// A plan.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) resources: Vec<Planned>,
+    pub(super) places: BTreeMap<String, Vec<usize>>,
+    configuration: Value,
+    providers: Value,
+    variables: Value,
+    /// Data sources and what was there before, by address.
+    prior: BTreeMap<String, Map<String, Value>>,
+}
+
+/// The prefixes of ids by the types of what has them.
+pub(super) const PREFIXES: &[(&str, &str)] = &[
+    ("aws_default_network_acl", "acl"),
+    ("aws_default_route_table", "rtb"),
+    ("aws_default_security_group", "sg"),
+    ("aws_default_subnet", "subnet"),
+    ("aws_default_vpc", "vpc"),
+    ("aws_ec2_managed_prefix_list", "pl"),
+    ("aws_ec2_transit_gateway", "tgw"),
+    ("aws_egress_only_internet_gateway", "eigw"),
+    ("aws_eip", "eipalloc"),
+    ("aws_instance", "i"),
+    ("aws_internet_gateway", "igw"),
+    ("aws_nat_gateway", "nat"),
+    ("aws_network_acl", "acl"),
+    ("aws_network_interface", "eni"),
+    ("aws_route_table", "rtb"),
+    ("aws_security_group", "sg"),
+    ("aws_subnet", "subnet"),
+    ("aws_vpc", "vpc"),
+    ("aws_vpc_dhcp_options", "dopt"),
+    ("aws_vpc_endpoint", "vpce"),
+    ("aws_vpc_peering_connection", "pcx"),
+    ("aws_vpn_gateway", "vgw"),
+];
+
+/// An id for something that has none yet: always the same for the same thing (FNV-1a).
+pub(super) fn made_up(prefix: &str, of: &str) -> String {
+    let hash = of.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{prefix}-0{hash:016x}")
+}
+
+fn is_unknown(value: &Value) -> bool {
+    match value {
+        Value::Bool(unknown) => *unknown,
+        Value::Array(list) => list.iter().any(is_unknown),
+        Value::Object(object) => object.values().any(is_unknown),
+        _ => false,
+    }
+}
+
+pub(super) fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+pub(super) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The names of modules in an address, without the keys of their instances.
+pub(super) fn names_of(module: &str) -> Vec<String> {
+    let (mut names, mut rest) = (Vec::new(), module);
+    while let Some(after) = rest.strip_prefix("module.") {
+        let end = after.find(['.', '[']).unwrap_or(after.len());
+        names.push(after[..end].to_owned());
+        rest = &after[end..];
+        if rest.starts_with('[') {
+            let close = rest.find(']').map_or(rest.len(), |place| place + 1);
+            rest = &rest[close..];
+        }
+        rest = rest.strip_prefix('.').unwrap_or(rest);
+    }
+    names
+}
+
+/// The address of the module that a module is called in, and the key of the call.
+pub(super) fn parent(module: &str) -> (String, Option<Value>) {
+    let own = module.rfind("module.").unwrap_or(0);
+    let before = module[..own].trim_end_matches('.').to_owned();
+    (before, key_of(&module[own..]))
+}
+
+/// The key in brackets behind a name.
+pub(super) fn key_of(text: &str) -> Option<Value> {
+    let inner = text.split_once('[')?.1.split_once(']')?.0;
+    serde_json::from_str(inner).ok()
+}
+
+impl Plan {
+    /// Reads a plan.
+    pub(super) fn read(plan: &Value) -> Result<Self, String> {
+        if plan.get("format_version").is_none() || plan.get("planned_values").is_none() {
+            return Err(
+                "it is no plan: make one by `terraform plan -out=p` and `terraform show -json p`"
+                    .to_owned(),
+            );
+        }
+        let unknown: BTreeMap<String, Value> = list(&plan["resource_changes"])
+            .iter()
+            .map(|it| (text(&it["address"]), it["change"]["after_unknown"].clone()))
+            .collect();
+        let mut read = Self {
+            resources: Vec::new(),
+            places: BTreeMap::new(),
+            configuration: plan["configuration"]["root_module"].clone(),
+            providers: plan["configuration"]["provider_config"].clone(),
+            variables: plan["variables"].clone(),
+            prior: BTreeMap::new(),
+        };
+        read.take("", &plan["planned_values"]["root_module"], &unknown);
+        read.take_prior(&plan["prior_state"]["values"]["root_module"]);
+        for (place, resource) in read.resources.iter().enumerate() {
+            let key = format!("{}|{}.{}", resource.module, resource.kind, resource.name);
+            read.places.entry(key).or_default().push(place);
+        }
+        Ok(read)
+    }
+
+    fn take(&mut self, module: &str, tree: &Value, unknown: &BTreeMap<String, Value>) {
+        for it in list(&tree["resources"]).iter().filter(|it| it["mode"] == "managed") {
+            let (address, kind) = (text(&it["address"]), text(&it["type"]));
+            let values = it["values"].as_object().cloned().unwrap_or_default();
+            let known = values.get("id").and_then(Value::as_str).map(str::to_owned);
+            let prefix = PREFIXES.iter().find(|(name, _)| *name == kind).map_or("x", |it| it.1);
+            self.resources.push(Planned {
+                id: known.unwrap_or_else(|| made_up(prefix, &address)),
+                module: module.to_owned(),
+                kind,
+                name: text(&it["name"]),
+                index: it.get("index").filter(|it| !it.is_null()).cloned(),
+                values,
+                unknown: unknown.get(&address).cloned().unwrap_or_default(),
+                address,
+            });
+        }
+        for child in list(&tree["child_modules"]) {
+            self.take(&text(&child["address"]), child, unknown);
+        }
+    }
+
+    fn take_prior(&mut self, tree: &Value) {
+        for it in list(&tree["resources"]) {
+            let values = it["values"].as_object().cloned().unwrap_or_default();
+            self.prior.insert(text(&it["address"]), values);
+        }
+        for child in list(&tree["child_modules"]) {
+            self.take_prior(child);
+        }
+    }
+
+    /// What was read of data sources of a type.
+    pub(super) fn data(&self, kind: &str) -> impl Iterator<Item = &Map<String, Value>> {
+        let is_it = format!("data.{kind}.");
+        self.prior.iter().filter(move |(address, _)| address.contains(&is_it)).map(|(_, it)| it)
+    }
+
+    /// Whether an attribute is known after `apply` only.
+    pub(super) fn is_unknown(&self, of: &Planned, attribute: &str) -> bool {
+        is_unknown(&of.unknown[attribute])
+    }
+
+    /// Whether all of an attribute is known after `apply` only.
+    pub(super) fn is_unknown_whole(&self, of: &Planned, attribute: &str) -> bool {
+        of.unknown[attribute] == true
+    }
+
+    /// Whether the configuration says something of an attribute: what it does not, the provider
+    /// reports.
+    pub(super) fn is_written(&self, of: &Planned, attribute: &str) -> bool {
+        !self.expressions(of)[attribute].is_null()
+    }
+
+    /// Whether a member of an element of a list is known after `apply` only.
+    pub(super) fn is_unknown_in(
+        &self,
+        of: &Planned,
+        block: &str,
+        place: usize,
+        member: &str,
+    ) -> bool {
+        is_unknown(&of.unknown[block][place][member])
+    }
+
+    /// The region that the provider was configured with, where that is written out.
+    pub(super) fn provider_region(&self) -> Option<String> {
+        let region = &self.providers["aws"]["expressions"]["region"];
+        let name = list(&region["references"]).first().and_then(Value::as_str);
+        let variable =
+            name.and_then(|it| it.strip_prefix("var.")).map(|it| &self.variables[it]["value"]);
+        let found = region["constant_value"].as_str().or_else(|| variable.and_then(Value::as_str));
+        found.map(str::to_owned)
+    }
+
+    /// The configuration of a module.
+    pub(super) fn module(&self, address: &str) -> &Value {
+        names_of(address)
+            .iter()
+            .fold(&self.configuration, |module, name| &module["module_calls"][name]["module"])
+    }
+
+    fn configured(&self, of: &Planned) -> &Value {
+        let address = format!("{}.{}", of.kind, of.name);
+        let resources = list(&self.module(&of.module)["resources"]);
+        resources.iter().find(|it| it["address"] == address.as_str()).unwrap_or(&Value::Null)
+    }
+
+    fn expressions(&self, of: &Planned) -> &Value {
+        &self.configured(of)["expressions"]
+    }
+
+    /// References with the resource that `for_each` goes over in the place of `each.value`.
+    fn with_each(&self, of: &Planned, found: Vec<String>) -> Vec<String> {
+        let over = references(&self.configured(of)["for_each_expression"]);
+        let [over] = over.as_slice() else { return found };
+        let is_resource = over.starts_with("aws_") && over.matches('.').count() == 1;
+        if !is_resource
+            || over.contains('[')
+            || !found.iter().any(|it| it.starts_with("each.value"))
+        {
+            return found;
+        }
+        let all = found.into_iter().map(|it| match it.strip_prefix("each.value") {
+            Some(rest) => format!("{over}{rest}"),
+            None => it,
+        });
+        all.chain(["each.key".to_owned()]).collect()
+    }
+
+    /// A text that is known, or the one id with a prefix that it must be.
+    pub(super) fn id(&self, of: &Planned, attribute: &str, prefix: &str) -> Got<String> {
+        match self.ids_at(of, attribute, prefix, false, 0) {
+            Got::Is(ids) => match ids.as_slice() {
+                [one] => Got::Is(one.clone()),
+                _ => Got::Absent,
+            },
+            Got::Absent => Got::Absent,
+            Got::Unknown(because) => Got::Unknown(because),
+        }
+    }
+
+    /// The ids with a prefix that a list holds.
+    pub(super) fn ids(&self, of: &Planned, attribute: &str, prefix: &str) -> Got<Vec<String>> {
+        self.ids_at(of, attribute, prefix, true, 0)
+    }
+
+    pub(super) fn ids_at(
+        &self,
+        of: &Planned,
+        attribute: &str,
+        prefix: &str,
+        many: bool,
+        depth: usize,
+    ) -> Got<Vec<String>> {
+        let known = match of.values.get(attribute) {
+            Some(Value::String(text)) if !text.is_empty() => vec![text.clone()],
+            Some(Value::Array(list)) => {
+                list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
+        };
+        if !is_unknown(&of.unknown[attribute]) {
+            return if known.is_empty() { Got::Absent } else { Got::Is(known) };
+        }
+        let expressions = self.expressions(of);
+        // What the configuration does not say, the provider reports.
+        if expressions.is_object() && expressions[attribute].is_null() && known.is_empty() {
+            return Got::Absent;
+        }
+        let references = self.with_each(of, references(&expressions[attribute]));
+        if references.is_empty() {
+            return Got::Unknown(format!("{}.{attribute} is known after apply", of.address));
+        }
+        match self.follow(&of.module, of.index.as_ref(), &references, prefix, many, depth) {
+            Ok(mut ids) => {
+                ids.extend(known);
+                ids.sort();
+                ids.dedup();
+                Got::Is(ids)
+            }
+            Err(because) => Got::Unknown(format!("{}.{attribute}: {because}", of.address)),
+        }
+    }
+
+    /// Ids in a nested block's expression of a resource, as `ingress` has them.
+    pub(super) fn ids_in_block(
+        &self,
+        of: &Planned,
+        block: &str,
+        place: usize,
+        attribute: &str,
+        prefix: &str,
+    ) -> Got<Vec<String>> {
+        let written = &self.expressions(of)[block];
+        // Blocks that are attributes have one expression for all of them together.
+        let together = written.is_object();
+        let expression = match written.as_array().map(Vec::as_slice) {
+            // Dynamic blocks are written once for all of them.
+            Some([one]) => &one[attribute],
+            Some(list) => list.get(place).map_or(&Value::Null, |it| &it[attribute]),
+            None => written,
+        };
+        let references = self.with_each(of, references(expression));
+        let because = || format!("{} {block}: {attribute} is known after apply", of.address);
+        if references.is_empty() {
+            return Got::Unknown(because());
+        }
+        let blocks = list(&of.unknown[block]).iter();
+        let waiting = blocks.filter(|it| is_unknown(&it[attribute])).count();
+        match self.follow(&of.module, of.index.as_ref(), &references, prefix, true, 0) {
+            // Which block has which of them is not to be seen.
+            Ok(ids) if together && ids.len() > 1 && waiting > 1 => Got::Unknown(because()),
+            Ok(ids) => Got::Is(ids),
+            Err(because) => Got::Unknown(format!("{} {block}: {because}", of.address)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        assert_eq!(names_of("module.a[\"x.y\"].module.b[0]"), ["a", "b"]);
+        assert_eq!(parent("module.a[0].module.b"), ("module.a[0]".to_owned(), None));
+        assert_eq!(parent("module.a[\"k\"]"), (String::new(), Some(Value::from("k"))));
+    }
+
+    #[test]
+    fn made_up_ids_look_like_ids_and_stay() {
+        assert_eq!(made_up("vpc", "aws_vpc.a"), made_up("vpc", "aws_vpc.a"));
+        assert_ne!(made_up("vpc", "aws_vpc.a"), made_up("vpc", "aws_vpc.b"));
+        assert_eq!(made_up("vpc", "aws_vpc.a").len(), "vpc-".len() + 17);
+    }
+}

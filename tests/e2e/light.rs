@@ -1,0 +1,177 @@
+//! Light hosts by the real API: instances to every client of AWS, without an operating system.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use gureum_e2e::{Cloud, Ec2, Stage, Traces, desk, root_or_skip, wait};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether packets from one end get to another, and who answered.
+fn attempt(cloud: &Cloud, from: &str, to: &str, protocol: &str, port: u16) -> Value {
+    let port = (protocol != "icmp").then_some(port);
+    let question = json!({
+        "source": from, "destination": to, "protocol": protocol,
+        "port": port, "source_port": null, "ipv6": false,
+    });
+    let request = json!({"attempts": {"questions": [question], "patience": 2000}});
+    desk::ask(cloud.data_dir(), &request)["attempts"][0].take()
+}
+
+#[test]
+fn hosts_light_ones_are_instances_to_everybody() {
+    if !root_or_skip() {
+        return;
+    }
+    let cloud = Cloud::light();
+    assert_eq!(cloud.status()["light"], true);
+    let mut stage = Stage::open(&cloud);
+    let one = stage.launch("one");
+    let two = stage.launch("two");
+
+    // From the internet the group admits ICMP alone; among themselves the hosts may do all.
+    let outside = attempt(&cloud, "internet", "one", "tcp", 5432);
+    assert_eq!(outside["how"], "silent", "{outside}");
+    assert_eq!(attempt(&cloud, "internet", "one", "icmp", 0)["got_through"], true);
+    for (protocol, port) in [("tcp", 5432), ("udp", 53), ("tcp", 80)] {
+        let inside = attempt(&cloud, "one", "two", protocol, port);
+        assert_eq!(inside["by"], two.id.as_str(), "{inside}");
+        let start = format!("{} two {}:{port} from {}:", two.id, two.private, one.private);
+        assert!(inside["text"].as_str().is_some_and(|it| it.starts_with(&start)), "{inside}");
+    }
+    stage.ingress("AuthorizeSecurityGroupIngress", "tcp", 80, "0.0.0.0/0");
+    let page = cloud.internet(&format!("curl -s --max-time 5 http://{}/health", one.public)).ok();
+    assert!(page.starts_with(&format!("{} one {}:80 from 203.0.113.10:", one.id, one.private)));
+
+    // Programs of one's own, in its network: names, metadata, pings.
+    let exec = |shell: &str| cloud.exec("one", shell);
+    let seen = exec("ping -n -c 1 -W 2 8.8.8.8 >/dev/null && hostname").ok();
+    assert_eq!(seen.trim(), format!("ip-{}", one.private.replace('.', "-")));
+    let metadata = exec(
+        "T=$(curl -s --max-time 5 -X PUT http://169.254.169.254/latest/api/token \
+         -H 'X-aws-ec2-metadata-token-ttl-seconds: 60'); curl -s --max-time 5 \
+         -H \"X-aws-ec2-metadata-token: $T\" http://169.254.169.254/latest/meta-data/instance-id",
+    );
+    assert_eq!(metadata.ok(), one.id, "IMDS-21");
+    let name = cloud.instance(&two.id, "PrivateDnsName");
+    let called = exec(&format!("curl -s --max-time 5 http://{name}:8080/")).ok();
+    assert!(called.starts_with(&two.id), "DNS-6: {called}");
+    assert_eq!(exec("exit 3").status, 3);
+
+    // What it has not is said.
+    for (words, lacking) in
+        [(&["ssh", "one"][..], "SSH server"), (&["session", "one"], "agent of Session Manager")]
+    {
+        let refused = cloud.gureum(words[0], &words[1..]);
+        let sentence = format!("one is a light host: it has no {lacking}");
+        assert!(refused.status != 0 && refused.stderr.contains(&sentence), "{refused}");
+    }
+    let refused = cloud.gureum("exec", ["one", "--user", "ec2-user", "--", "id"]);
+    assert!(refused.stderr.contains("is a light host and has no user ec2-user"), "{refused}");
+    let console = cloud.gureum("console", ["one"]).ok();
+    assert!(console.starts_with(&format!("{} is a light host", one.id)), "{console}");
+    let words = format!("ec2 get-console-output --instance-id {} --output text", one.id);
+    assert!(cloud.aws(&words).ok().contains("is a light host"));
+
+    // A tag is its name at once; an address that comes is its own.
+    stage.ec2.call(
+        "CreateTags",
+        &[("ResourceId.1", &*two.id), ("Tag.1.Key", "Name"), ("Tag.1.Value", "database")],
+    );
+    wait("it is called database", PATIENCE, || {
+        let text = attempt(&cloud, "one", &two.private, "tcp", 3306)["text"].to_string();
+        text.contains(" database ")
+    });
+    let interface = cloud.instance(&two.id, "NetworkInterfaces[0].NetworkInterfaceId");
+    let given = [("NetworkInterfaceId", &*interface), ("SecondaryPrivateIpAddressCount", "1")];
+    let given = stage.ec2.call("AssignPrivateIpAddresses", &given).text("privateIpAddress");
+    wait("the second address answers", PATIENCE, || {
+        attempt(&cloud, "one", &given, "tcp", 22)["by"] == two.id.as_str()
+    });
+
+    the_life_of_one(&mut stage, &one.id);
+    the_daemon_comes_and_goes(&cloud, &mut stage, &one.id, &two.id);
+
+    let traces = Traces::of(&cloud);
+    cloud.down();
+    wait("nothing is left", PATIENCE, || traces.left().is_empty());
+}
+
+/// EC2-7, EC2-8, EC2-9: off, on, again, and what packets say of it.
+fn the_life_of_one(stage: &mut Stage<'_>, id: &str) {
+    let cloud = stage.cloud;
+    stage.ec2.call("RebootInstances", &[("InstanceId.1", id)]);
+    wait("it answers after the reboot", PATIENCE, || {
+        attempt(cloud, "database", "one", "tcp", 22)["by"] == id
+    });
+    stage.wait_ready(id);
+    stage.ec2.call("StopInstances", &[("InstanceId.1", id)]);
+    stage.wait_state(id, "stopped");
+    assert_eq!(attempt(cloud, "database", "one", "tcp", 22)["how"], "silent");
+    stage.ec2.call("StartInstances", &[("InstanceId.1", id)]);
+    stage.wait_ready(id);
+    assert_eq!(attempt(cloud, "database", "one", "tcp", 22)["by"], id);
+}
+
+fn the_daemon_comes_and_goes(cloud: &Cloud, stage: &mut Stage<'_>, one: &str, two: &str) {
+    cloud.kill();
+    cloud.start().ok();
+    stage.ec2 = Ec2::connect(cloud.port());
+    wait("both are there after a kill", PATIENCE, || {
+        attempt(cloud, "one", "database", "udp", 9)["by"] == two
+    });
+    stage.wait_ready(one);
+    stage.ec2.call("TerminateInstances", &[("InstanceId.1", two)]);
+    stage.wait_state(two, "terminated");
+    let folder = cloud.data_dir().join("instances").join(two);
+    wait("its folder is gone", PATIENCE, || !folder.exists());
+}
+
+/// A hundred hosts: how long from the call to passed checks, and what each takes of memory.
+#[test]
+fn hosts_a_hundred_light_ones_answer_soon() {
+    if !root_or_skip() {
+        return;
+    }
+    const HOSTS: usize = 100;
+    let cloud = Cloud::light();
+    let mut stage = Stage::open(&cloud);
+    // The responder runs from the first on.
+    stage.launch("first");
+    let responder = memory_of("gureum-respond", &cloud);
+    let started = Instant::now();
+    let ids = stage.run_instances("many", HOSTS);
+    let ok = [("Filter.1.Name", "instance-status.status"), ("Filter.1.Value.1", "ok")];
+    let until = started + Duration::from_secs(120);
+    let took = loop {
+        let passed = stage.ec2.call("DescribeInstanceStatus", &ok).texts("instanceId").len();
+        if passed == HOSTS + 1 {
+            break started.elapsed();
+        }
+        assert!(Instant::now() < until, "{passed} of {HOSTS} after {:?}", started.elapsed());
+        // Not `wait`, whose steps are too long to measure by.
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let each = memory_of("gureum-respond", &cloud).saturating_sub(responder) / HOSTS as u64;
+    println!("{HOSTS} light hosts answer after {took:.2?}; {each} kB each in the responder");
+    assert!(each < 300, "{each} kB each");
+    for id in [&ids[0], &ids[HOSTS - 1]] {
+        let seen = attempt(&cloud, "first", &cloud.instance(id, "PrivateIpAddress"), "tcp", 1234);
+        assert_eq!(seen["by"], id.as_str(), "{seen}");
+    }
+}
+
+/// Resident kilobytes of the process of that name that belongs to a cloud.
+fn memory_of(name: &str, cloud: &Cloud) -> u64 {
+    let traces = Traces::of(cloud);
+    let status = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let mut found = traces.processes.iter().map(status);
+    let found = found.find(|it| it.lines().next().is_some_and(|line| line.contains(name)));
+    let found = found.unwrap_or_else(|| panic!("no process {name}"));
+    let line = found.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|it| it.split_whitespace().next()?.parse().ok());
+    number.expect("a size")
+}
