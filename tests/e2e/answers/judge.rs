@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gureum_e2e::{Cloud, desk};
+use gureum_e2e::{Cloud, Ec2, desk};
 use serde_json::{Value, json};
 
 use crate::{
@@ -30,21 +30,23 @@ pub(crate) struct Tally {
     pub(crate) said: [usize; 2],
     /// Packets that got lost and were sent again.
     pub(crate) again: usize,
-    /// How long building, asking and sending took, and clearing away.
-    pub(crate) took: [Duration; 4],
+    /// How many of them Reachability Analyzer answered as well.
+    pub(crate) analyzed: usize,
+    /// How long building, asking `why`, sending, clearing away, and asking the others took.
+    pub(crate) took: [Duration; 5],
     pub(crate) differences: Vec<String>,
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { questions, said: [yes, no], again, took, differences } = self;
+        let Self { questions, said: [yes, no], again, analyzed, took, differences } = self;
         let differences = differences.len();
-        let [build, why, packets, clear] = took;
+        let [build, why, packets, clear, others] = took;
         write!(
             f,
-            "{questions} questions, {yes} reachable, {no} not, {again} sent again, \
-             {differences} differences (building took {build:.1?}, why {why:.1?}, packets \
-             {packets:.1?}, clearing {clear:.1?})"
+            "{questions} questions, {yes} reachable, {no} not, {analyzed} analyzed, {again} sent \
+             again, {differences} differences (building took {build:.1?}, why {why:.1?}, check and \
+             analyzer {others:.1?}, packets {packets:.1?}, clearing {clear:.1?})"
         )
     }
 }
@@ -59,6 +61,10 @@ struct Asked<'a> {
     words: Value,
     /// Who is at the other end, where it is a host.
     who: Option<String>,
+    /// The question as Reachability Analyzer is asked it, where it is one of those that it answers as
+    /// packets do: IPv4 between private addresses (RA-1). Through an internet gateway and back it knows
+    /// no way (IGW_NAT_REFLECTION), and pings are none of its protocols.
+    path: Option<Vec<(&'static str, String)>>,
 }
 
 /// Asks all questions of a batch.
@@ -67,6 +73,11 @@ pub(crate) fn ask(cloud: &Cloud, pairs: &[[Built; 2]], tally: &mut Tally) {
     let begun = Instant::now();
     let why = ask_why(cloud, &all);
     tally.took[1] += begun.elapsed();
+    let begun = Instant::now();
+    let check = ask_check(cloud, &all);
+    let analyzer = ask_analyzer(cloud, &all);
+    tally.analyzed += analyzer.iter().flatten().count();
+    tally.took[4] += begun.elapsed();
     let begun = Instant::now();
     let words: Vec<_> = all.iter().map(|it| &it.words).collect();
     let mut packets = send(cloud, &words, PATIENCE);
@@ -83,11 +94,20 @@ pub(crate) fn ask(cloud: &Cloud, pairs: &[[Built; 2]], tally: &mut Tally) {
         }
     }
     tally.took[2] += begun.elapsed();
-    for ((asked, why), packet) in all.iter().zip(&why).zip(&packets) {
+    let others = check.iter().zip(&analyzer);
+    for (((asked, why), packet), (check, analyzer)) in
+        all.iter().zip(&why).zip(&packets).zip(others)
+    {
         tally.questions += 1;
         tally.said[usize::from(!*why)] += 1;
-        // Whoever else answers such questions says so here: (name, yes or no).
-        let answers = [("why", Some(*why)), ("packets", packet["got_through"].as_bool())];
+        let mut answers = vec![
+            ("why", Some(*why)),
+            ("packets", packet["got_through"].as_bool()),
+            ("check", *check),
+        ];
+        if asked.path.is_some() {
+            answers.push(("analyzer", *analyzer));
+        }
         let same = answers.iter().all(|(_, answer)| *answer == Some(*why));
         let by = packet["by"].as_str();
         let right_host = by.is_none() || by == asked.who.as_deref();
@@ -142,7 +162,84 @@ fn resolve<'a>(
         "source": source, "destination": destination, "protocol": question.protocol,
         "port": port, "source_port": null, "ipv6": is_ipv6,
     });
-    Some(Asked { built, repeat, question, words, who })
+    let path = path(built, question, &destination);
+    Some(Asked { built, repeat, question, words, who, path })
+}
+
+fn path(
+    built: &Built,
+    question: &Question,
+    destination: &str,
+) -> Option<Vec<(&'static str, String)>> {
+    let End::Host(from, Which::Private) = question.from else { return None };
+    let is_private = match question.to {
+        End::Host(_, which) => matches!(which, Which::Private | Which::Secondary | Which::Second),
+        End::Peer(_) => true,
+        End::Internet => false,
+    };
+    if !is_private || question.protocol == "icmp" {
+        return None;
+    }
+    Some(vec![
+        ("Source", built.instances.get(from)?.clone()),
+        ("SourceIp", built.address(from, Which::Private)?),
+        ("DestinationIp", destination.to_owned()),
+        ("DestinationPort", question.port.to_string()),
+        ("Protocol", question.protocol.to_owned()),
+    ])
+}
+
+/// What `gureum check` says of all questions, each an expectation that packets pass; nothing where
+/// that is unknown.
+fn ask_check(cloud: &Cloud, all: &[Asked<'_>]) -> Vec<Option<bool>> {
+    let expectations: Vec<_> = all.iter().map(|it| expectation(&it.words)).collect();
+    let request = json!({"check": {"expectations": expectations, "every_decision": false}});
+    let answer = desk::ask(cloud.data_dir(), &request);
+    let verdicts = answer["check"].as_array().expect("verdicts");
+    assert_eq!(verdicts.len(), all.len());
+    let said = verdicts.iter().map(|it| match it["outcome"].as_str() {
+        Some("holds") => Some(true),
+        Some("fails") => Some(false),
+        _ => None,
+    });
+    said.collect()
+}
+
+fn expectation(words: &Value) -> Value {
+    let port = &words["port"];
+    let ports = if port.is_null() { json!(null) } else { json!([{"first": port, "last": port}]) };
+    json!({
+        "from": [words["source"]], "to": [words["destination"]], "protocols": [words["protocol"]],
+        "ports": ports, "expect": "allow", "by": null, "ipv6": words["ipv6"],
+    })
+}
+
+/// What Reachability Analyzer says, by AWS's own calls; nothing where it is not asked, or cannot say.
+fn ask_analyzer(cloud: &Cloud, all: &[Asked<'_>]) -> Vec<Option<bool>> {
+    let share = all.len().div_ceil(ASKERS).max(1);
+    thread::scope(|scope| {
+        let askers: Vec<_> = all
+            .chunks(share)
+            .map(|some| {
+                scope.spawn(move || {
+                    let mut ec2 = Ec2::connect(cloud.port());
+                    some.iter().map(|it| analyze(&mut ec2, it.path.as_deref()?)).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        askers.into_iter().flat_map(|it| it.join().expect("they are answered")).collect()
+    })
+}
+
+fn analyze(ec2: &mut Ec2, path: &[(&'static str, String)]) -> Option<bool> {
+    let given: Vec<_> = path.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let path = ec2.call("CreateNetworkInsightsPath", &given).text("networkInsightsPathId");
+    let given = [("NetworkInsightsPathId", path.as_str())];
+    let started = ec2.call("StartNetworkInsightsAnalysis", &given);
+    let id = started.text("networkInsightsAnalysisId");
+    let given = [("NetworkInsightsAnalysisId.1", id.as_str())];
+    let over = ec2.call("DescribeNetworkInsightsAnalyses", &given);
+    (over.text("status") == "succeeded").then(|| over.text("networkPathFound") == "true")
 }
 
 fn ask_why(cloud: &Cloud, all: &[Asked<'_>]) -> Vec<bool> {

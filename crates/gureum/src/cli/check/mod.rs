@@ -3,6 +3,7 @@
 //! decided is the daemon's.
 
 mod file;
+mod packets;
 mod report;
 mod suggest;
 
@@ -55,7 +56,9 @@ const UNKNOWN: u8 = 2;
     ipv6: false               optional: asks about IPv6 where no address says so
 
 Where ends are several interfaces, it is expected of every pair, protocol and port. The engine of the
-cloud answers, as `gureum why` does; no packet is sent, and neither root nor hosts are needed. A name
+cloud answers, as `gureum why` does; no packet is sent, and neither root nor hosts are needed. With
+--packets hosts send them as well, one for each pair, protocol and stretch of ports that is decided
+alike; any host will do, best `gureum up --instances light`, where every port answers. A name
 that nothing has, or two things, is never guessed: the answer is \"unknown, because\".
 
 Exit status: 0 all hold, 1 some do not, 2 something is unknown (a wrong name, a file that cannot be
@@ -66,6 +69,7 @@ Examples:
   gureum check network/expectations.yaml --verbose
   gureum check --junit report.xml --annotations github
   gureum check --output json
+  gureum check --packets
   gureum check --suggest -o expectations.yaml
   terraform plan -out=p && terraform show -json p > plan.json && gureum check --plan plan.json
   gureum run -- sh -c 'terraform apply -auto-approve && gureum check'")]
@@ -92,6 +96,9 @@ pub(crate) struct CheckCommand {
     /// cloud of its own
     #[arg(long, value_name = "PLAN")]
     plan: Option<PathBuf>,
+    /// Send real packets as well, between hosts that are up, and compare
+    #[arg(long, conflicts_with_all = ["plan", "suggest"])]
+    packets: bool,
     /// Leave out what is not known before `apply`, and what nothing here is like
     #[arg(long, requires = "plan")]
     without_unknown: bool,
@@ -143,10 +150,14 @@ fn check(args: &CheckCommand, daemon: &Daemon) -> Result<ExitCode, Failure> {
             return Err(mistake.failure(&args.file));
         }
     };
-    let verdicts = verdicts(daemon, &written, args.verbose)?;
+    let mut verdicts = verdicts(daemon, &written, args.verbose || args.packets)?;
+    let sent = match args.packets {
+        true => Some(packets::hold(daemon, &mut verdicts)?),
+        false => None,
+    };
     let checked = written.iter().zip(&verdicts);
     let checked = checked.map(|(written, verdict)| Checked { written, verdict }).collect();
-    let report = Report { file: &args.file, checked };
+    let report = Report { file: &args.file, checked, sent };
     if let Some(path) = &args.junit {
         fs::write(path, report.junit()).map_err(|error| Failure::file("write", path, &error))?;
     }

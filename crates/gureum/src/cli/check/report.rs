@@ -30,6 +30,8 @@ pub(in crate::cli) struct Report<'a> {
     pub file: &'a Path,
     /// Its expectations, in their order.
     pub checked: Vec<Checked<'a>>,
+    /// How many packets were sent, where they were.
+    pub sent: Option<usize>,
 }
 
 /// How much is shown.
@@ -74,7 +76,11 @@ impl Report<'_> {
         }
         let counts = [Outcome::Holds, Outcome::Fails, Outcome::Unknown].map(|it| self.count(it));
         let [holds, fails, unknown] = counts;
-        let _ = writeln!(text, "{holds} hold, {fails} fail, {unknown} unknown");
+        let _ = write!(text, "{holds} hold, {fails} fail, {unknown} unknown");
+        if let Some(sent) = self.sent {
+            let _ = write!(text, "; {sent} packets were sent");
+        }
+        text.push('\n');
         text
     }
 
@@ -86,6 +92,7 @@ impl Report<'_> {
             "holds": self.count(Outcome::Holds),
             "fails": self.count(Outcome::Fails),
             "unknown": self.count(Outcome::Unknown),
+            "packets": self.sent,
             "expectations": expectations,
         })
     }
@@ -362,7 +369,7 @@ mod tests {
         ];
         let checked = written.iter().zip(&verdicts);
         let checked = checked.map(|(written, verdict)| Checked { written, verdict }).collect();
-        run(&Report { file: Path::new("expectations.yaml"), checked });
+        run(&Report { file: Path::new("expectations.yaml"), checked, sent: None });
     }
 
     #[test]
