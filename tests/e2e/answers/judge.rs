@@ -1,7 +1,9 @@
 //! Asks everybody the same questions and compares what they say.
 
 use std::{
-    fmt, thread,
+    fmt,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -19,6 +21,8 @@ const PATIENCE: Duration = Duration::from_millis(1200);
 const LONG_PATIENCE: Duration = Duration::from_secs(4);
 /// How often it is asked again.
 const AGAIN: usize = 3;
+/// How many times Reachability Analyzer was asked.
+static CALLS: AtomicUsize = AtomicUsize::new(0);
 /// How many ask `why` side by side.
 const ASKERS: usize = 4;
 
@@ -232,9 +236,12 @@ fn ask_analyzer(cloud: &Cloud, all: &[Asked<'_>]) -> Vec<Option<bool>> {
 }
 
 fn analyze(ec2: &mut Ec2, path: &[(&'static str, String)]) -> Option<bool> {
-    let given: Vec<_> = path.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut given: Vec<_> = path.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    // Clients make one up for each call.
+    let token = CALLS.fetch_add(1, Ordering::Relaxed).to_string();
+    given.push(("ClientToken", &token));
     let path = ec2.call("CreateNetworkInsightsPath", &given).text("networkInsightsPathId");
-    let given = [("NetworkInsightsPathId", path.as_str())];
+    let given = [("NetworkInsightsPathId", path.as_str()), ("ClientToken", &token)];
     let started = ec2.call("StartNetworkInsightsAnalysis", &given);
     let id = started.text("networkInsightsAnalysisId");
     let given = [("NetworkInsightsAnalysisId.1", id.as_str())];
