@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gureum_e2e::{Cloud, Ec2, Stage, Traces, desk, root_or_skip, wait};
+use gureum_e2e::{Cloud, Ec2, Program, Stage, Traces, desk, root_or_skip, wait};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,6 +45,55 @@ fn hosts_light_ones_are_instances_to_everybody() {
     stage.ingress("AuthorizeSecurityGroupIngress", "tcp", 80, "0.0.0.0/0");
     let page = cloud.internet(&format!("curl -s --max-time 5 http://{}/health", one.public)).ok();
     assert!(page.starts_with(&format!("{} one {}:80 from 203.0.113.10:", one.id, one.private)));
+
+    // What is expected is decided by the engine, and held to packets (a light host answers each).
+    let file = cloud.data_dir().with_file_name("expectations.yaml");
+    let expected = "\
+- {from: internet, to: one, port: 80, expect: allow}
+- {from: internet, to: one, port: [22, 5432], expect: deny, by: security-group-ingress}
+- {from: one, to: two, protocol: [tcp, udp], port: any, expect: allow}
+";
+    fs::write(&file, expected).expect("written");
+    let checked = cloud.gureum("check", [&*file.to_string_lossy(), "--packets"]);
+    assert_eq!(checked.status, 0, "{checked}");
+    assert!(checked.stdout.contains("3 hold, 0 fail, 0 unknown; "), "{checked}");
+    let json = cloud.gureum("check", [&*file.to_string_lossy(), "--packets", "--output", "json"]);
+    assert!(json.json()["packets"].as_u64().is_some_and(|sent| sent >= 5));
+    // A host whose own firewall drops what the network lets through: packets say otherwise.
+    let deaf = "add table ip deaf; add chain ip deaf in { type filter hook input priority 0; \
+                tcp dport 1-65535 drop; }";
+    cloud.exec("two", &format!("nft '{deaf}'")).ok();
+    let checked = cloud.gureum("check", [&*file.to_string_lossy(), "--packets"]);
+    assert_eq!(checked.status, 1, "{checked}");
+    assert!(checked.stdout.contains("packets say otherwise"), "{checked}");
+    cloud.exec("two", "nft delete table ip deaf").ok();
+
+    // What a change would do to an open connection: rules let it go on, ACLs end it.
+    let dial =
+        format!("exec 3<>/dev/tcp/{}/5432; echo open >&3; read -r said <&3; sleep 60", two.private);
+    let _open = Program::guest(&cloud, "one", &["bash", "-c", &dial]);
+    let rules = "aws ec2 describe-security-group-rules --filters Name=group-id,Values=$G \
+                 --query 'SecurityGroupRules[?!IsEgress].SecurityGroupRuleId' --output text";
+    let group = cloud.instance(&two.id, "SecurityGroups[0].GroupId");
+    let revoke = format!(
+        "G={group}; aws ec2 revoke-security-group-ingress --group-id $G \
+         --security-group-rule-ids $({rules}) >&2"
+    );
+    let acl = "A=$(aws ec2 describe-network-acls --query 'NetworkAcls[0].NetworkAclId' --output text); \
+               aws ec2 delete-network-acl-entry --network-acl-id $A --rule-number 100 --ingress";
+    let preview = |shell: &str| {
+        let words = ["--output", "json", "--", "sh", "-c", shell];
+        cloud.gureum("preview", words).json()["flows"].take()
+    };
+    let flow_of = |flows: &Value| {
+        let flows = flows.as_array().expect("flows").clone();
+        flows.into_iter().find(|it| it["protocol"] == "tcp 5432")
+    };
+    wait("the connection is open", PATIENCE, || {
+        flow_of(&preview(&revoke)).is_some_and(|flow| flow["goes_on"] == true)
+    });
+    let of_internet = preview(acl);
+    assert!(flow_of(&of_internet).is_none(), "ACLs are not asked within a subnet (NACL-1)");
 
     // Programs of one's own, in its network: names, metadata, pings.
     let exec = |shell: &str| cloud.exec("one", shell);

@@ -63,7 +63,8 @@ impl Control {
 }
 
 impl Directory {
-    fn of(records: Arc<Snapshot>) -> Self {
+    /// The names of records.
+    pub fn of(records: Arc<Snapshot>) -> Self {
         let mut directory = Self {
             ends: HashMap::new(),
             interfaces: HashMap::new(),

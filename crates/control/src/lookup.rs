@@ -71,6 +71,11 @@ impl Control {
 
     /// The policy and the view that the records make now; for asking where no data path runs.
     pub fn compiled(&self) -> (Policy, ServiceView) {
-        compile(&self.snapshot(), self.fabric())
+        self.compiled_of(&self.snapshot())
+    }
+
+    /// The policy and the view that other records would make in this cloud.
+    pub fn compiled_of(&self, records: &gureum_store::Snapshot) -> (Policy, ServiceView) {
+        compile(records, self.fabric())
     }
 }

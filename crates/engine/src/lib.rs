@@ -45,4 +45,6 @@ pub use state::{
 };
 pub use trace::{Direction, NoTrace, Outcome, Stage, Step, StepPacket, Trace};
 pub use verdict::{DropReason, Verdict};
-pub use why::{Model, ModelAnswer, ModelLeg, WhyQuery, WhyReport, WhySource, WhyTraffic, why};
+pub use why::{
+    Fate, Model, ModelAnswer, ModelLeg, WhyQuery, WhyReport, WhySource, WhyTraffic, fate, why,
+};

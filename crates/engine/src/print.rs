@@ -38,7 +38,8 @@ fn question(WhyReport { query, source, .. }: &WhyReport) -> String {
         WhySource::Internet(address) => format!("{address} in the internet"),
     };
     let what = match query.traffic {
-        WhyTraffic::Tcp { destination_port, .. } => format!("tcp {destination_port}"),
+        WhyTraffic::Tcp { destination_port, .. }
+        | WhyTraffic::TcpUnderWay { destination_port, .. } => format!("tcp {destination_port}"),
         WhyTraffic::Udp { destination_port, .. } => format!("udp {destination_port}"),
         WhyTraffic::IcmpEcho { .. } => "icmp echo".to_owned(),
         WhyTraffic::Protocol(number) => format!("protocol {number}"),

@@ -48,6 +48,13 @@ pub enum WhyTraffic {
         /// Destination port.
         destination_port: u16,
     },
+    /// A later segment of a TCP connection, which begins none.
+    TcpUnderWay {
+        /// Source port.
+        source_port: u16,
+        /// Destination port.
+        destination_port: u16,
+    },
     /// A UDP datagram.
     Udp {
         /// Source port.
@@ -129,6 +136,39 @@ pub fn why(policy: &Policy, state: &mut State, query: &WhyQuery, now: u64) -> Wh
         let reply = answer.reply.map(|leg| named_leg(policy, leg));
         WhyReport { query: query.clone(), source, reachable, forward, reply }
     })
+}
+
+/// What another policy does to a flow that is open now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// Its packets pass now, and would no more: this is what they would meet.
+    Ends(Box<WhyReport>),
+    /// It would go on because it is tracked (SGT-5): a new one of its kind would not pass, and this is
+    /// what that would meet.
+    GoesOn(Box<WhyReport>),
+}
+
+/// What becomes of a flow of the present state under another policy of the same cloud, which may have
+/// other rules, entries and routes. `under_way` is a packet of it, `first` one that would begin it
+/// anew. Nothing where it passes before and after, tracked or not, or does not pass now. The state is
+/// as before.
+pub fn fate(
+    (present, other): (&Policy, &Policy),
+    state: &mut State,
+    (first, under_way): (&WhyQuery, &WhyQuery),
+    now: u64,
+) -> Option<Fate> {
+    if !why(present, state, under_way, now).reachable {
+        return None;
+    }
+    let then = why(other, state, under_way, now);
+    if !then.reachable {
+        return Some(Fate::Ends(Box::new(then)));
+    }
+    let mut unborn = State::new(Limits { flows: 64, fragments: 1, cache: 1, ..Limits::default() });
+    let anew = why(other, &mut unborn, first, now);
+    (!anew.reachable).then(|| Fate::GoesOn(Box::new(anew)))
 }
 
 /// How far a packet came, with ports and indices of the policy.
@@ -480,6 +520,9 @@ fn transport(traffic: WhyTraffic, family: Family) -> Payload {
         WhyTraffic::Tcp { source_port, destination_port } => {
             segment((source_port, destination_port), tcp::SYN)
         }
+        WhyTraffic::TcpUnderWay { source_port, destination_port } => {
+            segment((source_port, destination_port), tcp::ACK)
+        }
         WhyTraffic::Udp { source_port, destination_port } => {
             datagram((source_port, destination_port))
         }
@@ -496,6 +539,7 @@ fn answer(traffic: WhyTraffic, arrived: &Tuple) -> Payload {
     let ports = (arrived.destination_port, arrived.source_port);
     match traffic {
         WhyTraffic::Tcp { .. } => segment(ports, tcp::SYN | tcp::ACK),
+        WhyTraffic::TcpUnderWay { .. } => segment(ports, tcp::ACK),
         WhyTraffic::Udp { .. } => datagram(ports),
         WhyTraffic::IcmpEcho { .. } => match arrived.family() {
             Family::V4 => echo(IpProtocol::ICMP, 0, arrived.destination_port),

@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 
 use gureum_engine::{
-    Component, DropReason, Model, Stage, WhyQuery, WhyReport, WhySource, WhyTraffic, print,
+    Component, DropReason, Fate, Model, Stage, WhyQuery, WhyReport, WhySource, WhyTraffic, fate,
+    print,
     testing::{
         Lab,
         lab::{BASTION, OUTSIDE, PRIVATE_01, PUBLIC_01, PUBLIC_02, rule_id},
@@ -128,6 +129,43 @@ fn the_present_state_counts() {
     let traffic = WhyTraffic::Tcp { source_port: 40_001, destination_port: 22 };
     let query = WhyQuery { source: from(BASTION), destination: private.into(), traffic };
     assert!(!why(&lab.policy, &mut lab.state, &query, lab.now).reachable);
+    assert!(lab.tcp(BASTION, private, (40_000, 22), ACK).arrived().is_some());
+}
+
+/// SGT-5, SGT-14: of an open flow another policy is asked, and nothing of the state changes.
+#[test]
+fn another_policy_ends_flows_or_lets_tracked_ones_go_on() {
+    let mut lab = Lab::new();
+    let private = lab.address(PRIVATE_01);
+    lab.connect(BASTION, private, (40_000, 22));
+    let present = lab.policy.clone();
+    let query = |source_port, under_way: bool| {
+        let traffic = match under_way {
+            true => WhyTraffic::TcpUnderWay { source_port, destination_port: 22 },
+            false => WhyTraffic::Tcp { source_port, destination_port: 22 },
+        };
+        WhyQuery { source: from(BASTION), destination: private.into(), traffic }
+    };
+    let mut without_rule = Lab::new();
+    without_rule.remove_rules(|rule| rule.traffic == records::tcp(22, 22));
+    let mut without_way = Lab::new();
+    without_way.change(|network| {
+        for acl in &mut network.network_acls {
+            std::sync::Arc::make_mut(acl).entries.clear();
+        }
+    });
+    let before: Vec<_> = lab.state.flows().collect();
+    let mut ask = |other: &gureum_engine::Policy, port| {
+        let asked = (&query(port, false), &query(port, true));
+        fate((&present, other), &mut lab.state, asked, lab.now)
+    };
+    assert_eq!(ask(&present, 40_000), None, "it passes before and after");
+    let Some(Fate::GoesOn(report)) = ask(&without_rule.policy, 40_000) else { panic!("tracked") };
+    assert_eq!(report.forward.drop, Some(DropReason::SecurityGroupIngress));
+    let Some(Fate::Ends(report)) = ask(&without_way.policy, 40_000) else { panic!("it ends") };
+    assert!(report.forward.drop.is_some_and(|it| it.name().starts_with("network-acl")));
+    assert_eq!(ask(&without_rule.policy, 40_001), None, "a flow that is not open");
+    assert_eq!(lab.state.flows().collect::<Vec<_>>(), before);
     assert!(lab.tcp(BASTION, private, (40_000, 22), ACK).arrived().is_some());
 }
 

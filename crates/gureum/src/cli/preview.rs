@@ -12,6 +12,7 @@ use std::{
 use clap::Args;
 use gureum_store::{Backend as _, Change, Durability, Journal, Row};
 use serde::Serialize;
+use serde_json::json;
 
 use super::{
     client::{Daemon, unexpected},
@@ -23,19 +24,23 @@ use super::{
 };
 use crate::{
     admin::{
-        CheckArgs, Expect, Expectation, PortRange, Protocol, RecordRow, Reply, Request, Suggestion,
+        CheckArgs, Expect, Expectation, FlowFate, PortRange, Protocol, RecordRow, Reply, Request,
+        SnapshotRequest, Suggestion,
     },
     failure::Failure,
+    paths,
 };
+
+/// What the copy's records are called when the command has changed them.
+const CHANGED: &str = "changed";
 
 /// The arguments of `gureum preview`.
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "The command runs against a copy of the cloud's records, whose instances are records
 only; the cloud itself is not touched. Its calls are real: what it makes there has ids of its own. Every
-pair of interfaces, and the internet, is compared before and after, over both families. Flows that are
-open now are not looked at: those that are tracked go on when a rule goes, others and those that a network
-ACL cuts do not.
+pair of interfaces, and the internet, is compared before and after, over both families. Of flows that are
+open now it is told which would end, and which would go on only because they are tracked.
 
 Exit status: 0 the command succeeded, whatever it changes; else the command's own, and nothing is compared.
 
@@ -105,7 +110,7 @@ pub(crate) fn run(args: &PreviewCommand, daemon: &Daemon) -> Result<ExitCode, Fa
     aws_env::apply(&run::changes(&scratch).map_err(ours)?, &mut command);
     let outcome = runtime.block_on(child::wait(command, signals));
     let done = match outcome {
-        Ok(0) => compared(args, &copied, &before).map_err(ours),
+        Ok(0) => compared(args, daemon, &scratch, &before).map_err(ours),
         Ok(status) => {
             eprintln!("gureum preview: exit status {status}; nothing was compared");
             Ok(ExitCode::from(status))
@@ -118,7 +123,14 @@ pub(crate) fn run(args: &PreviewCommand, daemon: &Daemon) -> Result<ExitCode, Fa
     done
 }
 
-fn compared(args: &PreviewCommand, copied: &Daemon, before: &Stances) -> Result<ExitCode, Failure> {
+fn compared(
+    args: &PreviewCommand,
+    daemon: &Daemon,
+    scratch: &Scratch,
+    before: &Stances,
+) -> Result<ExitCode, Failure> {
+    let copied = &scratch.daemon();
+    let flows = fates(daemon, scratch)?;
     let after = stances(copied)?;
     let mut differences = differences(before, &after);
     for difference in &mut differences {
@@ -126,13 +138,42 @@ fn compared(args: &PreviewCommand, copied: &Daemon, before: &Stances) -> Result<
     }
     let differences: Vec<_> = differences.into_iter().map(|it| it.difference).collect();
     match args.output.output {
-        Format::Json => output::print_json(&differences)?,
+        Format::Json => output::print_json(&json!({"ways": differences, "flows": flows}))?,
         Format::Table if differences.is_empty() => {
             output::print("nothing changes in what passes\n")?;
         }
         Format::Table => output::print(&table(&differences))?,
     }
+    if args.output.output == Format::Table && !flows.is_empty() {
+        output::print(&format!("\n{}", table_of_flows(&flows)))?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the change would do to the flows that are open.
+fn fates(daemon: &Daemon, scratch: &Scratch) -> Result<Vec<FlowFate>, Failure> {
+    let save = SnapshotRequest::Save { name: CHANGED.to_owned() };
+    match scratch.daemon().ask(&Request::Snapshot(save))? {
+        Reply::Twin(_) => {}
+        other => return Err(unexpected(&other)),
+    }
+    let folder = paths::snapshots_dir(scratch.data_dir()).join(CHANGED);
+    match daemon.ask(&Request::Fates { folder })? {
+        Reply::Fates(mut flows) => {
+            flows.sort();
+            Ok(flows)
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn table_of_flows(flows: &[FlowFate]) -> String {
+    let rows = flows.iter().map(|it| {
+        let becomes = if it.goes_on { "goes on, as it is tracked" } else { "ends" };
+        let cells = [becomes, &it.from, &it.to, &it.protocol, &it.by];
+        cells.map(str::to_owned).to_vec()
+    });
+    output::table(&["OPEN FLOW", "FROM", "TO", "TRAFFIC", "IN THE WAY"], rows)
 }
 
 fn table(differences: &[Difference]) -> String {

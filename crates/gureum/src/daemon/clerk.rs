@@ -105,6 +105,7 @@ impl Desk for Clerk {
             Request::Check(args) => self.check(&args),
             Request::Suggest => self.suggest(),
             Request::Records => self.records(),
+            Request::Fates { folder } => self.fates(&folder),
             Request::Console { id, from } => self.console(&id, from),
             Request::Exec { id, argv, environment, user, terminal } => {
                 let user = user.unwrap_or_else(|| "root".to_owned());

@@ -10,6 +10,7 @@ mod channels;
 mod check;
 mod clerk;
 mod desk;
+mod fates;
 mod flow_windows;
 mod flows;
 mod front;

@@ -9,7 +9,7 @@ mod suggest;
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use gureum_control::{Control, Directory, Found};
-use gureum_engine::{WhySource, WhyTraffic};
+use gureum_engine::{WhyReport, WhySource, WhyTraffic};
 use gureum_types::{
     VpcId,
     record::{NetworkInterface, Vpc},
@@ -457,4 +457,9 @@ fn has_family(interface: &NetworkInterface, ipv6: bool) -> bool {
         true => !interface.ipv6_addresses.is_empty(),
         false => !interface.private_addresses.is_empty(),
     }
+}
+
+/// What decided about packets, in a few words.
+pub(super) fn in_words(directory: &Directory, report: &WhyReport) -> String {
+    decided::decided(directory, report).text
 }
