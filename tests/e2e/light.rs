@@ -50,7 +50,7 @@ fn hosts_light_ones_are_instances_to_everybody() {
     let file = cloud.data_dir().with_file_name("expectations.yaml");
     let expected = "\
 - {from: internet, to: one, port: 80, expect: allow}
-- {from: internet, to: one, port: [22, 5432], expect: deny, by: security-group-ingress}
+- {from: internet, to: one, port: [23, 5432], expect: deny, by: security-group-ingress}
 - {from: one, to: two, protocol: [tcp, udp], port: any, expect: allow}
 ";
     fs::write(&file, expected).expect("written");

@@ -413,7 +413,8 @@ fn is_as_planned(root: &Path, name: &str, region: &str, variables: &[&str], name
     let applied = cloud.gureum("check", [&path]);
     assert_eq!(applied.status, 0, "{applied}");
     let done = cloud.gureum("check", [&*path, "--plan", &plan]);
-    assert_eq!((done.status, &done.stdout), (0, &applied.stdout), "{done}");
+    assert_eq!(done.status, 0, "{done}");
+    assert!(done.stdout.contains("2 hold, 0 fail, 0 unknown"), "{done}");
     fs::write(&expected, said.replace("allow", "deny")).expect("written");
     let done = cloud.gureum("check", [&*path, "--plan", &plan]);
     assert_eq!(done.status, 1, "{done}");
