@@ -209,20 +209,24 @@ impl Responder {
         text.push(b'\n');
         stream.get_mut().write_all(&text).context(what)?;
         let mut answer = String::new();
-        stream.read_line(&mut answer).context(what)?;
+        if stream.read_line(&mut answer).context(what)? == 0 {
+            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof)).context(what);
+        }
         serde_json::from_str(&answer).map_err(std::io::Error::other).context(what)
     }
 }
 
-/// Whether a socket is nobody's.
+/// Whether a socket is nobody's, or was that of a responder that just died.
 fn nobody_listens(error: &HostError) -> bool {
-    use std::io::ErrorKind::{ConnectionRefused, NotFound};
+    use std::io::ErrorKind::{
+        BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof,
+    };
 
     let kind = match error {
         HostError::Kernel { source, .. } => source.kind(),
         _ => return false,
     };
-    matches!(kind, ConnectionRefused | NotFound)
+    matches!(kind, BrokenPipe | ConnectionRefused | ConnectionReset | NotFound | UnexpectedEof)
 }
 
 fn found(answer: Answer, pid: i32) -> Result<Vec<Found>> {
