@@ -163,7 +163,6 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
         .with_writer(io::stderr)
         .with_ansi(false)
         .init();
-    gureum_host::memory::share_one_pool();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("gureum")
