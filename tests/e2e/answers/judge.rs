@@ -23,6 +23,8 @@ const LONG_PATIENCE: Duration = Duration::from_secs(4);
 const AGAIN: usize = 3;
 /// How many times Reachability Analyzer was asked.
 static CALLS: AtomicUsize = AtomicUsize::new(0);
+/// The ports that hosts of Linux connect from, `why`'s among them.
+const CLIENTS: [u16; 2] = [32_768, 60_999];
 /// How many ask `why` side by side.
 const ASKERS: usize = 4;
 
@@ -184,11 +186,18 @@ fn path(
     if !is_private || question.protocol == "icmp" {
         return None;
     }
+    let port = question.port.to_string();
+    // From a port of those that senders take: asked about any, the analyzer finds one that answers
+    // may come back to because a rule opens it for something else, such as 80.
+    let [first, last] = CLIENTS.map(|it| it.to_string());
     Some(vec![
         ("Source", built.instances.get(from)?.clone()),
-        ("SourceIp", built.address(from, Which::Private)?),
-        ("DestinationIp", destination.to_owned()),
-        ("DestinationPort", question.port.to_string()),
+        ("FilterAtSource.SourceAddress", built.address(from, Which::Private)?),
+        ("FilterAtSource.SourcePortRange.FromPort", first),
+        ("FilterAtSource.SourcePortRange.ToPort", last),
+        ("FilterAtSource.DestinationAddress", destination.to_owned()),
+        ("FilterAtSource.DestinationPortRange.FromPort", port.clone()),
+        ("FilterAtSource.DestinationPortRange.ToPort", port),
         ("Protocol", question.protocol.to_owned()),
     ])
 }

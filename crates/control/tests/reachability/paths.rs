@@ -272,3 +272,34 @@ async fn to_endpoints() {
     let elsewhere = [("Source", network.web.id.as_str()), ("Destination", &s3)];
     assert_eq!(network.codes(&elsewhere).await, ["NO_ROUTE_TO_DESTINATION"]);
 }
+
+/// RA-1, NACL-12, NACL-13: of source ports that nobody names any one will do, also one that answers may come
+/// back to only because a list opens it for something else. Who means clients names their ports.
+#[tokio::test]
+async fn from_any_source_port_unless_it_is_named() {
+    let network = Network::new().await;
+    let acl = network.acl(&network.private, &[("false", "100", "allow", "0.0.0.0/0")]).await;
+    let only_http = [
+        ("NetworkAclId", acl.as_str()),
+        ("Egress", "true"),
+        ("RuleNumber", "100"),
+        ("RuleAction", "allow"),
+        ("Protocol", "6"),
+        ("PortRange.From", "80"),
+        ("PortRange.To", "80"),
+        ("CidrBlock", "0.0.0.0/0"),
+    ];
+    network.cloud.ec2("CreateNetworkAclEntry", &only_http).await.ok();
+    let mut path = vec![
+        ("Source", network.web.id.as_str()),
+        ("Destination", &network.app.id),
+        ("FilterAtSource.DestinationPortRange.FromPort", "8080"),
+        ("FilterAtSource.DestinationPortRange.ToPort", "8080"),
+    ];
+    let reply = network.found(&path).await;
+    let ports = "<sourcePortRangeSet><item><from>80</from><to>80</to></item></sourcePortRangeSet>";
+    assert!(reply.body.contains(ports), "{}", reply.body);
+    path.push(("FilterAtSource.SourcePortRange.FromPort", "32768"));
+    path.push(("FilterAtSource.SourcePortRange.ToPort", "60999"));
+    assert_eq!(network.codes(&path).await, ["SUBNET_ACL_RESTRICTION"]);
+}
