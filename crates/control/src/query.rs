@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use gureum_api::ec2;
 use gureum_store::{Snapshot, Stored};
 use gureum_types::record::Scope;
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::{
     call::{Answer, Named, listed},
@@ -62,11 +63,11 @@ impl Query<'_> {
 
     /// The page of what passes the filters, and the token of the next. `found` is in the order of
     /// ids.
-    pub(crate) fn page<T: Stored, S>(
+    pub(crate) fn page<T: Stored, S: Send>(
         self,
         found: &[Arc<T>],
         view: &View<T, S>,
-        shown: impl Fn(&T) -> S,
+        shown: impl Fn(&T) -> S + Sync,
     ) -> Answer<(Vec<S>, Option<String>)> {
         filter::check(self.filters, view.fields, view.tags)?;
         let first = match page::after(self.next_token)? {
@@ -74,11 +75,15 @@ impl Query<'_> {
             None => 0,
         };
         let size = self.max_results.map_or(usize::MAX, page::size);
-        // What is shown may be large, and is not to be moved while others come.
-        let room = size.min(found.len().saturating_sub(first));
-        let room = if self.filters.is_empty() { room } else { 0 };
-        let (mut shown_ones, mut last) = (Vec::with_capacity(room), None);
-        for record in found.iter().skip(first) {
+        let found = found.get(first..).unwrap_or_default();
+        if self.filters.is_empty() {
+            let (these, others) = found.split_at(size.min(found.len()));
+            let last = these.last().filter(|_| !others.is_empty());
+            let next = last.map(|record| page::token(&record.id()));
+            return Ok((all_shown(these, shown), next));
+        }
+        let (mut shown_ones, mut last) = (Vec::new(), None);
+        for record in found {
             let item = shown(record);
             if !filter::passes(&item, self.filters, view.fields, view.tags) {
                 continue;
@@ -93,16 +98,27 @@ impl Query<'_> {
     }
 
     /// Both at once: what a Describe operation usually does.
-    pub(crate) fn answer<T: Named, S>(
+    pub(crate) fn answer<T: Named, S: Send>(
         self,
         records: &Snapshot,
         scope: &Scope,
         ids: &[String],
         view: &View<T, S>,
-        shown: impl Fn(&T) -> S,
+        shown: impl Fn(&T) -> S + Sync,
     ) -> Answer<(Vec<S>, Option<String>)> {
         let found = self.candidates(records, scope, ids, view.index)?;
         self.page(&found, view, shown)
+    }
+}
+
+/// How many records are worth more than one processor.
+const MANY: usize = 128;
+
+/// Records as they are shown. What is shown may be large, so it is made where it stays.
+fn all_shown<T: Stored, S: Send>(records: &[Arc<T>], shown: impl Fn(&T) -> S + Sync) -> Vec<S> {
+    match records.len() < MANY {
+        true => records.iter().map(|it| shown(it)).collect(),
+        false => records.par_iter().map(|it| shown(it)).collect(),
     }
 }
 

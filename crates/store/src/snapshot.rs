@@ -1,12 +1,16 @@
 //! All records at one moment, and how to find them.
 
 use std::{
+    cmp::Ordering,
     fmt,
     hash::{BuildHasher as _, RandomState},
+    iter,
     net::{IpAddr, Ipv4Addr},
+    ops::Bound,
     sync::{Arc, LazyLock},
 };
 
+use equivalent::{Comparable, Equivalent};
 use gureum_types::{
     AccountId, PortIndex, Region, SubnetId, VpcId,
     record::{
@@ -35,25 +39,57 @@ pub(crate) type Table<T> = OrdMap<Key, Arc<T>>;
 /// Who refers to what.
 pub(crate) type References = OrdSet<Reference>;
 
-/// That a record is found by something. There are more of these than of anything else.
+/// That a record is found by something. There are more of these than of anything else, so all of a
+/// record share its key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Reference {
     target: Target,
-    key: Key,
+    key: Arc<Key>,
 }
 
-/// What records of a kind are found by, as 128 bits that nobody outside can foresee: two things
-/// are as good as never the same.
+/// What records of a kind are found by, as 64 bits that nobody outside can foresee: two things of
+/// the same kind are as good as never the same (one chance in 37 million among a million of them).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Target([u64; 2]);
+struct Target(u64);
 
 impl Target {
     fn new(to: &str, kind: &'static str) -> Self {
-        static HASHERS: LazyLock<[RandomState; 2]> =
-            LazyLock::new(|| [RandomState::new(), RandomState::new()]);
-        Self(HASHERS.each_ref().map(|hasher| hasher.hash_one((to, kind))))
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self(HASHER.hash_one((to, kind)))
     }
 }
+
+/// Before all references to it.
+impl Comparable<Reference> for Target {
+    fn compare(&self, reference: &Reference) -> Ordering {
+        self.cmp(&reference.target).then(Ordering::Less)
+    }
+}
+
+impl Equivalent<Reference> for Target {
+    fn equivalent(&self, _: &Reference) -> bool {
+        false
+    }
+}
+
+/// Right behind a reference.
+struct Behind<'a>(&'a Reference);
+
+impl Comparable<Reference> for Behind<'_> {
+    fn compare(&self, reference: &Reference) -> Ordering {
+        self.0.cmp(reference).then(Ordering::Greater)
+    }
+}
+
+impl Equivalent<Reference> for Behind<'_> {
+    fn equivalent(&self, _: &Reference) -> bool {
+        false
+    }
+}
+
+/// How many referrers are looked up one by one: most things have one or none, and to begin to walk
+/// costs as much as some look-ups.
+const LOOKED_UP: u32 = 3;
 
 /// Where a record is and which it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -176,11 +212,22 @@ impl Snapshot {
         kind: &'static str,
     ) -> impl Iterator<Item = &'a Key> + use<'a> {
         let target = Target::new(to, kind);
-        let first = Reference { target, key: Key { scope: None, id: SmolStr::default() } };
-        self.references
-            .range(first..)
-            .take_while(move |found| found.target == target)
-            .map(|found| &found.key)
+        let references = &self.references;
+        let (mut last, mut looked_up, mut walk) = (None, 0, None);
+        let found = iter::from_fn(move || {
+            let found = match last {
+                None => references.get_next(&target),
+                Some(last) if looked_up < LOOKED_UP => references.get_next(&Behind(last)),
+                Some(last) => {
+                    let rest = (Bound::Excluded(last), Bound::Unbounded);
+                    walk.get_or_insert_with(|| references.range::<_, Reference>(rest)).next()
+                }
+            };
+            looked_up += 1;
+            last = found.filter(|found| found.target == target);
+            last
+        });
+        found.fuse().map(|found| &*found.key)
     }
 
     /// How many private IPv4 addresses interfaces hold in a subnet.
@@ -283,11 +330,21 @@ impl Snapshot {
     /// stays the same is not touched: most changes of records change nothing here.
     pub(crate) fn refer<T: Stored>(&mut self, key: &Key, before: Option<&T>, after: Option<&T>) {
         let (old, new) = (targets(before), targets(after));
-        for target in old.iter().filter(|target| !new.contains(target)) {
-            self.references.remove(&Reference { target: *target, key: key.clone() });
-        }
-        for target in new.iter().filter(|target| !old.contains(target)) {
-            self.references.insert(Reference { target: *target, key: key.clone() });
+        if old != new {
+            let reference =
+                |target: &Target, key: &Arc<Key>| Reference { target: *target, key: key.clone() };
+            let mut shared = Arc::new(key.clone());
+            if let Some(kept) =
+                old.first().and_then(|it| self.references.get(&reference(it, &shared)))
+            {
+                shared = kept.key.clone();
+            }
+            for target in old.iter().filter(|target| !new.contains(target)) {
+                self.references.remove(&reference(target, &shared));
+            }
+            for target in new.iter().filter(|target| !old.contains(target)) {
+                self.references.insert(reference(target, &shared));
+            }
         }
         let (old, new) = (before.and_then(T::addresses_held), after.and_then(T::addresses_held));
         if old == new {

@@ -69,9 +69,9 @@ fn shown_interface(
     call: &Call,
     records: &Snapshot,
     interface: &NetworkInterface,
+    mappings: &[public_ip::Mapping],
     names: bool,
 ) -> ec2::InstanceNetworkInterface {
-    let mappings = public_ip::mappings(records, interface);
     let association = |private| {
         let mapping = mappings.iter().find(|it| it.private == private)?;
         let owner = if mapping.elastic.is_some() { call.account().as_str() } else { "amazon" };
@@ -168,11 +168,17 @@ pub(crate) fn shown(call: &Call, records: &Snapshot, instance: &Instance) -> ec2
     let terminated = instance.state == InstanceState::Terminated;
     let vpc = records.find::<Vpc>(&call.scope, instance.vpc_id.as_str());
     let names = vpc.is_some_and(|vpc| public_ip::has_public_names(vpc));
-    let public = primary.and_then(|it| {
-        let mappings = public_ip::mappings(records, it);
-        mappings.into_iter().find(|mapping| Some(mapping.private) == it.primary_address())
+    let mappings: Vec<_> =
+        interfaces.iter().map(|it| public_ip::mappings(records, it)).collect();
+    let public = primary.zip(mappings.first()).and_then(|(it, mappings)| {
+        mappings.iter().find(|mapping| Some(mapping.private) == it.primary_address())
     });
-    let public_dns_name = match &public {
+    let network_interfaces: Vec<_> = interfaces
+        .iter()
+        .zip(&mappings)
+        .map(|(it, mappings)| shown_interface(call, records, it, mappings, names))
+        .collect();
+    let public_dns_name = match public {
         Some(mapping) if names => public_ip::public_name(call.region(), mapping.public),
         _ => String::new(),
     };
@@ -192,14 +198,10 @@ pub(crate) fn shown(call: &Call, records: &Snapshot, instance: &Instance) -> ec2
             .iam_instance_profile
             .as_ref()
             .map(iam_instance_profile::shown_profile),
-        network_interfaces: interfaces
-            .iter()
-            .map(|it| shown_interface(call, records, it, names))
-            .collect(),
         root_device_name: Some(instance.root_device_name.clone()),
         root_device_type: Some("ebs".into()),
-        security_groups: primary
-            .map_or_else(Vec::new, |it| shown_groups(call, records, &it.groups)),
+        security_groups: network_interfaces.first().map_or_else(Vec::new, |it| it.groups.clone()),
+        network_interfaces,
         source_dest_check: primary.map(|it| it.source_dest_check),
         state_reason: state_reason(instance),
         tags: tags::shown(&instance.tags),
