@@ -1,6 +1,7 @@
 //! Expectations held against the present state: who is meant becomes questions, the engine itself
 //! answers them, and the answers become verdicts. Nothing here decides about packets.
 
+mod compare;
 mod decided;
 mod ends;
 mod stretches;
