@@ -126,6 +126,8 @@ impl Clerk {
                 by,
             });
         }
+        // What comes in from outside first: a message may not hold all.
+        found.sort_by_key(|it| (it.becomes, it.from != INTERNET));
         Ok(found)
     }
 }
