@@ -412,8 +412,7 @@ fn a_preview_of_one_call_is_a_dry_run_of_the_api() {
 
     programs_get_json(&network, &preview, &revoke);
     callers_are_who_they_are(&network, &preview, &revoke);
-    let users = before == export();
-    assert!(users, "the network is as it was");
+    assert!(before == export(), "the network is as it was");
 }
 
 /// The same view as `gureum preview` prints, by either header.
