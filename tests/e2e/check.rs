@@ -502,7 +502,7 @@ fn answers_that_get_back_to_some_clients_only_are_no_guess() {
         "answers to ports 32768-49151 are dropped by network-acl-egress, {acl} egress * \
          (tcp 80 from internet to WEB-01)"
     );
-    let unknown = ("unknown".to_owned(), because.clone());
+    let unknown = ("unknown".to_owned(), because);
     assert_eq!(network.outcomes(web), (2, vec![unknown.clone()]));
     assert_eq!(asked(), 2);
     let deny = web.replace("allow", "deny");

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, sync::Arc};
 use axum::body::Body;
 use bytes::Bytes;
 use gureum_api::ApiError;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 
 use super::front::{Asked, Front};
 use crate::admin::{Becomes, ChangeView};
@@ -35,22 +35,23 @@ impl Front {
             clerk.change_view(&rehearsal.before, &rehearsal.after, account)
         });
         let dry_run = ApiError::dry_run();
-        let answer = match view.await {
-            Ok(Ok(view)) if as_json => json(&view, dry_run),
+        let error = match view.await {
+            Ok(Ok(view)) if as_json => match serde_json::to_vec(&view) {
+                Ok(body) => return self.whole(call, json(body, dry_run.status)),
+                Err(error) => ApiError::internal_error(error),
+            },
             Ok(Ok(view)) => {
                 let message = format!("{}\n{}", dry_run.message, sentences(&view));
-                Ok(ApiError { message, ..dry_run })
+                ApiError { message, ..dry_run }
             }
             Ok(Err(sentence)) => {
                 let message =
                     format!("The call would succeed, but its effect is not known: {sentence}");
-                Ok(ApiError::new("UnsupportedOperation", message))
+                ApiError::new("UnsupportedOperation", message)
             }
-            Err(panic) => Ok(ApiError::internal_error(panic)),
+            Err(panic) => ApiError::internal_error(panic),
         };
-        let protocol = request.protocol();
-        let answer = answer.map_or_else(|json| json, |error| error.response(protocol, &request_id));
-        self.whole(call, answer)
+        self.whole(call, error.response(request.protocol(), &request_id))
     }
 }
 
@@ -64,18 +65,12 @@ fn wants_json(headers: &HeaderMap) -> bool {
     says("accept", "application/json") || says("x-gureum-output", "json")
 }
 
-/// The view as the body of a dry run's answer.
-fn json(view: &ChangeView, dry_run: ApiError) -> Result<ApiError, Response<Bytes>> {
-    match serde_json::to_vec(view) {
-        Ok(body) => {
-            let mut response = Response::new(Bytes::from(body));
-            *response.status_mut() = dry_run.status;
-            let kind = HeaderValue::from_static("application/json");
-            response.headers_mut().insert(header::CONTENT_TYPE, kind);
-            Err(response)
-        }
-        Err(error) => Ok(ApiError::internal_error(error)),
-    }
+fn json(body: Vec<u8>, status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 /// The view in a few lines.
