@@ -357,3 +357,173 @@ fn a_preview_says_what_would_change_and_changes_nothing() {
     );
     assert_eq!(status, 0, "the cloud itself is as it was: {outcomes:?}");
 }
+
+/// API-3: one call asked about at the endpoint of previews, by the unmodified AWS CLI.
+#[test]
+fn a_preview_of_one_call_is_a_dry_run_of_the_api() {
+    let network = Network::build();
+    let cloud = &network.cloud;
+    let preview = format!("{}/_gureum/preview", cloud.endpoint());
+    let ask = |words: &str| {
+        let mut command = Command::new("aws");
+        let command = cloud.aws_environment(&mut command);
+        Done::run(command.env("AWS_ENDPOINT_URL_EC2", &preview).args(words.split_whitespace()))
+    };
+    let export = || cloud.gureum("export", [] as [&str; 0]).json();
+    let before = export();
+    let (web, rule) = (network.id("web"), network.id("http_rule"));
+    let revoke = format!(
+        "ec2 revoke-security-group-ingress --group-id {web} --security-group-rule-ids {rule}"
+    );
+    for call in [revoke.clone(), format!("{revoke} --dry-run")] {
+        let done = ask(&call);
+        let from_outside = "\n  tcp 80 from internet to WEB-01, WEB-02: security-group-ingress at \
+                            WEB-01 (WEB-SG)\n";
+        assert!(done.stderr.contains(from_outside), "{done}");
+        assert!(done.stderr.contains("\npasses no more ("), "{done}");
+        assert!(!done.stderr.contains("passes then"), "{done}");
+        let sentence = "operation: Request would have succeeded, but DryRun flag is set.\n";
+        done.refused("DryRunOperation", sentence);
+    }
+    let endpoint = ["--endpoint-url", &preview, "ec2", "authorize-security-group-ingress"];
+    let rule = ["--group-id", web, "--protocol", "udp", "--port", "53", "--cidr", "0.0.0.0/0"];
+    let done = cloud.aws_args(endpoint.into_iter().chain(rule));
+    assert!(done.stderr.contains("passes then ("), "{done}");
+    assert!(done.stderr.contains("udp 53 from internet to WEB-01, WEB-02: sgr-"), "{done}");
+    done.refused("DryRunOperation", "");
+    // What is on its way after the call counts as arrived.
+    for (call, by) in [("stop", ": WEB-01 is stopped"), ("terminate", ": WEB-01 is gone")] {
+        let done = ask(&format!("ec2 {call}-instances --instance-ids {}", network.id("WEB-01")));
+        done.refused("DryRunOperation", by);
+    }
+    let tag =
+        format!("ec2 create-tags --resources {} --tags Key=Name,Value=x", network.id("DB-01"));
+    ask(&tag).refused("DryRunOperation", "Nothing would change in what passes.");
+
+    // Errors are those of the call itself; reads are answered; other services have no preview.
+    let missing = "ec2 delete-security-group --group-id sg-0ffffffffffffffff";
+    let refused = ask(missing);
+    assert_eq!(refused.stderr, cloud.aws(missing).stderr);
+    refused.refused("InvalidGroup.NotFound", "");
+    let groups = "ec2 describe-security-groups --query SecurityGroups[].GroupId";
+    assert_eq!(ask(groups).ok(), cloud.aws(groups).ok());
+    let identity = ["--endpoint-url", &preview, "sts", "get-caller-identity"];
+    cloud.aws_args(identity).refused("UnsupportedOperation", "previews calls of ec2 alone");
+
+    programs_get_json(&network, &preview, &revoke);
+    callers_are_who_they_are(&network, &preview, &revoke);
+    assert!(before == export(), "the network is as it was");
+}
+
+/// The same view as `gureum preview` prints, by either header.
+fn programs_get_json(network: &Network, preview: &str, revoke: &str) {
+    let cloud = &network.cloud;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/check/preview.py");
+    let ask = |header: &str, value: &str, parameters: &[&str]| {
+        let mut command = Command::new("python3");
+        command.arg(&script).args([preview, header, value]).args(parameters);
+        Done::run(cloud.aws_environment(&mut command)).json()
+    };
+    let group = format!("GroupId={}", network.id("web"));
+    let rule = format!("SecurityGroupRuleId.1={}", network.id("http_rule"));
+    let call = ["RevokeSecurityGroupIngress", &group, &rule];
+    let printed = cloud
+        .gureum("preview", ["--output", "json", "--", "sh", "-c", &format!("aws {revoke} >&2")])
+        .json();
+    for (header, value) in [("Accept", "application/json"), ("x-gureum-output", "json")] {
+        let answer = ask(header, value, &call);
+        assert_eq!((&answer["status"], &answer["type"]), (&json!(412), &json!("application/json")));
+        assert_eq!(answer["body"], printed, "{answer}");
+    }
+    assert!(printed["ways"].as_array().is_some_and(|ways| !ways.is_empty()), "{printed}");
+    let xml = ask("Accept", "*/*", &call);
+    assert!(xml["body"].as_str().is_some_and(|it| it.contains("<Code>DryRunOperation</Code>")));
+    let wrong =
+        ask("Accept", "application/json", &[call[0], "GroupId=sg-0ffffffffffffffff", &rule]);
+    assert_eq!(wrong["status"], 400, "{wrong}");
+    assert!(wrong["body"].as_str().is_some_and(|it| it.contains("InvalidGroup.NotFound")));
+}
+
+/// The signature covers the path as it is sent, and policies, accounts and regions hold.
+fn callers_are_who_they_are(network: &Network, preview: &str, revoke: &str) {
+    let cloud = &network.cloud;
+    cloud.aws("iam create-user --user-name mina").ok();
+    let key = cloud.aws("iam create-access-key --user-name mina").json();
+    let key = |name: &str| key["AccessKey"][name].as_str().expect("a key").to_owned();
+    let (id, secret) = (key("AccessKeyId"), key("SecretAccessKey"));
+    let ask = |id: &str, secret: &str, region: &str| {
+        let mut command = Command::new("aws");
+        let command = cloud.aws_environment(&mut command);
+        command.env("AWS_ENDPOINT_URL_EC2", preview);
+        command.env("AWS_REGION", region).env("AWS_DEFAULT_REGION", region);
+        command.env("AWS_ACCESS_KEY_ID", id).env("AWS_SECRET_ACCESS_KEY", secret);
+        Done::run(command.args(revoke.split_whitespace()))
+    };
+    let here = "ap-northeast-2";
+    ask(&id, "wrong", here).refused("AuthFailure", "");
+    ask(&id, &secret, here).refused("UnauthorizedOperation", "ec2:RevokeSecurityGroupIngress");
+    let arn = "arn:aws:iam::aws:policy/AmazonEC2FullAccess";
+    cloud.aws(&format!("iam attach-user-policy --user-name mina --policy-arn {arn}")).ok();
+    ask(&id, &secret, here).refused("DryRunOperation", "passes no more");
+    ask(&id, &secret, "us-east-1").refused("InvalidGroup.NotFound", "");
+    ask("444455556666", "any", here).refused("InvalidGroup.NotFound", "");
+}
+
+/// NACL-12, NACL-13: answers go to the port that a client connects from, on Linux one of 32768-60999.
+#[test]
+fn answers_that_get_back_to_some_clients_only_are_no_guess() {
+    let network = Network::build();
+    let cloud = &network.cloud;
+    let vpc = network.id("vpc");
+    let acl = cloud.aws(&format!(
+        "ec2 describe-network-acls --filters Name=vpc-id,Values={vpc} \
+         --query NetworkAcls[0].NetworkAclId --output text"
+    ));
+    let acl = acl.ok().trim().to_owned();
+    let answers_to = |ports: &str| {
+        format!(
+            "ec2 replace-network-acl-entry --network-acl-id {acl} --rule-number 100 --egress \
+             --protocol 6 --port-range {ports} --rule-action allow --cidr-block 0.0.0.0/0"
+        )
+    };
+    let wide = answers_to("From=1024,To=65535");
+    let narrow = answers_to("From=49152,To=65535");
+    let web = "- {from: internet, to: WEB-01, port: 80, expect: allow}\n";
+    let asked = || {
+        let report = network.check(&network.file(web), &["--output", "json"]).stdout;
+        let report: Value = serde_json::from_str(&report).expect("JSON");
+        report["expectations"][0]["asked"].as_u64().expect("a count")
+    };
+    cloud.aws(&wide).ok();
+    assert_eq!(network.outcomes(web), (0, vec![("holds".into(), String::new())]));
+    assert_eq!(asked(), 1, "nothing cuts the range");
+    cloud.aws(&narrow).ok();
+    let because = format!(
+        "answers to ports 32768-49151 are dropped by network-acl-egress, {acl} egress * \
+         (tcp 80 from internet to WEB-01)"
+    );
+    let unknown = ("unknown".to_owned(), because);
+    assert_eq!(network.outcomes(web), (2, vec![unknown.clone()]));
+    assert_eq!(asked(), 2);
+    let deny = web.replace("allow", "deny");
+    assert_eq!(network.outcomes(&deny), (2, vec![unknown]), "nor is it denied to everybody");
+    let fails = "- {from: internet, to: WEB-01, port: [80, 443], expect: allow}\n";
+    assert_eq!(network.outcomes(fails).1[0].0, "fails", "what fails for all is no question");
+
+    // Nothing is suggested of it but a comment, and the rest holds.
+    let text = cloud.gureum("check", ["--suggest"]).ok();
+    let (expectations, left_out) = text.split_once("# ---- What depends").expect("a comment");
+    assert!(left_out.contains("answers to ports 32768-49151 are dropped by"), "{text}");
+    assert!(left_out.contains("#     port: [22, 80]") && !left_out.contains("\n- "), "{text}");
+    let (passes, _) = expectations.split_once("# ---- What does not pass").expect("two kinds");
+    assert!(!passes.contains("from: internet"), "{text}");
+    network.check(&network.file(&text), &["--quiet"]).ok();
+
+    let words = ["--output", "json", "--", "sh", "-c", &format!("aws {wide} >&2")];
+    let view = cloud.gureum("preview", words).json();
+    let ways = view["ways"].as_array().expect("ways");
+    let from_outside = ways.iter().find(|it| it["from"] == "internet").expect("a way");
+    assert_eq!(from_outside["becomes"], "possible", "{view}");
+    assert_eq!(from_outside["source_ports"], "32768-49151", "{view}");
+    assert_eq!(from_outside["ports"], json!(["22", "80"]), "{view}");
+}

@@ -2,6 +2,10 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -19,6 +23,156 @@ fn attempt(cloud: &Cloud, from: &str, to: &str, protocol: &str, port: u16) -> Va
     });
     let request = json!({"attempts": {"questions": [question], "patience": 2000}});
     desk::ask(cloud.data_dir(), &request)["attempts"][0].take()
+}
+
+/// A conversation between two ends that goes on until one hears nothing any more (`light/talk.py`).
+struct Talk {
+    dialer: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Talk {
+    fn start(command: &mut Command, address: &str, port: u16) -> Self {
+        let command = command.arg(talk()).args(["dial", address, &port.to_string()]);
+        let mut dialer =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let said = Arc::new(Mutex::new(String::new()));
+        let (output, heard) = (dialer.stdout.take().expect("a pipe"), Arc::clone(&said));
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                *heard.lock().expect("nobody panics") = line;
+            }
+        });
+        Self { dialer, said }
+    }
+
+    fn last(&self) -> String {
+        self.said.lock().expect("nobody panics").clone()
+    }
+
+    /// Waits until more lines came back than had until now.
+    #[track_caller]
+    fn goes_on(&self) {
+        let number = || self.last().parse::<u64>().ok();
+        let so_far = number().unwrap_or(0);
+        wait("data passes", PATIENCE, || {
+            assert_ne!(self.last(), "ended");
+            number().is_some_and(|now| now > so_far + 10)
+        });
+    }
+
+    /// Waits until nothing comes back any more.
+    #[track_caller]
+    fn ends(&self) {
+        wait("no more data passes", PATIENCE, || self.last() == "ended");
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        if let Err(error) = self.dialer.kill().and_then(|()| self.dialer.wait()) {
+            eprintln!("a conversation of a test: {error}");
+        }
+    }
+}
+
+fn talk() -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/light/talk.py");
+    script.to_string_lossy().into_owned()
+}
+
+/// SGT-3, SGT-5, NACL-1: what a preview says of open connections is what becomes of them when the
+/// change is made: an untracked one ends with its rule, a tracked one goes on without it, and a network
+/// ACL ends that.
+#[test]
+fn hosts_light_ones_see_connections_end_as_their_preview_says() {
+    if !root_or_skip() {
+        return;
+    }
+    const PORT: u16 = 7001;
+    let cloud = Cloud::light();
+    let mut stage = Stage::open(&cloud);
+    let one = stage.launch("one");
+    // In a subnet of its own: what stays within one meets no network ACL (NACL-1).
+    let zone = [("Placement.AvailabilityZone", "ap-northeast-2c")];
+    let two = stage.run_instances_with("two", &zone).text("instanceId");
+    stage.wait_ready(&two);
+    let two = stage.host(&two);
+    let script = talk();
+    let port = PORT.to_string();
+    let _server = Program::guest(&cloud, "two", &["python3", &script, "serve", &port]);
+    let is_served = || {
+        let port = format!("exec 3<>/dev/tcp/127.0.0.1/{PORT}; echo x >&3; head -c 1 <&3");
+        cloud.exec("two", &format!("timeout 5 bash -c '{port}'")).stdout == "x"
+    };
+    wait("it is served", PATIENCE, is_served);
+    let inside =
+        Talk::start(cloud.command("exec").args(["one", "--", "python3"]), &two.private, PORT);
+    inside.goes_on();
+    let group = stage.group.clone();
+    // Open to everybody, as is all that it answers: such flows are not tracked (SGT-3).
+    stage.ingress("AuthorizeSecurityGroupIngress", "tcp", i32::from(PORT), "0.0.0.0/0");
+    let outside = Talk::start(cloud.command("internet").args(["--", "python3"]), &two.public, PORT);
+    outside.goes_on();
+
+    let preview = format!("{}/_gureum/preview", cloud.endpoint());
+    let asked = |call: &str| {
+        let words = ["--endpoint-url", &*preview].into_iter().chain(call.split_whitespace());
+        let done = cloud.aws_args(words);
+        let message = done.stderr.clone();
+        done.refused("DryRunOperation", "Request would have succeeded");
+        message
+    };
+    let rules = format!(
+        "ec2 describe-security-group-rules --filters Name=group-id,Values={group} --output text \
+         --query SecurityGroupRules[?!IsEgress&&"
+    );
+    let rule = |which: &str| {
+        let id = cloud.aws(&format!("{rules}{which}].SecurityGroupRuleId")).ok();
+        format!(
+            "ec2 revoke-security-group-ingress --group-id {group} --security-group-rule-ids {}",
+            id.trim()
+        )
+    };
+    let to = |from: &str| format!("tcp {PORT} from {from} to ");
+    let (from_one, from_client) = (format!("one ({})", one.private), stage.client.clone());
+    // A connection that is told of, below which title.
+    let told = |message: &str, title: &str, from: &str| {
+        let section = message.split(&format!("\n{title} (")).nth(1).unwrap_or_default();
+        let lines = section.lines().skip(1).take_while(|line| line.starts_with("  "));
+        lines.filter(|line| line.contains(&to(from))).count() == 1
+    };
+    let (end, tracked) = ("open connections that end", "go on only as tracked");
+
+    let everybody = rule(&format!("ToPort==`{PORT}`"));
+    let message = asked(&everybody);
+    assert!(told(&message, end, &from_client), "{message}");
+    assert!(!message.contains(&to(&from_one)), "its own rule admits it still: {message}");
+    inside.goes_on();
+    outside.goes_on();
+    cloud.aws(&everybody).ok();
+    outside.ends();
+    inside.goes_on();
+
+    let among_themselves = rule("ReferencedGroupInfo");
+    let message = asked(&among_themselves);
+    assert!(told(&message, tracked, &from_one), "{message}");
+    cloud.aws(&among_themselves).ok();
+    assert_eq!(attempt(&cloud, "one", "two", "tcp", PORT)["how"], "silent", "a new one");
+    inside.goes_on();
+
+    let acl =
+        cloud.aws("ec2 describe-network-acls --query NetworkAcls[0].NetworkAclId --output text");
+    let entry = format!(
+        "ec2 delete-network-acl-entry --network-acl-id {} --rule-number 100 --ingress",
+        acl.ok().trim()
+    );
+    let message = asked(&entry);
+    assert!(told(&message, end, &from_one), "{message}");
+    assert!(message.contains("network-acl-ingress"), "{message}");
+    inside.goes_on();
+    cloud.aws(&entry).ok();
+    inside.ends();
 }
 
 #[test]

@@ -151,6 +151,12 @@ fn a_snapshot_puts_records_back_as_they_were() {
         assert_eq!(done.status, 1, "{done}");
         assert!(done.stderr.contains(part), "{done}");
     }
+    // Nobody is asked whether they mean what is not there.
+    let done = cloud.gureum("snapshot", ["load", "after"]);
+    assert_eq!((done.status, done.stdout.as_str()), (1, ""), "{done}");
+    assert!(done.stderr.contains("there is no snapshot after"), "{done}");
+    assert!(done.stderr.contains("there is before"), "{done}");
+    assert!(!done.stderr.contains("Replace all resources"), "{done}");
     cloud.gureum("snapshot", ["delete", "before"]).ok();
     let listed = cloud.gureum("snapshot", ["list", "-o", "json"]).json();
     assert_eq!(listed, Value::Array(Vec::new()));

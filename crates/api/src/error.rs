@@ -384,6 +384,11 @@ impl ApiError {
             .with_status(StatusCode::PRECONDITION_FAILED)
     }
 
+    /// Whether it says that the request would have been done.
+    pub fn is_dry_run(&self) -> bool {
+        self.code == Self::dry_run().code
+    }
+
     /// An operation that is not served, of a query service.
     pub fn invalid_action(action: &str) -> Self {
         Self::new(

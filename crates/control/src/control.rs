@@ -5,6 +5,7 @@ use std::{fmt, net::Ipv4Addr, sync::Arc};
 
 use bytes::Bytes;
 use gureum_api::{ApiError, ApiRequest, Protocol, Service, Signature};
+use gureum_engine::Policy;
 use gureum_store::{Snapshot, Store, StoreError, Transaction};
 use gureum_types::{
     AccountId, InstanceId, Origin, Region,
@@ -60,6 +61,16 @@ pub enum Reply {
     Whole(Wire),
     /// What goes on as long as the caller listens.
     Tail(Box<LiveTail>),
+}
+
+impl Reply {
+    /// All of it, or of what goes on the beginning.
+    pub(crate) fn beginning(self) -> Wire {
+        match self {
+            Self::Whole(wire) => wire,
+            Self::Tail(tail) => Wire::new(tail.start()),
+        }
+    }
 }
 
 /// Something that a person named, with where it is.
@@ -127,10 +138,7 @@ impl Control {
         source: &Source,
         request_id: &str,
     ) -> Wire {
-        match self.reply_from(request, source, request_id).await {
-            Reply::Whole(wire) => wire,
-            Reply::Tail(tail) => Wire::new(tail.start()),
-        }
+        self.reply_from(request, source, request_id).await.beginning()
     }
 
     /// Answers a request.
@@ -146,16 +154,20 @@ impl Control {
                 tracing::debug!(operation, request_id, "answered");
                 answer
             }
-            Err(error) => {
-                match &error.internal {
-                    Some(detail) => {
-                        tracing::error!(operation, request_id, code = error.code, %detail);
-                    }
-                    None => tracing::debug!(operation, request_id, %error, "refused"),
-                }
-                Reply::Whole(error.response(request.protocol(), request_id))
-            }
+            Err(error) => Reply::Whole(self.refusal(&request, &error, request_id)),
         }
+    }
+
+    /// The answer to a request that is refused; what the caller must not see goes into the log.
+    pub(crate) fn refusal(&self, request: &ApiRequest, error: &ApiError, request_id: &str) -> Wire {
+        let operation = request.operation.name();
+        match &error.internal {
+            Some(detail) => {
+                tracing::error!(operation, request_id, code = error.code, %detail);
+            }
+            None => tracing::debug!(operation, request_id, %error, "refused"),
+        }
+        error.response(request.protocol(), request_id)
     }
 
     /// What a live tail has to say, and whether that is all. To be asked for once a second.
@@ -166,10 +178,17 @@ impl Control {
     async fn answer(&self, request: &ApiRequest, source: &Source, id: &str) -> Answer<Reply> {
         let call = self.call(request, source)?;
         let work = operation::work(request, id)?;
-        let is_ec2 = request.operation.service() == Service::Ec2;
+        self.perform(call, request.operation.service(), work).await
+    }
+
+    /// Does what there is to do for a call.
+    pub(crate) async fn perform(&self, call: Call, service: Service, work: Work) -> Answer<Reply> {
         match work {
             Work::Read(read) => {
-                let records = if is_ec2 { self.opened(&call).await? } else { self.snapshot() };
+                let records = match service {
+                    Service::Ec2 => self.opened(&call).await?,
+                    _ => self.snapshot(),
+                };
                 read(&call, &records).map(Reply::Whole)
             }
             Work::Tail(listen) => Ok(Reply::Tail(Box::new(listen(&call, &self.snapshot())?))),
@@ -188,7 +207,7 @@ impl Control {
             }
             Work::Analyze(analyze) => {
                 self.opened(&call).await?;
-                let (records, policy) = self.publisher.model().await;
+                let (records, policy) = self.model().await;
                 let caller = call.clone();
                 let write =
                     tokio::task::spawn_blocking(move || analyze(&caller, &records, &policy)).await;
@@ -240,7 +259,7 @@ impl Control {
     }
 
     /// The call that a request is: by whom, after it was found out that they may make it.
-    fn call(&self, request: &ApiRequest, source: &Source) -> Answer<Call> {
+    pub(crate) fn call(&self, request: &ApiRequest, source: &Source) -> Answer<Call> {
         let (records, now) = (self.snapshot(), (self.config.clock)());
         let caller = authenticate(&records, request, &self.config, now)
             .map_err(|refusal| refusal.error(request.protocol()))?;
@@ -296,6 +315,11 @@ impl Control {
             self.publisher.publish_within(self.config.acknowledge_within).await;
         }
         Ok(answer)
+    }
+
+    /// The records as they are now, or later, with the policy that was compiled from them.
+    pub(crate) async fn model(&self) -> (Arc<Snapshot>, Arc<Policy>) {
+        self.publisher.model().await
     }
 
     /// Where its records are.
@@ -466,7 +490,8 @@ fn is_open(records: &Snapshot, call: &Call) -> bool {
     records.find::<RegionState>(&call.scope, "region").is_some()
 }
 
-fn open(call: &Call, tx: &mut Transaction) {
+/// Gives an account what it finds in a region that it first comes to.
+pub(crate) fn open(call: &Call, tx: &mut Transaction) {
     if !is_open(tx, call) {
         default_vpc::open_region(call, tx);
     }

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     sync::Arc,
 };
 
@@ -197,6 +197,11 @@ impl Directory {
             found.filter_map(|it| self.interfaces.get(&it.id)).cloned().collect();
         found.sort_by(|one, other| one.record.id.cmp(&other.record.id));
         found
+    }
+
+    /// The public address of an interface's primary private one.
+    pub fn public_address(&self, interface: &NetworkInterface) -> Option<Ipv4Addr> {
+        public_ip::of_primary(&self.records, interface)
     }
 
     /// The instance that an interface is attached to.

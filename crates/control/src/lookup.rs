@@ -1,8 +1,9 @@
 //! What tools beside the API ask: instances as people see them, and the policy as it is.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use gureum_engine::Policy;
+use gureum_store::Snapshot;
 use gureum_types::{
     record::{Instance, NetworkInterface, Scope, Vpc},
     view::ServiceView,
@@ -10,7 +11,7 @@ use gureum_types::{
 
 use crate::{
     catalogue::bootable,
-    compile::compile,
+    compile::{Compiled, compile},
     control::{Control, Found},
     resource::{instance, network_interface, public_ip},
 };
@@ -64,18 +65,24 @@ impl Control {
 
     /// The public address of an interface's primary private one.
     pub fn public_address(&self, interface: &NetworkInterface) -> Option<Ipv4Addr> {
-        let primary = interface.primary_address()?;
-        let mappings = public_ip::mappings(&self.snapshot(), interface);
-        mappings.into_iter().find(|it| it.private == primary).map(|it| it.public)
+        public_ip::of_primary(&self.snapshot(), interface)
     }
 
     /// The policy and the view that the records make now; for asking where no data path runs.
     pub fn compiled(&self) -> (Policy, ServiceView) {
-        self.compiled_of(&self.snapshot())
+        compile(&self.snapshot(), self.fabric())
     }
 
-    /// The policy and the view that other records would make in this cloud.
-    pub fn compiled_of(&self, records: &gureum_store::Snapshot) -> (Policy, ServiceView) {
-        compile(records, self.fabric())
+    /// The policies that records make before and after a change of them; nothing where both are the
+    /// same, so that packets fare alike.
+    pub fn compiled_change(
+        &self,
+        before: Arc<Snapshot>,
+        after: Arc<Snapshot>,
+    ) -> Option<[Arc<Policy>; 2]> {
+        let compiled = Compiled::new(before, self.fabric());
+        let policy = compiled.policy.clone();
+        let changed = compiled.next(after).policy;
+        (!Arc::ptr_eq(&policy, &changed)).then_some([policy, changed])
     }
 }

@@ -6,6 +6,7 @@
 //! namespaces from it for `internet`.
 
 mod check;
+mod preview;
 mod twin;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub(crate) use self::check::{
     CheckArgs, Decided, Decision, Expect, Expectation, Outcome, PortRange, Protocol, Suggestion,
     Verdict,
 };
+pub(crate) use preview::{Becomes, ChangeView, Difference, FlowFate};
 pub(crate) use twin::{KeptSnapshot, SnapshotRequest, TwinReply, TwinRequest};
 
 /// The name of the socket in the data directory.
@@ -44,10 +46,12 @@ pub(crate) enum Request {
     Suggest,
     /// All records, for a copy.
     Records,
-    /// What other records would do to the flows that are open.
-    Fates {
-        /// The folder that holds them, as a snapshot does.
-        folder: PathBuf,
+    /// What a change of the records would let through, and do to the flows that are open.
+    Change {
+        /// The folder with the records before it, as a snapshot has them.
+        before: PathBuf,
+        /// The folder with those after it.
+        after: PathBuf,
     },
     /// Packets as they pass and what they meet, from now on. Answered with a socket beside the
     /// answer that carries [`StreamItem`]s; whoever shuts down their half of it ends the stream.
@@ -397,21 +401,6 @@ pub(crate) struct PortFlow {
     pub rejected_packets: [u64; 2],
 }
 
-/// What becomes of an open flow.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct FlowFate {
-    /// Whether it goes on because it is tracked, where a new one would not pass; else it ends.
-    pub goes_on: bool,
-    /// Who began it.
-    pub from: String,
-    /// With whom.
-    pub to: String,
-    /// The protocol and the destination port.
-    pub protocol: String,
-    /// What would be in the way.
-    pub by: String,
-}
-
 /// A record as the store keeps it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RecordRow {
@@ -441,8 +430,8 @@ pub(crate) enum Reply {
     Suggestions(Vec<Suggestion>),
     /// To `Records`.
     Records(Vec<RecordRow>),
-    /// To `Fates`: flows that would end, and those that go on only because they are tracked.
-    Fates(Vec<FlowFate>),
+    /// To `Change`.
+    Change(Box<ChangeView>),
     /// To `Trace`: the socket comes beside it.
     Stream,
     /// To `Flows`.

@@ -151,6 +151,20 @@ impl Store {
     }
 }
 
+impl Snapshot {
+    /// What a change would make of these records, with what it returns. It is made on a copy: the
+    /// store knows nothing of it.
+    pub fn changed_by<R>(&self, change: impl FnOnce(&mut Transaction) -> R) -> (R, Self) {
+        let mut transaction = Transaction { after: self.clone(), changes: BTreeMap::new() };
+        let result = change(&mut transaction);
+        let Transaction { mut after, changes } = transaction;
+        if !changes.is_empty() {
+            after.revision += 1;
+        }
+        (result, after)
+    }
+}
+
 /// Makes the form on disk of a changed record, once the transaction is done changing it.
 type MakeRow = Box<dyn FnOnce() -> Result<Row, StoreError>>;
 

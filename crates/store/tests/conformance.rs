@@ -64,11 +64,28 @@ fn conforms(open: impl Fn() -> Store) {
     a_failed_transaction_leaves_nothing(&open());
     a_transaction_sees_its_own_changes(&open());
     a_transaction_without_changes_makes_no_revision(&open());
+    a_change_of_a_copy_is_nobody_elses(&open());
     scopes_are_apart(&open());
     references_follow_the_records(&open());
     the_watch_tells_every_revision(&open());
     an_account_goes_as_a_whole(&open());
     writers_at_the_same_time_lose_nothing(open());
+}
+
+fn a_change_of_a_copy_is_nobody_elses(store: &Store) {
+    put(store, gateway(1, None));
+    let before = store.snapshot();
+    let ((), after) = before.changed_by(|tx| {
+        tx.put(&seoul(), gateway(2, None));
+    });
+    let count = |records: &gureum_store::Snapshot| records.all::<InternetGateway>(&seoul()).count();
+    assert_eq!((count(&before), count(&after), count(&store.snapshot())), (1, 2, 1));
+    assert_eq!(after.revision(), before.revision() + 1);
+    assert_eq!(store.snapshot().revision(), before.revision());
+    let (told, same) = before.changed_by(|_| "nothing");
+    assert_eq!((told, same.revision()), ("nothing", before.revision()));
+    put(store, gateway(3, None));
+    assert_eq!((count(&after), count(&store.snapshot())), (2, 2));
 }
 
 fn a_transaction_is_seen_by_later_snapshots_only(store: &Store) {

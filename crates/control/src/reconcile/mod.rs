@@ -5,7 +5,7 @@
 //! but news: instances are worked on side by side, one thing at a time for each. What fails is
 //! tried again later and later, or ends as it does on AWS.
 
-mod gateways;
+pub(crate) mod gateways;
 mod outcome;
 mod plan;
 mod purge;
@@ -301,11 +301,15 @@ impl Reconciler {
     }
 
     fn call(&self, scope: &Scope) -> Call {
-        let (scope, now) = (scope.clone(), (self.config.clock)());
-        // Nobody asked: what an account's own services do needs no leave.
-        let caller = Caller::root(scope.account.clone(), "");
-        Call { scope, caller, now, endpoint: String::new(), config: self.config.clone() }
+        call_of_services(&self.config, scope)
     }
+}
+
+/// A call that nobody made: what an account's own services do needs no leave.
+pub(crate) fn call_of_services(config: &Arc<Config>, scope: &Scope) -> Call {
+    let (scope, now) = (scope.clone(), (config.clock)());
+    let caller = Caller::root(scope.account.clone(), "");
+    Call { scope, caller, now, endpoint: String::new(), config: config.clone() }
 }
 
 /// The instance with an id, wherever it is.

@@ -15,7 +15,10 @@ use gureum_types::{
 use super::{Action, Done, Memory, Reconciler, instance};
 use crate::{
     linux::LinuxError,
-    resource::{instance::bury, network_interface, public_ip},
+    resource::{
+        instance::{bury, lay_off},
+        network_interface,
+    },
 };
 
 /// How often an instance that ran may die or resist before it is given up.
@@ -179,7 +182,6 @@ impl Reconciler {
         });
     }
 
-    /// A stopped instance gives its automatic address back (PUB-3).
     fn stopped(&self, id: &InstanceId) {
         self.forget(id);
         self.change(|tx| {
@@ -187,17 +189,7 @@ impl Reconciler {
             if found.state != InstanceState::Stopping {
                 return Ok(());
             }
-            let call = self.call(&scope);
-            for interface in network_interface::of_instance(tx, id) {
-                public_ip::release(&call, tx, &interface);
-            }
-            network_interface::settle(&scope, tx, id, None, call.now);
-            tx.update::<Instance>(&scope, id.as_str(), |it| {
-                it.state = InstanceState::Stopped;
-                it.state_changed = call.now;
-                it.status_ok = false;
-                it.force_stop = false;
-            });
+            lay_off(&self.call(&scope), tx, id);
             Ok(())
         });
     }

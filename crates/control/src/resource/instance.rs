@@ -847,6 +847,20 @@ pub(crate) fn terminate(
     Ok(ec2::TerminateInstancesResult { terminating_instances: changes })
 }
 
+/// Brings an instance that was told to stop to its end. It gives its automatic address back (PUB-3).
+pub(crate) fn lay_off(call: &Call, tx: &mut Transaction, id: &InstanceId) {
+    for interface in eni::of_instance(tx, id) {
+        public_ip::release(call, tx, &interface);
+    }
+    eni::settle(&call.scope, tx, id, None, call.now);
+    tx.update::<Instance>(&call.scope, id.as_str(), |it| {
+        it.state = InstanceState::Stopped;
+        it.state_changed = call.now;
+        it.status_ok = false;
+        it.force_stop = false;
+    });
+}
+
 /// What remains to be done with the records when an instance is gone: its interfaces and volumes
 /// go or are let go (ENI-8, EC2-26), its addresses come free (EIP-6).
 pub(crate) fn bury(call: &Call, tx: &mut Transaction, id: &InstanceId) {

@@ -45,6 +45,13 @@ pub(crate) fn mappings(records: &Snapshot, interface: &NetworkInterface) -> Vec<
     mappings
 }
 
+/// The public address of an interface's primary private one.
+pub(crate) fn of_primary(records: &Snapshot, interface: &NetworkInterface) -> Option<Ipv4Addr> {
+    let primary = interface.primary_address()?;
+    let mappings = mappings(records, interface);
+    mappings.into_iter().find(|it| it.private == primary).map(|it| it.public)
+}
+
 /// The public name of an address (DNS-8).
 pub(crate) fn public_name(region: &Region, address: Ipv4Addr) -> String {
     format!("ec2-{}.{}", dashes(address), region.public_domain())

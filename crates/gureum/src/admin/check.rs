@@ -173,6 +173,14 @@ pub(crate) struct Verdict {
     pub decisions: Vec<Decision>,
 }
 
+impl Verdict {
+    /// It cannot be said whether it is met.
+    pub(crate) fn unknown(because: String) -> Self {
+        let (outcome, because) = (Outcome::Unknown, Some(because));
+        Self { outcome, because, asked: 0, against: 0, decisions: Vec::new() }
+    }
+}
+
 /// What becomes of one kind of packet between two interfaces.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Decision {
@@ -221,6 +229,8 @@ pub(crate) struct Suggestion {
     pub expectation: Expectation,
     /// Which rules, entries, routes and reasons decide, in a few words each.
     pub by: Vec<String>,
+    /// Whether it holds whatever port a client connects from. What does not is no expectation.
+    pub is_certain: bool,
 }
 
 #[cfg(test)]

@@ -65,6 +65,7 @@ pub(crate) fn run(command: &SnapshotCommand, daemon: &Daemon) -> Result<ExitCode
             output::print(&format!("saved {}\n", args.name))?;
         }
         SnapshotCommand::Load(args) => {
+            known(daemon, &args.name)?;
             let status = daemon.status()?;
             let question = format!(
                 "Replace all resources of all accounts of the cloud at {} by those of {}?",
@@ -83,6 +84,21 @@ pub(crate) fn run(command: &SnapshotCommand, daemon: &Daemon) -> Result<ExitCode
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes sure that there is such a snapshot, before anybody is asked whether it is meant.
+fn known(daemon: &Daemon, name: &str) -> Result<(), Failure> {
+    let kept = ask(daemon, SnapshotRequest::List)?;
+    if kept.iter().any(|it| it.name == name) {
+        return Ok(());
+    }
+    let names: Vec<_> = kept.iter().map(|it| it.name.as_str()).collect();
+    let help = match names[..] {
+        [] => "there are none; `gureum snapshot save NAME` makes one".to_owned(),
+        [only] => format!("there is {only}"),
+        ref several => format!("there are {}", several.join(", ")),
+    };
+    Err(Failure::new(format!("there is no snapshot {name}")).help(help))
 }
 
 fn list(kept: &[KeptSnapshot], format: Format) -> Result<(), Failure> {

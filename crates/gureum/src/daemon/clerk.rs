@@ -8,7 +8,7 @@ use std::{
         unix::process::ExitStatusExt as _,
     },
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Instant,
 };
 
@@ -75,6 +75,8 @@ pub(super) struct Clerk {
     pub(super) started: Instant,
     pub(super) stop: mpsc::Sender<Stop>,
     pub(super) runtime: Handle,
+    /// Held while a change is looked at.
+    pub(super) comparing: Mutex<()>,
 }
 
 /// Why there is no answer: one sentence, and after `help: ` on a line of its own what to do.
@@ -105,7 +107,7 @@ impl Desk for Clerk {
             Request::Check(args) => self.check(&args),
             Request::Suggest => self.suggest(),
             Request::Records => self.records(),
-            Request::Fates { folder } => self.fates(&folder),
+            Request::Change { before, after } => self.change(&before, &after),
             Request::Console { id, from } => self.console(&id, from),
             Request::Exec { id, argv, environment, user, terminal } => {
                 let user = user.unwrap_or_else(|| "root".to_owned());

@@ -1,19 +1,19 @@
 //! What a change of the records would do to flows that are open: the engine is asked on its own present
 //! state, under the policy that other records make.
 
-use std::{collections::HashSet, net::IpAddr, path::Path, sync::Arc};
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use gureum_control::Directory;
-use gureum_engine::{Direction, Fate, FlowView, WhyQuery, WhySource, WhyTraffic};
+use gureum_engine::{Direction, Fate, FlowView, Policy, WhyQuery, WhySource, WhyTraffic};
 use gureum_host::datapath;
 use gureum_store::Snapshot;
-use gureum_types::IpProtocol;
+use gureum_types::{AccountId, IpProtocol};
 
 use super::{
     check,
     clerk::{Answer, Clerk},
 };
-use crate::admin::{FlowFate, Reply};
+use crate::admin::FlowFate;
 
 /// Flows that are looked at; more are not open on one machine but by floods.
 const LIMIT: usize = 20_000;
@@ -30,25 +30,28 @@ struct Asked {
 }
 
 impl Clerk {
-    /// What the records in a folder would do to the flows that are open now.
-    pub(super) fn fates(&self, folder: &Path) -> Answer<Reply> {
-        let Some(cloud) = &self.cloud else { return Ok(Reply::Fates(Vec::new())) };
-        let records = Snapshot::open(folder);
-        let records = records.map_err(|error| format!("{}: {error}", folder.display()))?;
-        let (other, _) = self.control.compiled_of(&records);
-        let (other, then) = (Arc::new(other), Directory::of(records));
+    /// What a policy, which other records make, would do to the flows that are open now; with an
+    /// account, to those with an end there.
+    pub(super) fn fates(
+        &self,
+        other: &Arc<Policy>,
+        records: &Arc<Snapshot>,
+        account: Option<&AccountId>,
+    ) -> Answer<Vec<FlowFate>> {
+        let Some(cloud) = &self.cloud else { return Ok(Vec::new()) };
+        let then = Directory::of(Arc::clone(records));
         let gone = |_| "the data path is gone".to_owned();
         let seen = cloud.datapath().run(|_, state| {
             let own = state.flows().filter(|flow| flow.nat_gateway.is_none());
             own.take(LIMIT).collect::<Vec<_>>()
         });
         let flows = seen.blocking_recv().map_err(gone)?;
-        let asked = self.questions(&flows);
+        let asked = self.questions(&flows, account);
         let mut found = Vec::new();
         for some in asked.chunks(PORTION) {
             let queries: Vec<_> =
                 some.iter().map(|it| (it.first.clone(), it.under_way.clone())).collect();
-            let other = Arc::clone(&other);
+            let other = Arc::clone(other);
             let now = datapath::monotonic_now();
             let told = cloud.datapath().run(move |policy, state| {
                 let fate = |(first, under_way): &(WhyQuery, WhyQuery)| {
@@ -71,12 +74,12 @@ impl Clerk {
                 });
             }
         }
-        Ok(Reply::Fates(found))
+        Ok(found)
     }
 
     /// The flows as who began them would ask about them. Between two interfaces both have one: that of
     /// who began it counts.
-    fn questions(&self, flows: &[FlowView]) -> Vec<Asked> {
+    fn questions(&self, flows: &[FlowView], account: Option<&AccountId>) -> Vec<Asked> {
         type Ends = ((IpAddr, u16), (IpAddr, u16), u8);
         let began: HashSet<Ends> = flows
             .iter()
@@ -87,6 +90,16 @@ impl Clerk {
         let asked = flows.iter().filter_map(|flow| {
             let found = directory.records().interface_behind(flow.port)?;
             let interface = directory.interface(found.id.as_str())?;
+            let is_of = |account: &AccountId| {
+                let other = directory.interface_at(flow.remote.0);
+                [Some(interface), other]
+                    .into_iter()
+                    .flatten()
+                    .any(|it| it.scope.account == *account)
+            };
+            if !account.is_none_or(is_of) {
+                return None;
+            }
             let label = directory.label(interface);
             let (source, destination, from, to, ports) = match flow.origin {
                 Direction::Egress => {

@@ -5,7 +5,7 @@ use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, task, t
 
 use axum::body::Body;
 use bytes::Bytes;
-use gureum_api::{ApiError, Protocol, Signature, event_stream};
+use gureum_api::{ApiError, ApiRequest, Protocol, Signature, event_stream};
 use gureum_control::{Control, LiveTail, Reply, Source};
 use gureum_s3::{Addressed, S3};
 use gureum_services::{
@@ -31,6 +31,7 @@ use tracing::{debug, warn};
 
 use super::{
     call_log::{Call, CallLog},
+    clerk::Clerk,
     visitor,
 };
 use crate::admin::Health;
@@ -74,6 +75,8 @@ pub(crate) struct Front {
     pub calls: Option<CallLog>,
     /// Who does what the API's operations say.
     pub control: Arc<Control>,
+    /// Who says what a change would do.
+    pub clerk: Arc<Clerk>,
     /// Opens connections, plain ones and those by TLS.
     pub both: Both,
     /// Where agents and sessions have their channels.
@@ -212,17 +215,39 @@ impl Front {
             }
             return answer;
         }
+        let Asked { request, source, call } = match self.read(request, &request_id).await {
+            Ok(asked) => asked,
+            Err(answer) => return answer,
+        };
+        let reply = self.control.reply_from(request, &source, &request_id).await;
+        match reply {
+            Reply::Whole(answer) => self.whole(call, answer),
+            Reply::Tail(tail) => {
+                if let Some((log, call)) = self.calls.as_ref().zip(call) {
+                    log.write(call, StatusCode::OK, &[]);
+                }
+                self.follow(*tail)
+            }
+        }
+    }
+
+    /// Reads a request of AWS's query and JSON protocols; the answer, where it is none.
+    pub(super) async fn read(
+        &self,
+        request: Request<Body>,
+        request_id: &str,
+    ) -> Result<Asked, Response<Body>> {
         let (head, body) = request.into_parts();
         let body = match Limited::new(body, BODY_LIMIT).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
                 let error = ApiError::new("RequestEntityTooLarge", "The request is too large.")
                     .with_status(StatusCode::PAYLOAD_TOO_LARGE);
-                return error.response(Protocol::Ec2Query, &request_id).map(Body::from);
+                return Err(error.response(Protocol::Ec2Query, request_id).map(Body::from));
             }
             Err(error) => {
                 debug!(%error, "reading a request");
-                return text(StatusCode::BAD_REQUEST, "the request did not arrive whole\n");
+                return Err(text(StatusCode::BAD_REQUEST, "the request did not arrive whole\n"));
             }
         };
         match gureum_api::route(&head.method, &head.uri, &head.headers, &body) {
@@ -233,35 +258,24 @@ impl Front {
                 let origin = head.extensions.get::<Origin>();
                 let source = origin.map(|it| self.control.source(it)).unwrap_or_default();
                 let call = self.calls.as_ref().map(|_| Call::of(request.operation, &body));
-                let reply = self.control.reply_from(request, &source, &request_id).await;
-                if let Some((log, call)) = self.calls.as_ref().zip(call) {
-                    match &reply {
-                        Reply::Whole(answer) => log.write(call, answer.status(), answer.body()),
-                        Reply::Tail(_) => log.write(call, StatusCode::OK, &[]),
-                    }
-                }
-                match reply {
-                    Reply::Whole(answer) => {
-                        if answer.body().len() >= LARGE_ANSWER {
-                            self.large.notify_one();
-                        }
-                        answer.map(Body::from)
-                    }
-                    Reply::Tail(tail) => self.follow(*tail),
-                }
+                Ok(Asked { request, source, call })
             }
             Err(refused) => {
-                let answer = refused.response(&request_id);
-                if let Some(log) = &self.calls {
-                    log.write(
-                        Call::refused(&head.method, &head.uri),
-                        answer.status(),
-                        answer.body(),
-                    );
-                }
-                answer.map(Body::from)
+                let call = self.calls.as_ref().map(|_| Call::refused(&head.method, &head.uri));
+                Err(self.whole(call, refused.response(request_id)))
             }
         }
+    }
+
+    /// An answer that is whole, written down if calls are.
+    pub(super) fn whole(&self, call: Option<Call>, answer: Response<Bytes>) -> Response<Body> {
+        if let Some((log, call)) = self.calls.as_ref().zip(call) {
+            log.write(call, answer.status(), answer.body());
+        }
+        if answer.body().len() >= LARGE_ANSWER {
+            self.large.notify_one();
+        }
+        answer.map(Body::from)
     }
 
     /// An answer that goes on, a word a second, until it is over or the caller is gone.
@@ -390,12 +404,27 @@ impl Front {
                     Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
                 }
             }
+            // Clients of AWS put a slash after the path of an endpoint.
+            (_, "/_gureum/preview" | "/_gureum/preview/") => self.preview(request).await,
             (_, "/_gureum/health" | "/_gureum/reset") => {
                 text(StatusCode::METHOD_NOT_ALLOWED, "GET health, POST reset\n")
             }
-            _ => text(StatusCode::NOT_FOUND, "there is /_gureum/health and /_gureum/reset\n"),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "there is /_gureum/health, /_gureum/reset and /_gureum/preview\n",
+            ),
         }
     }
+}
+
+/// A call that was read.
+pub(super) struct Asked {
+    /// What is asked.
+    pub(super) request: ApiRequest,
+    /// Where it came from.
+    pub(super) source: Source,
+    /// What will be written down of it.
+    pub(super) call: Option<Call>,
 }
 
 /// Why a request of an agent goes no further.

@@ -20,6 +20,7 @@ mod machine;
 mod names;
 mod ownership;
 mod present;
+mod preview;
 mod snapshots;
 mod twin;
 mod visitor;
@@ -31,7 +32,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -283,8 +284,23 @@ async fn serve(options: Options) -> Result<(), Failure> {
         ),
         None => None,
     };
+    let clerk = Arc::new(Clerk {
+        control: Arc::clone(&control),
+        cloud: open.cloud.as_ref().map(|(cloud, _)| Arc::clone(cloud)),
+        resolver: open.cloud.as_ref().map(|(_, shared)| Arc::clone(&shared.resolver)),
+        endpoint: format!("http://{listen}"),
+        socks: open.socks,
+        data_dir: data_dir.clone(),
+        public_pool: options.public_pool,
+        tag: tag.to_string(),
+        started,
+        stop,
+        runtime: tokio::runtime::Handle::current(),
+        comparing: Mutex::new(()),
+    });
     let front = Arc::new(Front {
         control: Arc::clone(&control),
+        clerk: Arc::clone(&clerk),
         calls,
         both: Both::new(ca),
         gateway,
@@ -296,10 +312,8 @@ async fn serve(options: Options) -> Result<(), Failure> {
         server: HeaderValue::from_static(concat!("Gureum/", env!("CARGO_PKG_VERSION"))),
         large: Notify::new(),
     });
-    let mut resolver = None;
     let cloud = match open.cloud {
         Some((cloud, shared)) => {
-            resolver = Some(Arc::clone(&shared.resolver));
             let key_file = data_dir.join("state/token-key");
             let key = inside::token_key(&key_file)
                 .map_err(|error| Failure::file("write", &key_file, &error))?;
@@ -318,19 +332,6 @@ async fn serve(options: Options) -> Result<(), Failure> {
 
     let socket = desk::open(&data_dir, &options.owner)
         .map_err(|error| Failure::file("open the socket in", &data_dir, &error))?;
-    let clerk = Arc::new(Clerk {
-        control: Arc::clone(&control),
-        cloud: cloud.clone(),
-        resolver,
-        endpoint: format!("http://{listen}"),
-        socks: open.socks,
-        data_dir: data_dir.clone(),
-        public_pool: options.public_pool,
-        tag: tag.to_string(),
-        started,
-        stop,
-        runtime: tokio::runtime::Handle::current(),
-    });
     desk::serve(socket, clerk)
         .map_err(|error| Failure::new(format!("cannot serve the socket: {error}")))?;
     give(&options);

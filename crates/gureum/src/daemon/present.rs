@@ -24,7 +24,7 @@ enum Of {
     Hosts(Arc<Cloud>),
     /// Without hosts there are no flows: an empty state is the present one.
     Records {
-        policy: Box<Policy>,
+        policy: Arc<Policy>,
         view: Arc<ServiceView>,
         state: Box<State>,
     },
@@ -38,11 +38,18 @@ impl Clerk {
             None => {
                 let (policy, view) = self.control.compiled();
                 let state = Box::new(State::new(Limits::default()));
-                Of::Records { policy: Box::new(policy), view: Arc::new(view), state }
+                Of::Records { policy: Arc::new(policy), view: Arc::new(view), state }
             }
         };
         let resolver = self.resolver.clone().map_or_else(OnceLock::new, OnceLock::from);
         Present { of, resolver }
+    }
+
+    /// The state that a policy would begin with. Names mean nothing there: it is asked about addresses.
+    pub(super) fn supposed(&self, policy: Arc<Policy>) -> Present {
+        let state = Box::new(State::new(Limits::default()));
+        let of = Of::Records { policy, view: Arc::default(), state };
+        Present { of, resolver: OnceLock::new() }
     }
 }
 

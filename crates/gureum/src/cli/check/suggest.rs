@@ -18,23 +18,44 @@ pub(in crate::cli) fn text(suggestions: &[Suggestion]) -> String {
             Expect::Allow => "passes",
             Expect::Deny => "does not pass",
         };
-        let of_kind: Vec<_> =
-            suggestions.iter().filter(|it| it.expectation.expect == expect).collect();
+        let is_meant = |it: &&Suggestion| it.is_certain && it.expectation.expect == expect;
+        let of_kind: Vec<_> = suggestions.iter().filter(is_meant).collect();
         if !of_kind.is_empty() {
             let _ = writeln!(text, "\n# ---- What {what}");
         }
-        for Suggestion { expectation, by } in of_kind {
+        for Suggestion { expectation, by, .. } in of_kind {
             text.push('\n');
-            for decided in by.iter().take(DECIDING_SHOWN) {
-                let _ = writeln!(text, "# {}", decided.replace(['\n', '\r'], " "));
-            }
-            if by.len() > DECIDING_SHOWN {
-                let _ = writeln!(text, "# and {} more", by.len() - DECIDING_SHOWN);
-            }
+            comment(&mut text, by);
             write(&mut text, expectation);
+            let _ = writeln!(text, "  expect: {expect}");
+        }
+    }
+    let uncertain: Vec<_> = suggestions.iter().filter(|it| !it.is_certain).collect();
+    if !uncertain.is_empty() {
+        text.push_str(
+            "\n# ---- What depends on the port that a client connects from: no expectation\n",
+        );
+    }
+    for Suggestion { expectation, by, .. } in uncertain {
+        text.push('\n');
+        comment(&mut text, by);
+        let mut lines = String::new();
+        write(&mut lines, expectation);
+        for line in lines.lines() {
+            let _ = writeln!(text, "#   {line}");
         }
     }
     text
+}
+
+/// What decides, above an expectation.
+fn comment(text: &mut String, by: &[String]) {
+    for decided in by.iter().take(DECIDING_SHOWN) {
+        let _ = writeln!(text, "# {}", decided.replace(['\n', '\r'], " "));
+    }
+    if by.len() > DECIDING_SHOWN {
+        let _ = writeln!(text, "# and {} more", by.len() - DECIDING_SHOWN);
+    }
 }
 
 fn write(text: &mut String, it: &Expectation) {
@@ -52,7 +73,6 @@ fn write(text: &mut String, it: &Expectation) {
     if it.ipv6 {
         text.push_str("  ipv6: true\n");
     }
-    let _ = writeln!(text, "  expect: {}", it.expect);
 }
 
 fn list(words: impl Iterator<Item = String>) -> String {
@@ -99,7 +119,10 @@ mod tests {
             expectation(Expect::Deny, true, Some(vec![PortRange::ALL])),
         ];
         let by = vec!["sgr-1 of X: tcp 80\nfrom".into(), "b".into(), "c".into(), "d".into()];
-        let suggestions = all.clone().map(|expectation| Suggestion { expectation, by: by.clone() });
+        let suggestion =
+            |expectation, is_certain| Suggestion { expectation, by: by.clone(), is_certain };
+        let mut suggestions = all.clone().map(|it| suggestion(it, true)).to_vec();
+        suggestions.push(suggestion(expectation(Expect::Deny, false, None), false));
         let text = text(&suggestions);
         let read = file::parse(&text).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
         let read: Vec<_> = read.into_iter().map(|it| it.expectation).collect();

@@ -10,6 +10,9 @@ use crate::admin::{Decided, WhyFinding};
 /// What routes lead to besides what a directory lists.
 const NOT_LISTED: [&str; 8] = ["vpce-", "pcx-", "eni-", "pl-", "eigw-", "vgw-", "tgw-", "local"];
 
+/// What stands before what decided about the answer to a packet that arrived.
+pub(super) const ANSWER: &str = "the answer: ";
+
 /// What decided.
 pub(super) fn decided(directory: &Directory, report: &WhyReport) -> Decided {
     let dropped = [Some(&report.forward), report.reply.as_ref()]
@@ -23,7 +26,7 @@ pub(super) fn decided(directory: &Directory, report: &WhyReport) -> Decided {
         };
     };
     let reason = leg.drop.map_or("", DropReason::name);
-    let back = if std::ptr::eq(leg, &report.forward) { "" } else { "the answer: " };
+    let back = if std::ptr::eq(leg, &report.forward) { "" } else { ANSWER };
     let step = leg.steps.last();
     let mut components = vec![reason.to_owned()];
     let mut text = format!("{back}{reason}");

@@ -1,6 +1,7 @@
 //! Expectations held against the present state: who is meant becomes questions, the engine itself
 //! answers them, and the answers become verdicts. Nothing here decides about packets.
 
+mod compare;
 mod decided;
 mod ends;
 mod stretches;
@@ -45,6 +46,9 @@ const FINDINGS: [&str; 8] = [
 ];
 /// A name that means nothing, which is a mistake of who wrote it and no answer.
 const NO_SUCH_NAME: &str = "no-such-name";
+/// The ports that clients connect from: those of Linux, unless somebody sets others
+/// (`net.ipv4.ip_local_port_range`).
+const CLIENT_PORTS: PortRange = PortRange { first: 32768, last: 60999 };
 /// How many questions one expectation may be.
 const MOST_QUESTIONS: usize = 200_000;
 /// How many decisions are told of an expectation where not all were asked for.
@@ -84,12 +88,16 @@ struct Question<'a> {
     destination: Option<IpAddr>,
     protocol: Protocol,
     ports: Option<PortRange>,
+    /// The source ports that it stands for: all that clients connect from, unless rules tell them
+    /// apart. Of a protocol without ports always all.
+    source: PortRange,
 }
 
 impl Question<'_> {
     fn traffic(&self) -> WhyTraffic {
-        let (source_port, destination_port) =
-            (EPHEMERAL, self.ports.map_or(0, |range| range.first));
+        let has_usual = (self.source.first..=self.source.last).contains(&EPHEMERAL);
+        let source_port = if has_usual { EPHEMERAL } else { self.source.first };
+        let destination_port = self.ports.map_or(0, |range| range.first);
         match self.protocol {
             Protocol::Tcp => WhyTraffic::Tcp { source_port, destination_port },
             Protocol::Udp => WhyTraffic::Udp { source_port, destination_port },
@@ -127,22 +135,76 @@ struct Prepared {
     wanted: Option<Wanted>,
 }
 
-/// What is counted while answers come in.
+/// What is counted while answers come in. Those to questions that differ in nothing but the source
+/// ports come in a row, the lowest first.
 struct Tally<'a> {
     expect: Expect,
     wanted: Option<&'a Wanted>,
     shown: usize,
     asked: u64,
+    row: Vec<(PortRange, Decision)>,
     against: Vec<Decision>,
     against_count: u64,
     fitting: Vec<Decision>,
+    /// Where the answer depends on the source port: the first such thing, and how many there are.
+    mixed: Option<String>,
+    mixed_count: u64,
 }
 
-impl Tally<'_> {
-    fn take(&mut self, decision: Decision) {
+impl<'a> Tally<'a> {
+    fn new(expect: Expect, wanted: Option<&'a Wanted>, shown: usize) -> Self {
+        Self {
+            expect,
+            wanted,
+            shown,
+            asked: 0,
+            row: Vec::new(),
+            against: Vec::new(),
+            against_count: 0,
+            fitting: Vec::new(),
+            mixed: None,
+            mixed_count: 0,
+        }
+    }
+
+    fn take(&mut self, source: PortRange, decision: Decision) {
+        if source.first == CLIENT_PORTS.first {
+            self.end_row();
+        }
         self.asked += 1;
+        self.row.push((source, decision));
+    }
+
+    fn fits(&self, decision: &Decision) -> bool {
         let as_expected = decision.reachable == (self.expect == Expect::Allow);
-        let fits = as_expected && self.wanted.is_none_or(|wanted| wanted.is(&decision.by));
+        as_expected && self.wanted.is_none_or(|wanted| wanted.is(&decision.by))
+    }
+
+    /// All source ports of a question were asked about.
+    fn end_row(&mut self) {
+        let row = std::mem::take(&mut self.row);
+        let told = row.iter().map(|(source, it)| (*source, it.reachable, it.by.text.as_str()));
+        if let Some(why) = differs_by_source(told) {
+            self.mixed_count += 1;
+            self.mixed.get_or_insert_with(|| {
+                let what = row.first().map(|(_, it)| what(it)).unwrap_or_default();
+                format!("{why} ({what})")
+            });
+            return;
+        }
+        // That of the usual port, unless another one is decided otherwise than was expected.
+        let is_usual = |(source, _): &&(PortRange, Decision)| {
+            (source.first..=source.last).contains(&EPHEMERAL)
+        };
+        let unfitting = row.iter().find(|(_, it)| !self.fits(it));
+        let chosen = unfitting.or_else(|| row.iter().find(is_usual));
+        if let Some((_, decision)) = chosen {
+            self.settle(decision.clone());
+        }
+    }
+
+    fn settle(&mut self, decision: Decision) {
+        let fits = self.fits(&decision);
         let list = if fits { &mut self.fitting } else { &mut self.against };
         if let Some(last) = list.last_mut()
             && joins(last, &decision)
@@ -158,20 +220,26 @@ impl Tally<'_> {
     }
 
     fn verdict(mut self) -> Verdict {
+        self.end_row();
+        let (asked, against) = (self.asked, self.against_count);
+        if let (true, Some(mixed)) = (self.against.is_empty(), &self.mixed) {
+            let more = match self.mixed_count {
+                1 => String::new(),
+                count => format!(" (and {} more)", count - 1),
+            };
+            return Verdict { asked, ..Verdict::unknown(format!("{mixed}{more}")) };
+        }
         let because = self.against.first().map(|first| self.sentence(first));
         let outcome = if because.is_some() { Outcome::Fails } else { Outcome::Holds };
         self.against.append(&mut self.fitting);
         self.against.truncate(self.shown);
-        let (asked, against) = (self.asked, self.against_count);
         Verdict { outcome, because, asked, against, decisions: self.against }
     }
 
     fn sentence(&self, first: &Decision) -> String {
         let as_expected = first.reachable == (self.expect == Expect::Allow);
         let does = if first.reachable { "passes" } else { "does not pass" };
-        let ports = first.ports.map(|ports| format!(" {ports}")).unwrap_or_default();
-        let what =
-            format!("{}{ports} from {} to {}", first.protocol, first.from_name, first.to_name);
+        let what = what(first);
         let by = &first.by.text;
         let mut sentence = match (self.wanted, as_expected) {
             (Some(wanted), true) => {
@@ -186,18 +254,43 @@ impl Tally<'_> {
     }
 }
 
+/// Of which packets a decision is.
+fn what(it: &Decision) -> String {
+    let ports = it.ports.map(|ports| format!(" {ports}")).unwrap_or_default();
+    format!("{}{ports} from {} to {}", it.protocol, it.from_name, it.to_name)
+}
+
+/// How answers to one question differ by the port that a client connects from, if they do: stretches
+/// of source ports in their order, whether packets from there pass, and what decides.
+fn differs_by_source<'t>(
+    told: impl Iterator<Item = (PortRange, bool, &'t str)> + Clone,
+) -> Option<String> {
+    let some = |passes| told.clone().any(|(_, reachable, _)| reachable == passes);
+    if !(some(true) && some(false)) {
+        return None;
+    }
+    let mut dropped = told.filter(|(_, reachable, _)| !reachable);
+    let (mut range, _, by) = dropped.next()?;
+    for (next, _, other) in dropped {
+        if range.last.checked_add(1) != Some(next.first) || other != by {
+            break;
+        }
+        range.last = next.last;
+    }
+    let (what, by) = match by.strip_prefix(decided::ANSWER) {
+        Some(by) => ("answers to", by),
+        None => ("packets from", by),
+    };
+    let ports = if range.first == range.last { "port" } else { "ports" };
+    Some(format!("{what} {ports} {range} are dropped by {by}"))
+}
+
 impl Check<'_> {
     /// What is said of an expectation. An error is one of the daemon, not of the expectation.
     fn verdict(&mut self, expectation: &Expectation) -> Answer<Verdict> {
         match self.tried(expectation)? {
             Ok(verdict) => Ok(verdict),
-            Err(because) => Ok(Verdict {
-                outcome: Outcome::Unknown,
-                because: Some(because),
-                asked: 0,
-                against: 0,
-                decisions: Vec::new(),
-            }),
+            Err(because) => Ok(Verdict::unknown(because)),
         }
     }
 
@@ -210,15 +303,7 @@ impl Check<'_> {
             Ok(questions) => questions,
             Err(unknown) => return Ok(Err(unknown)),
         };
-        let mut tally = Tally {
-            expect: expectation.expect,
-            wanted: wanted.as_ref(),
-            shown: self.shown,
-            asked: 0,
-            against: Vec::new(),
-            against_count: 0,
-            fitting: Vec::new(),
-        };
+        let mut tally = Tally::new(expectation.expect, wanted.as_ref(), self.shown);
         let directory = &self.directory;
         let addressed = questions.iter().filter_map(|question| {
             let query = packet(&question.from.source, question.destination?, question.traffic());
@@ -226,11 +311,11 @@ impl Check<'_> {
         });
         self.present.ask_each(addressed, |question: &Question<'_>, report| {
             let by = decided(directory, &report);
-            tally.take(question.decision(directory, report.reachable, by));
+            tally.take(question.source, question.decision(directory, report.reachable, by));
         })?;
         for question in questions.iter().filter(|it| it.destination.is_none()) {
             match self.of_name(question, ipv6)? {
-                Ok(decision) => tally.take(decision),
+                Ok(decision) => tally.take(question.source, decision),
                 Err(unknown) => return Ok(Err(unknown)),
             }
         }
@@ -293,14 +378,17 @@ impl Check<'_> {
                 let destination = self.destination(from, to, ipv6);
                 let vpcs = self.vpcs(from, to);
                 for protocol in &expectation.protocols {
-                    let stretches = self.stretches(*protocol, expectation, to, &vpcs)?;
-                    questions.extend(stretches.into_iter().map(|ports| Question {
-                        from,
-                        to,
-                        destination,
-                        protocol: *protocol,
-                        ports,
-                    }));
+                    let (stretches, sources) = self.stretches(*protocol, expectation, to, &vpcs)?;
+                    for ports in stretches {
+                        questions.extend(sources.iter().map(|source| Question {
+                            from,
+                            to,
+                            destination,
+                            protocol: *protocol,
+                            ports,
+                            source: *source,
+                        }));
+                    }
                     if questions.len() > MOST_QUESTIONS {
                         return Err(format!(
                             "it is more than {MOST_QUESTIONS} questions: name fewer interfaces or ports"
@@ -315,17 +403,19 @@ impl Check<'_> {
         }
     }
 
-    /// The ports to ask about, one for all of a stretch.
+    /// The ports to ask about, one for all of a stretch, and the same of source ports.
     fn stretches(
         &mut self,
         protocol: Protocol,
         expectation: &Expectation,
         to: &Receiver,
         vpcs: &BTreeSet<VpcId>,
-    ) -> Result<Vec<Option<PortRange>>, Unknown> {
+    ) -> Result<(Vec<Option<PortRange>>, Vec<PortRange>), Unknown> {
         if !protocol.has_ports() {
-            return Ok(vec![None]);
+            return Ok((vec![None], vec![CLIENT_PORTS]));
         }
+        let known = self.known.of(&self.directory, vpcs);
+        let sources = known.within(protocol, CLIENT_PORTS);
         let Some(ranges) = &expectation.ports else {
             let is_service = match to {
                 Receiver::Name(name) => {
@@ -334,13 +424,12 @@ impl Check<'_> {
                 _ => false,
             };
             return match is_service {
-                true => Ok(vec![Some(HTTPS.into())]),
+                true => Ok((vec![Some(HTTPS.into())], sources)),
                 false => Err(format!("{protocol} needs a port")),
             };
         };
-        let known = self.known.of(&self.directory, vpcs.clone());
         let cut = ranges.iter().flat_map(|range| known.within(protocol, *range));
-        Ok(cut.map(Some).collect())
+        Ok((cut.map(Some).collect(), sources))
     }
 
     /// The VPCs whose rules packets between two ends meet.
@@ -375,7 +464,7 @@ impl Check<'_> {
             }
             Receiver::Interface(found, _) => {
                 let private = found.record.primary_address().map(IpAddr::from);
-                let public = self.control.public_address(&found.record).map(IpAddr::from);
+                let public = self.directory.public_address(&found.record).map(IpAddr::from);
                 match from.source.interface {
                     None => public.or(private),
                     Some(_) => private,
@@ -462,4 +551,93 @@ fn has_family(interface: &NetworkInterface, ipv6: bool) -> bool {
 /// What decided about packets, in a few words.
 pub(super) fn in_words(directory: &Directory, report: &WhyReport) -> String {
     decided::decided(directory, report).text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DROPPED: &str = "the answer: network-acl-egress, acl-1 egress *";
+
+    fn piece(first: u16, last: u16) -> PortRange {
+        PortRange { first, last }
+    }
+
+    #[test]
+    fn answers_that_depend_on_the_source_port_are_told_by_stretches() {
+        let told = |all: &[(PortRange, bool, &'static str)]| differs_by_source(all.iter().copied());
+        let low = (piece(32768, 40000), false, DROPPED);
+        let middle = (piece(40001, 49151), false, DROPPED);
+        let high = (piece(49152, 60999), true, "sgr-1");
+        let wanted = |ports: &str| {
+            Some(format!(
+                "answers to ports {ports} are dropped by network-acl-egress, acl-1 egress *"
+            ))
+        };
+        assert_eq!(told(&[low, middle, high]), wanted("32768-49151"));
+        assert_eq!(told(&[low, (middle.0, true, "sgr-1"), high]), wanted("32768-40000"));
+        let other = (middle.0, false, "the answer: no-route");
+        assert_eq!(told(&[low, other, high]), wanted("32768-40000"), "the first of two reasons");
+        assert_eq!(told(&[low, middle]), None);
+        assert_eq!(told(&[high]), None);
+        let forth = told(&[(piece(32768, 32768), false, "no-route"), high]);
+        assert_eq!(forth.as_deref(), Some("packets from port 32768 are dropped by no-route"));
+    }
+
+    fn decision(port: u16, reachable: bool, text: &str) -> Decision {
+        Decision {
+            from: INTERNET.into(),
+            from_name: INTERNET.into(),
+            source: None,
+            to_name: "WEB-01".into(),
+            destination: None,
+            protocol: Protocol::Tcp,
+            ports: Some(port.into()),
+            reachable,
+            by: Decided { text: text.into(), ..Decided::default() },
+        }
+    }
+
+    #[test]
+    fn what_depends_on_the_source_port_is_unknown_unless_something_fails() {
+        let (low, high) = (piece(32768, 49151), piece(49152, 60999));
+        let tally = |more: Option<Decision>| {
+            let mut tally = Tally::new(Expect::Allow, None, SHOWN);
+            for port in [80, 443] {
+                tally.take(low, decision(port, false, DROPPED));
+                tally.take(high, decision(port, true, "sgr-1"));
+            }
+            tally.take(low, decision(8080, true, "sgr-2"));
+            tally.take(high, decision(8080, true, "sgr-2"));
+            if let Some(decision) = more {
+                tally.take(CLIENT_PORTS, decision);
+            }
+            tally.verdict()
+        };
+        let verdict = tally(None);
+        assert_eq!((verdict.outcome, verdict.asked), (Outcome::Unknown, 6));
+        let wanted = "answers to ports 32768-49151 are dropped by network-acl-egress, acl-1 egress * \
+                      (tcp 80 from internet to WEB-01) (and 1 more)";
+        assert_eq!(verdict.because.as_deref(), Some(wanted));
+        let verdict = tally(Some(decision(22, false, "no-route")));
+        assert_eq!((verdict.outcome, verdict.against), (Outcome::Fails, 1));
+    }
+
+    #[test]
+    fn a_stretch_of_source_ports_is_asked_about_by_the_usual_one_where_it_has_that() {
+        let asked = |source| {
+            let interface = None;
+            let end = WhySource::Internet(IpAddr::from(CLIENT));
+            let source_of = super::super::why::Source { end, interface };
+            let from = Sender { source: source_of, name: INTERNET.into() };
+            let (protocol, ports) = (Protocol::Udp, Some(53.into()));
+            let to = &Receiver::Internet;
+            let question = Question { from: &from, to, destination: None, protocol, ports, source };
+            question.traffic()
+        };
+        let udp = |source_port| WhyTraffic::Udp { source_port, destination_port: 53 };
+        assert_eq!(asked(CLIENT_PORTS), udp(EPHEMERAL));
+        assert_eq!(asked(piece(32768, 40000)), udp(32768));
+        assert_eq!(asked(piece(50000, 60999)), udp(50000));
+    }
 }

@@ -85,16 +85,11 @@ pub(super) struct Known(BTreeMap<BTreeSet<VpcId>, Stretches>);
 
 impl Known {
     /// Those of a set of VPCs.
-    pub(super) fn of(&mut self, directory: &Directory, vpcs: BTreeSet<VpcId>) -> &Stretches {
-        let made = || Stretches::of(directory, &vpcs);
-        match self.0.contains_key(&vpcs) {
-            true => {}
-            false => {
-                let made = made();
-                self.0.insert(vpcs.clone(), made);
-            }
+    pub(super) fn of(&mut self, directory: &Directory, vpcs: &BTreeSet<VpcId>) -> &Stretches {
+        if !self.0.contains_key(vpcs) {
+            self.0.insert(vpcs.clone(), Stretches::of(directory, vpcs));
         }
-        &self.0[&vpcs]
+        &self.0[vpcs]
     }
 }
 

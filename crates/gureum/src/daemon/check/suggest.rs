@@ -9,14 +9,15 @@ use std::{
 use gureum_types::EndpointService;
 
 use super::{
-    Check, IPV6_CLIENT, Question,
+    CLIENT_PORTS, Check, IPV6_CLIENT, Question,
     decided::decided,
+    differs_by_source,
     ends::{Ends, Receiver, Sender},
     has_family,
     stretches::Known,
 };
 use crate::{
-    admin::{Expect, Expectation, PortRange, Protocol, Reply, Suggestion},
+    admin::{Decided, Expect, Expectation, PortRange, Protocol, Reply, Suggestion},
     daemon::{
         CLIENT,
         clerk::{Answer, Clerk},
@@ -30,7 +31,8 @@ const MOST_QUESTIONS: usize = 4_000_000;
 /// Something that may be expected of several pairs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Statement {
-    expect: Expect,
+    /// Nothing where it depends on the port that a client connects from.
+    expect: Option<Expect>,
     protocols: Vec<Protocol>,
     ports: Option<Vec<PortRange>>,
 }
@@ -112,11 +114,12 @@ impl Check<'_> {
                         to: name(&to),
                         protocols: statement.protocols.clone(),
                         ports: statement.ports.clone(),
-                        expect: statement.expect,
+                        expect: statement.expect.unwrap_or(Expect::Deny),
                         by: None,
                         ipv6,
                     },
                     by: truth.by.iter().cloned().collect(),
+                    is_certain: statement.expect.is_some(),
                 }
             })
         });
@@ -125,7 +128,7 @@ impl Check<'_> {
 
     /// All who send and receive in a family, in the same order: the internet, then interfaces by
     /// name. Nobody where no interface has an address of it.
-    fn everybody(&self, ipv6: bool) -> (Vec<Sender>, Vec<Receiver>) {
+    pub(super) fn everybody(&self, ipv6: bool) -> (Vec<Sender>, Vec<Receiver>) {
         let client = if ipv6 { IPV6_CLIENT.into() } else { IpAddr::from(CLIENT) };
         let ends = Ends { directory: &self.directory, public_pool: self.clerk.public_pool, client };
         let mut found = self.directory.senders();
@@ -151,18 +154,28 @@ impl Check<'_> {
     }
 
     /// All questions about a pair.
-    fn pair<'q>(&mut self, from: &'q Sender, to: &'q Receiver, ipv6: bool) -> Vec<Question<'q>> {
+    pub(super) fn pair<'q>(
+        &mut self,
+        from: &'q Sender,
+        to: &'q Receiver,
+        ipv6: bool,
+    ) -> Vec<Question<'q>> {
         let destination = self.destination(from, to, ipv6);
         let vpcs = self.vpcs(from, to);
-        let stretches = self.known.of(&self.directory, vpcs);
-        let question = |protocol, ports| Question { from, to, destination, protocol, ports };
+        let stretches = self.known.of(&self.directory, &vpcs);
+        let question =
+            |protocol, ports, source| Question { from, to, destination, protocol, ports, source };
         let mut questions = Vec::new();
         for protocol in [Protocol::Tcp, Protocol::Udp] {
-            let ports = stretches.within(protocol, PortRange::ALL).into_iter();
-            questions.extend(ports.map(|ports| question(protocol, Some(ports))));
+            let sources = stretches.within(protocol, CLIENT_PORTS);
+            for ports in stretches.within(protocol, PortRange::ALL) {
+                let asked = sources.iter().map(|source| question(protocol, Some(ports), *source));
+                questions.extend(asked);
+            }
         }
         let others = stretches.others.iter().copied().map(Protocol::Number);
-        questions.extend([Protocol::Icmp].into_iter().chain(others).map(|it| question(it, None)));
+        let others = [Protocol::Icmp].into_iter().chain(others);
+        questions.extend(others.map(|it| question(it, None, CLIENT_PORTS)));
         questions
     }
 
@@ -171,27 +184,61 @@ impl Check<'_> {
         &mut self,
         questions: &[Question<'_>],
     ) -> Answer<Vec<(Statement, BTreeSet<String>)>> {
-        let mut parts: BTreeMap<(Expect, Protocol), Part> = BTreeMap::new();
+        let mut parts = Parts::new();
+        // Questions that differ in nothing but the source ports come in a row.
+        let mut row: Vec<Told> = Vec::new();
         let directory = &self.directory;
         let addressed = questions.iter().filter_map(|question| {
             let query = packet(&question.from.source, question.destination?, question.traffic());
             Some((question, query))
         });
         self.present.ask_each(addressed, |question: &Question<'_>, report| {
+            if question.source.first == CLIENT_PORTS.first {
+                end_row(&mut parts, &mut row);
+            }
             let by = decided(directory, &report);
-            let (expect, by) = match report.reachable {
-                true => (Expect::Allow, by.text),
-                false => (Expect::Deny, by.reason.unwrap_or(by.text)),
-            };
-            parts.entry((expect, question.protocol)).or_default().add(question.ports, by);
+            row.push(Told {
+                protocol: question.protocol,
+                ports: question.ports,
+                source: question.source,
+                reachable: report.reachable,
+                by,
+            });
         })?;
+        end_row(&mut parts, &mut row);
         Ok(joined(parts))
     }
 }
 
+/// An answer.
+struct Told {
+    protocol: Protocol,
+    ports: Option<PortRange>,
+    source: PortRange,
+    reachable: bool,
+    by: Decided,
+}
+
+/// The ports of each protocol by what may be expected of them.
+type Parts = BTreeMap<(Option<Expect>, Protocol), Part>;
+
+/// Takes in what was told for all source ports of a question.
+fn end_row(parts: &mut Parts, row: &mut Vec<Told>) {
+    let differs =
+        differs_by_source(row.iter().map(|it| (it.source, it.reachable, it.by.text.as_str())));
+    // Where they do not differ, the first speaks for all.
+    let Some(Told { protocol, ports, reachable, by, .. }) = row.drain(..).next() else { return };
+    let (expect, by) = match (differs, reachable) {
+        (Some(why), _) => (None, why),
+        (None, true) => (Some(Expect::Allow), by.text),
+        (None, false) => (Some(Expect::Deny), by.reason.unwrap_or(by.text)),
+    };
+    parts.entry((expect, protocol)).or_default().add(ports, by);
+}
+
 /// Statements about protocols: those whose ports are the same are one, and those without ports join
 /// any other.
-fn joined(parts: BTreeMap<(Expect, Protocol), Part>) -> Vec<(Statement, BTreeSet<String>)> {
+fn joined(parts: Parts) -> Vec<(Statement, BTreeSet<String>)> {
     let mut statements: Vec<(Statement, BTreeSet<String>)> = Vec::new();
     for ((expect, protocol), part) in parts {
         let ports = protocol.has_ports().then_some(part.ports);
@@ -279,9 +326,9 @@ mod tests {
         let mut ping = Part::default();
         ping.add(None, "y".to_owned());
         let parts = BTreeMap::from([
-            ((Expect::Allow, Protocol::Tcp), part(&[(22, 22), (80, 80), (81, 90)])),
-            ((Expect::Deny, Protocol::Udp), part(&[(0, 65535)])),
-            ((Expect::Allow, Protocol::Icmp), ping),
+            ((Some(Expect::Allow), Protocol::Tcp), part(&[(22, 22), (80, 80), (81, 90)])),
+            ((Some(Expect::Deny), Protocol::Udp), part(&[(0, 65535)])),
+            ((Some(Expect::Allow), Protocol::Icmp), ping),
         ]);
         let statements = joined(parts);
         let ports = |at: usize| statements[at].0.ports.clone().expect("ports");
