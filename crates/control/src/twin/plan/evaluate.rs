@@ -24,12 +24,26 @@ use super::{
     configuration::{self, Module},
     convert, functions,
     references::{heads_of, is_as_planned},
-    tree::{Got, Plan, Planned, names_of, parent},
+    tree::{Got, Plan, Planned, may_be, names_of, parent},
     val::{Evaluated, Val, unknown},
 };
 
 /// How deep names lead at most.
 const DEPTH: usize = 48;
+/// Attributes that have in a plan what is written for them, letter by letter.
+const TELLING: &[&str] = &[
+    "associate_public_ip_address",
+    "availability_zone",
+    "cidr_block",
+    "destination_cidr_block",
+    "from_port",
+    "instance_type",
+    "name",
+    "rule_number",
+    "tags",
+    "to_port",
+    "type",
+];
 
 /// What was evaluated by its name.
 #[derive(Debug, Default)]
@@ -107,8 +121,35 @@ impl Plan<'_> {
         if !is_as_planned(&self.expressions(of)[attribute], expression) {
             return Ok(other_files(&format!("{}.{attribute}", of.address)));
         }
-        let declared = of.declared();
-        self.evaluate(expression, &of.scope(&declared, body))
+        match self.is_as_known(of, body) {
+            true => self.evaluate(expression, &of.scope(&of.declared(), body)),
+            false => Ok(other_files(&of.address)),
+        }
+    }
+
+    /// Whether what is known of a resource is what the files say. Locals are not in a plan: so far as
+    /// something is known that depends on them, this tells whether they are still the same.
+    fn is_as_known(&self, of: &Planned, body: &Body) -> bool {
+        let is_it = self.once(format!("what is known of {}", of.address), || {
+            let declared = of.declared();
+            let scope = of.scope(&declared, body);
+            let mut all = TELLING.iter().filter(|it| !self.is_unknown(of, it));
+            Ok(Val::Bool(all.all(|it| {
+                let written = configuration::attribute(body, it);
+                let value = written.map(|it| self.evaluate(it, &scope));
+                match (value, of.values.get(*it)) {
+                    (Some(Ok(Val::Map(value))), Some(Value::Object(planned))) => {
+                        let mut all = value.iter();
+                        all.all(|(key, it)| {
+                            planned.get(key).is_none_or(|planned| may_be(it, planned))
+                        })
+                    }
+                    (Some(Ok(value)), Some(planned)) => may_be(&value, planned),
+                    _ => true,
+                }
+            })))
+        });
+        is_it != Ok(Val::Bool(false))
     }
 
     /// A name's value, evaluated once.
@@ -515,8 +556,10 @@ impl Plan<'_> {
             let own = Scope::of_module(module);
             let given = match module.is_empty() {
                 true => {
-                    let given = self.variables.get(name).and_then(|it| it.get("value"));
-                    given.map(|it| Val::of(it, &Value::Null, name))
+                    let no_value = || unknown(format!("var.{name} has no value in the plan"));
+                    let value = |it: &Value| Val::of(it, &Value::Null, name);
+                    let given = self.variables.get(name);
+                    given.map(|it| it.get("value").map_or_else(no_value, value))
                 }
                 false => self.argument(module, name)?,
             };
@@ -633,9 +676,15 @@ impl Plan<'_> {
                 _ => unknown(format!("{declared} is not in the plan")),
             },
             (Some(true), None) => {
+                let number =
+                    |it: &usize| self.resources[*it].index.as_ref().and_then(Value::as_u64);
                 let mut places = places.clone();
-                places.sort_by_key(|it| self.resources[*it].index.as_ref().and_then(Value::as_u64));
-                Val::list(places.into_iter().map(Val::Resource).collect())
+                places.sort_by_key(number);
+                // A plan of some resources alone (`-target`) may lack one between others.
+                match (0_u64..).zip(&places).all(|(wanted, it)| number(it) == Some(wanted)) {
+                    true => Val::list(places.into_iter().map(Val::Resource).collect()),
+                    false => unknown(format!("not all of {declared} are in the plan")),
+                }
             }
             (None, Some(true)) => {
                 let all = places.iter().filter_map(|it| {

@@ -256,7 +256,15 @@ impl<'a> Plan<'a> {
     /// Whether the configuration says something of an attribute: what it does not, the provider
     /// reports. A plan does not say that there are dynamic blocks.
     pub(super) fn is_written(&self, of: &Planned, attribute: &str) -> bool {
-        let in_files = self.body(of).is_some_and(|it| configuration::has(it, attribute));
+        let in_files = self.body(of).is_some_and(|body| {
+            let is_there = configuration::has(body, attribute);
+            // A dynamic block of nothing is no block.
+            let is_nothing = || {
+                configuration::attribute(body, attribute).is_none()
+                    && self.blocks(of, body, attribute).is_ok_and(|it| it.is_empty())
+            };
+            is_there && !is_nothing()
+        });
         in_files || !self.expressions(of)[attribute].is_null()
     }
 
@@ -449,7 +457,7 @@ fn is_like(written: &Value, planned: &Value) -> bool {
 }
 
 /// Whether something that is written may be what is planned.
-fn may_be(written: &Val, planned: &Value) -> bool {
+pub(super) fn may_be(written: &Val, planned: &Value) -> bool {
     let plain = match planned {
         Value::Bool(it) => it.to_string(),
         Value::Number(it) => it.to_string(),
@@ -487,6 +495,7 @@ fn ids_of(value: Evaluated, name: &str, prefix: &str, many: bool) -> Got<Vec<Str
     };
     let found = match &value {
         Val::Null => return Got::Absent,
+        Val::Text(text) if text.is_empty() => return Got::Absent,
         Val::List(all) | Val::Set(all) if many => all.iter().map(one).collect(),
         one_of_them => one(one_of_them).map(|it| vec![it]),
     };

@@ -290,6 +290,19 @@ fn files_of_another_day_are_not_believed() {
     assert_eq!(addresses(&made(&plan, &[("", &with("x"))])).len(), 1);
     let planned = made(&plan, &[("", &with("y"))]);
     assert!(whys(&planned)[0].contains("the for_each of aws_instance.i"), "{planned:?}");
+    // Another value of a local, which the plan has in something that is known.
+    let with = |type_: &str| {
+        let locals = format!("locals {{\n  own = {{ n = 1, type = \"{type_}\" }}\n}}\n");
+        let text = "resource \"aws_instance\" \"i\" {\n  instance_type = local.own.type\n  \
+                    subnet_id = aws_subnet.a[local.own.n].id\n}\n";
+        format!("{NETWORK}{locals}{text}")
+    };
+    let mut resources = network();
+    resources.push(("aws_instance.i", json!({"instance_type": "t3.micro"})));
+    let plan = self::plan(&[("", &with("t3.micro"))], &resources);
+    assert_eq!(addresses(&made(&plan, &[("", &with("t3.micro"))])).len(), 1);
+    let planned = made(&plan, &[("", &with("t3.large"))]);
+    assert!(whys(&planned)[0].contains("aws_instance.i is written otherwise"), "{planned:?}");
 }
 
 /// Hosts in a map of locals, with their subnet and group, as people write them.
@@ -470,6 +483,40 @@ resource "aws_instance" "i" {
     assert_eq!(found, [("i".to_owned(), "10.0.0.21".to_owned())]);
     let alone = read(&plan, None).expect("a plan");
     assert!(whys(&alone).iter().any(|it| it.contains("which of several blocks")), "{alone:?}");
+}
+
+/// A plan does not say whether a group has dynamic blocks, whose rules are known after `apply` only, or
+/// no rules at all.
+#[test]
+fn dynamic_blocks_are_seen() {
+    let with = |over: &str| {
+        let text = format!(
+            "resource \"aws_vpc\" \"a\" {{}}\nresource \"aws_security_group\" \"g\" {{\n  vpc_id = aws_vpc.a.id\n  \
+             dynamic \"ingress\" {{\n    for_each = {over}\n    content {{\n      from_port = 22\n    }}\n  }}\n}}\n"
+        );
+        let resources = [
+            ("aws_vpc.a", json!({"cidr_block": "10.0.0.0/16"})),
+            ("aws_security_group.g", json!({"name": "g"})),
+        ];
+        let mut plan = plan(&[("", &text)], &resources);
+        plan["resource_changes"][1]["change"]["after_unknown"]["ingress"] = true.into();
+        assert_eq!(read(&plan, None).expect("a plan").unknown, []);
+        made(&plan, &[("", &text)])
+    };
+    assert_eq!(with("[]").unknown, []);
+    let planned = with("toset([aws_vpc.a.arn])");
+    assert!(whys(&planned)[0].contains("its ingress is unknown"), "{planned:?}");
+    assert!(matches!(planned.unknown[0].affects, Affects::Group(_)));
+}
+
+/// A plan of some resources alone does not say which place of a list the others have.
+#[test]
+fn a_list_with_a_gap_has_no_places() {
+    let (mut plan, text) = two_in("aws_subnet.a[count.index].id", "");
+    let resources = &mut plan["planned_values"]["root_module"]["resources"];
+    resources.as_array_mut().expect("resources").retain(|it| it["address"] != "aws_subnet.a[0]");
+    let planned = made(&plan, &[("", &text)]);
+    assert!(whys(&planned)[0].contains("not all of aws_subnet.a"), "{planned:?}");
 }
 
 #[test]
