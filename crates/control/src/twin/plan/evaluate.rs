@@ -68,7 +68,7 @@ pub(super) struct Scope<'a> {
 struct Bound<'a> {
     name: &'a str,
     value: Val,
-    next: Option<&'a Bound<'a>>,
+    next: Option<&'a Self>,
 }
 
 impl<'a> Scope<'a> {
@@ -375,9 +375,8 @@ impl Plan<'_> {
         }
         if name == "try" && !it.expand_final {
             for arg in &it.args {
-                match self.evaluate(arg, scope) {
-                    Ok(value) => return Ok(value),
-                    Err(_) => {}
+                if let Ok(value) = self.evaluate(arg, scope) {
+                    return Ok(value);
                 }
             }
             return Err("no argument of try has a value".to_owned());

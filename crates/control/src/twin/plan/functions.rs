@@ -593,7 +593,7 @@ mod tests {
     fn what_depends_on_how_an_id_is_spelled_is_unknown() {
         let ids = ["subnet-2", "subnet-1"].map(|it| Val::Id(it.into())).to_vec();
         let (list, set) = (Val::list(ids.clone()), Val::set(ids));
-        assert_eq!(done("length", &[set.clone()]), Val::Number(2.0));
+        assert_eq!(done("length", std::slice::from_ref(&set)), Val::Number(2.0));
         for (name, args) in [
             ("sort", vec![list.clone()]),
             ("element", vec![set.clone(), Val::Number(0.0)]),

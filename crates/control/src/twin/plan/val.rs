@@ -13,11 +13,11 @@ pub(super) enum Val {
     Text(Rc<str>),
     /// An id that is made up. It stands for a thing; nothing depends on how it is spelled.
     Id(Rc<str>),
-    List(Rc<Vec<Val>>),
+    List(Rc<Vec<Self>>),
     /// Elements whose order is not known, unless all of them are plain texts or numbers.
-    Set(Rc<Vec<Val>>),
+    Set(Rc<Vec<Self>>),
     /// A map or an object.
-    Map(Rc<BTreeMap<String, Val>>),
+    Map(Rc<BTreeMap<String, Self>>),
     /// A resource of the plan, by its place.
     Resource(usize),
     /// A module, by its address.
@@ -125,7 +125,7 @@ impl Val {
     /// A place in a list.
     pub(super) fn as_place(&self) -> Option<i64> {
         let number = self.as_number().filter(|it| it.fract() == 0.0 && it.abs() < 1e9)?;
-        #[expect(clippy::cast_possible_truncation, reason = "it is a small whole number")]
+        // It is a small whole number.
         Some(number as i64)
     }
 
