@@ -133,6 +133,11 @@ impl Plan<'_> {
         let is_it = self.once(format!("what is known of {}", of.address), || {
             let declared = of.declared();
             let scope = of.scope(&declared, body);
+            // What is not to be changed may differ.
+            let mut rules = body.blocks().filter(|it| it.identifier() == "lifecycle");
+            if rules.any(|it| configuration::attribute(it.body(), "ignore_changes").is_some()) {
+                return Ok(Val::Bool(true));
+            }
             let mut all = TELLING.iter().filter(|it| !self.is_unknown(of, it));
             Ok(Val::Bool(all.all(|it| {
                 let written = configuration::attribute(body, it);
@@ -816,6 +821,12 @@ impl Plan<'_> {
     ) -> Result<Vec<BTreeMap<String, Val>>, String> {
         let declared = of.declared();
         let scope = of.scope(&declared, body);
+        if !self.is_as_known(of, body) {
+            return Err(format!(
+                "{} is written otherwise in the .tf files than in the plan",
+                of.address
+            ));
+        }
         if configuration::attribute(body, name).is_some() {
             let value = self.written(of, body, name)?;
             let Some((all, _)) = value.elements() else {
