@@ -19,6 +19,22 @@ fn shapes() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("terraform")
 }
 
+/// The lab.
+fn lab() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../labs/vpc")
+}
+
+/// The variable of the lab that names a key, and the folder that the key is in.
+fn lab_key() -> (TempDir, String) {
+    let folder = TempDir::with_prefix("gureum-key-").expect("a scratch directory");
+    let key = folder.path().join("key");
+    let words = ["-q", "-t", "ed25519", "-N", "", "-f"];
+    let made = Command::new("ssh-keygen").args(words).arg(&key).status().expect("ssh-keygen");
+    assert!(made.success(), "ssh-keygen: {made}");
+    let variable = format!("-var=public_key_file={}.pub", key.display());
+    (folder, variable)
+}
+
 /// A working copy of a configuration, initialised.
 struct Configuration<'a> {
     cloud: &'a Cloud,
@@ -371,7 +387,13 @@ fn canonical(document: &Value) -> Vec<String> {
 
 /// Makes what is planned in another cloud, then applies it: both are the same network, and say the same
 /// of packets between instances.
-fn is_as_planned(root: &Path, name: &str, region: &str, variables: &[&str], names: &[&str]) {
+fn is_as_planned(
+    root: &Path,
+    name: &str,
+    region: &str,
+    variables: &[&str],
+    (names, said): (&[&str], &str),
+) {
     let Some(plugins) = terraform_plugins_or_skip() else { return };
     let cloud = Cloud::records();
     let configuration = Configuration::of(&cloud, &plugins, root, name);
@@ -380,7 +402,9 @@ fn is_as_planned(root: &Path, name: &str, region: &str, variables: &[&str], name
     let file = configuration.folder.join("plan.json");
     fs::write(&file, shown).expect("written");
     let planned = Cloud::records();
-    planned.gureum("import", with(&["--plan"], &[&file.to_string_lossy()])).ok();
+    let config = configuration.folder.to_string_lossy();
+    let words = ["--plan", "--config", &config];
+    planned.gureum("import", with(&words, &[&file.to_string_lossy()])).ok();
     configuration.apply(variables);
     let words = ["--account", "123456789012", "--region", region];
     let (ours, theirs) =
@@ -405,19 +429,50 @@ fn is_as_planned(root: &Path, name: &str, region: &str, variables: &[&str], name
         return;
     }
     // What holds after `apply` was known before, and so was what does not.
-    let (expected, plan) = (configuration.folder.join("expectations.yaml"), file.to_string_lossy());
-    let path = expected.to_string_lossy().into_owned();
-    let said = "- {from: internet, to: [web-0, web-1], port: [80, 443], expect: allow}\n\
-                - {from: internet, to: [web-0, web-1], port: 22, expect: deny}\n";
+    let expected = configuration.folder.join("expectations.yaml");
     fs::write(&expected, said).expect("written");
-    let applied = cloud.gureum("check", [&path]);
-    assert_eq!(applied.status, 0, "{applied}");
-    let done = cloud.gureum("check", [&*path, "--plan", &plan]);
-    assert_eq!(done.status, 0, "{done}");
-    assert!(done.stdout.contains("2 hold, 0 fail, 0 unknown"), "{done}");
-    fs::write(&expected, said.replace("allow", "deny")).expect("written");
-    let done = cloud.gureum("check", [&*path, "--plan", &plan]);
-    assert_eq!(done.status, 1, "{done}");
+    assert_eq!(is_said_before(&configuration, &expected, &file), [0; 2]);
+    fs::write(&expected, said.replace("expect: allow", "expect: deny")).expect("written");
+    assert_eq!(is_said_before(&configuration, &expected, &file), [1; 2]);
+    // Elsewhere the plan is alone, and does not say which of its subnets is meant.
+    let (expected, plan) = (expected.to_string_lossy(), file.to_string_lossy());
+    let done = cloud.gureum("check", [&*expected, "--plan", &plan]);
+    assert_eq!(done.status, 2, "{done}");
+    assert!(done.stderr.contains(".subnet_id: "), "{done}");
+    assert!(done.stderr.contains("--config DIR"), "{done}");
+}
+
+/// Holds what is applied to a file, and what was planned, in the folder of the configuration: both say the
+/// same of each expectation. Gives the exit statuses.
+fn is_said_before(configuration: &Configuration<'_>, expected: &Path, plan: &Path) -> [i32; 2] {
+    let (expected, plan) = (expected.to_string_lossy(), plan.to_string_lossy());
+    let words = [&*expected, "--output", "json", "--verbose"];
+    let applied = configuration.cloud.gureum("check", words);
+    let mut command = configuration.cloud.command("check");
+    let command = command.current_dir(&configuration.folder);
+    let planned = Done::run(command.args(words).args(["--plan", &plan]));
+    // Ids are made up, and decisions against what is expected come first.
+    let said = |done: &Done| -> Vec<(Value, Vec<String>)> {
+        let report: Value = serde_json::from_str(&done.stdout).unwrap_or_else(|_| panic!("{done}"));
+        let all = report["expectations"].as_array().expect("expectations").iter();
+        all.map(|it| {
+            let decisions = it["decisions"].as_array().into_iter().flatten();
+            let mut decisions: Vec<_> = decisions
+                .map(|it| {
+                    ["from_name", "to_name", "protocol", "ports", "reachable"]
+                        .map(|member| it[member].to_string())
+                        .join(" ")
+                })
+                .collect();
+            decisions.sort();
+            (it["outcome"].clone(), decisions)
+        })
+        .collect()
+    };
+    let (ours, theirs) = (said(&applied), said(&planned));
+    assert!(!ours.is_empty() && ours.iter().all(|it| !it.1.is_empty()), "{applied}");
+    assert_eq!(ours, theirs, "{planned}");
+    [applied.status, planned.status]
 }
 
 #[test]
@@ -427,16 +482,31 @@ fn terraform_three_tiers_are_as_planned() {
         "three-tier",
         "eu-west-1",
         &[],
-        &["web-0", "web-1", "app", "internet"],
+        (
+            &["web-0", "web-1", "app", "internet"],
+            "- {from: internet, to: [web-0, web-1], port: [80, 443], expect: allow}\n\
+             - {from: internet, to: [web-0, web-1], port: 22, expect: deny}\n",
+        ),
     );
 }
 
 #[test]
 fn terraform_acls_are_as_planned() {
-    is_as_planned(&shapes(), "acl-per-tier", "us-west-2", &[], &[]);
+    is_as_planned(&shapes(), "acl-per-tier", "us-west-2", &[], (&[], ""));
 }
 
-/// What is read during apply, or hidden in locals, is told and never guessed.
+/// The lab's plan, with what it has in locals, data sources and roles: what the finished lab's expectations
+/// say after `apply` is known before.
+#[test]
+fn terraform_the_lab_is_as_planned() {
+    let (_folder, public) = lab_key();
+    let variables = [&*public, "-var=network_acl=true", "-var=network_acl_source=0.0.0.0/0"];
+    let names = ["PUBLIC-01", "PUBLIC-02", "PRIVATE-01", "PRIVATE-02", "BASTION"];
+    let said = fs::read_to_string(lab().join("expectations.yaml")).expect("the lab's expectations");
+    is_as_planned(&lab(), "terraform", "ap-northeast-2", &variables, (&names, &said));
+}
+
+/// What is read during apply is told and never guessed.
 #[test]
 fn terraform_plans_with_something_unknown_are_refused() {
     let Some(plugins) = terraform_plugins_or_skip() else { return };
@@ -445,19 +515,32 @@ fn terraform_plans_with_something_unknown_are_refused() {
     configuration.run(&["plan", "-input=false", "-no-color", "-out=p"]).ok();
     let file = configuration.folder.join("plan.json");
     fs::write(&file, configuration.run(&["show", "-json", "p"]).ok()).expect("written");
-    let path = file.to_string_lossy();
-    let done = cloud.gureum("import", ["--plan", &path]);
-    assert_eq!(done.status, 2, "{done}");
-    assert!(done.stderr.contains("data.aws_prefix_list.s3.id is read during apply"), "{done}");
+    let (path, config) = (file.to_string_lossy(), configuration.folder.to_string_lossy());
     let expected = configuration.folder.join("expectations.yaml");
     let deny = "- {from: internet, to: 10.0.0.0, port: 443, expect: deny}\n";
     fs::write(&expected, deny).expect("written");
-    let done = cloud.gureum("check", [&*expected.to_string_lossy(), "--plan", &path]);
-    assert_eq!(done.status, 2, "{done}");
-    assert!(done.stderr.contains("data.aws_prefix_list.s3.id is read during apply"), "{done}");
-    let done = cloud.gureum("import", ["--plan", "--without-unknown", &path]).ok();
+    let expected = expected.to_string_lossy();
+    for (subcommand, words) in
+        [("import", vec!["--plan", &*path]), ("check", vec![&*expected, "--plan", &*path])]
+    {
+        let done = cloud.gureum(subcommand, &words);
+        assert_eq!(done.status, 2, "{done}");
+        assert!(done.stderr.contains("data.aws_prefix_list.s3.id is read during apply"), "{done}");
+        assert!(done.stderr.contains("which of 2 it is"), "{done}");
+        let done = cloud.gureum(subcommand, with(&words, &["--config", &config]));
+        assert_eq!(done.status, 2, "{done}");
+        assert!(done.stderr.contains("data.aws_prefix_list.s3.id is read during apply"), "{done}");
+        assert!(!done.stderr.contains("which of 2 it is"), "{done}");
+    }
+    let words = ["--plan", "--without-unknown", "--config", &config, &path];
+    let done = cloud.gureum("import", words).ok();
     assert!(done.starts_with("NOT AS IN THE ORIGINAL"), "{done}");
     assert!(done.contains("VpcEndpoints 5"), "{done}");
+    // Another folder's files are not the plan's.
+    let other = shapes().join("three-tier");
+    let done = cloud.gureum("import", ["--plan", "--config", &other.to_string_lossy(), &path]);
+    assert_eq!(done.status, 2, "{done}");
+    assert!(done.stderr.contains("declare other resources than the plan has"), "{done}");
 }
 
 #[test]
@@ -477,14 +560,9 @@ fn terraform_acls_have_a_twin() {
 
 #[test]
 fn terraform_the_lab_has_a_twin() {
-    let folder = TempDir::with_prefix("gureum-twin-").expect("a scratch directory");
-    let key = folder.path().join("key");
-    let words = ["-q", "-t", "ed25519", "-N", "", "-f"];
-    let made = Command::new("ssh-keygen").args(words).arg(&key).status().expect("ssh-keygen");
-    assert!(made.success(), "ssh-keygen: {made}");
-    let public = format!("-var=public_key_file={}.pub", key.display());
-    let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("../labs/vpc");
-    has_a_twin(&lab, "terraform", "ap-northeast-2", &[&public, "-var=network_acl=true"]);
+    let (_folder, public) = lab_key();
+    let variables = [&*public, "-var=network_acl=true"];
+    has_a_twin(&lab(), "terraform", "ap-northeast-2", &variables);
 }
 
 /// The lab as Terraform, with hosts: built in two steps, the packet checks of the lab run on it,
@@ -506,7 +584,7 @@ fn hosts_terraform_builds_the_lab() {
         .expect("ssh-keygen");
     assert!(made.success(), "ssh-keygen: {made}");
     let public = format!("-var=public_key_file={}.pub", key.display());
-    let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("../labs/vpc");
+    let lab = lab();
     let configuration = Configuration::of(&cloud, &plugins, &lab, "terraform");
     // Tasks 1 and 2: the private subnets have no way out yet.
     let before = [public.as_str(), "-var=nat_gateway=false"];

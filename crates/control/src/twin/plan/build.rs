@@ -55,7 +55,7 @@ pub(super) const KNOWN: &[&str] = &[
 
 /// A document that grows, by keys and the ids of what is under them.
 pub(super) struct Build<'a> {
-    pub(super) plan: &'a Plan,
+    pub(super) plan: &'a Plan<'a>,
     pub(super) parts: BTreeMap<&'static str, BTreeMap<String, Value>>,
     pub(super) unknown: Vec<Unknown>,
     pub(super) account: String,
@@ -86,7 +86,7 @@ pub(super) fn tags(values: &Map<String, Value>) -> Value {
 }
 
 impl<'a> Build<'a> {
-    pub(super) fn new(plan: &'a Plan) -> Self {
+    pub(super) fn new(plan: &'a Plan<'a>) -> Self {
         let data = |kind: &str, member: &str| plan.data(kind).find_map(|it| words(it, member));
         let of_zone = plan.resources.iter().find_map(|it| {
             let zone = words(&it.values, "availability_zone")?;

@@ -1,25 +1,35 @@
 //! Planned networks: what `terraform show -json` says of a plan, as the document that describe calls
 //! would answer after `apply`, with ids made up.
 //!
-//! Attributes that are known after `apply` only are followed through the configuration that is in the
-//! plan: references, the same index or key, modules' inputs and outputs. What that does not tell is
-//! unknown, because, and never guessed: what depends on it is left out, and told.
+//! Attributes that are known after `apply` only are evaluated from the `.tf` files that the plan was made of.
+//! Where those are not at hand, references are followed through the configuration that is in the plan, which
+//! says what an expression refers to and nothing else. What neither tells is unknown, because, and never
+//! guessed: what depends on it is left out, and told.
 
 mod build;
+mod configuration;
+mod convert;
+mod evaluate;
 mod finish;
+mod functions;
 mod hosts;
+mod references;
 mod refs;
 mod rules;
 mod tree;
+mod val;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod written_tests;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use build::Build;
+pub use configuration::{Configuration, ModuleFiles};
 use tree::Plan;
 
 /// Types of resources that decide about packets, or stand where packets go, and are not made.
@@ -85,9 +95,12 @@ pub struct Planned {
     pub others: BTreeMap<String, usize>,
 }
 
-/// Reads a plan.
-pub fn read(plan: &Value) -> Result<Planned, String> {
-    let plan = Plan::read(plan)?;
+/// Reads a plan, with the files that it was made of.
+///
+/// # Errors
+/// Where it is no plan.
+pub fn read(plan: &Value, written: Option<&Configuration>) -> Result<Planned, String> {
+    let plan = Plan::read(plan, written)?;
     let mut build = Build::new(&plan);
     build.network();
     build.hosts();

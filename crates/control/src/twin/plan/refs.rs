@@ -1,67 +1,71 @@
-//! What the references of an expression lead to: through modules' inputs and outputs, by the same
-//! index or key, to resources whose ids they are.
+//! What the references of an expression lead to where its text is not at hand: through modules' inputs and
+//! outputs, to resources whose ids they are. A plan does not say which of several, so then there
+//! is no answer.
 
 use serde_json::Value;
 
-use super::tree::{Got, Plan, Planned, key_of, list, made_up, names_of, parent, text};
+use super::tree::{Got, PREFIXES, Plan, Planned, key_of, list, made_up, names_of, parent, text};
 
 /// How deep references lead at most.
 const DEPTH: usize = 24;
 
-impl Plan {
+/// What references lead to.
+pub(super) struct Led {
+    pub(super) ids: Vec<String>,
+    /// Whether nothing decides among them: each is named by itself.
+    is_sure: bool,
+}
+
+impl Plan<'_> {
     /// What references lead to. More than one id where one is meant is not known.
     pub(super) fn follow(
         &self,
         module: &str,
-        key: Option<&Value>,
         references: &[String],
         prefix: &str,
         many: bool,
         depth: usize,
-    ) -> Result<Vec<String>, String> {
+    ) -> Result<Led, String> {
         if depth > DEPTH {
             return Err("its references lead too far".to_owned());
         }
-        let (mut ids, mut blind, mut sources) = (Vec::new(), None, 0);
-        let by_count = references.iter().any(|it| it.starts_with("count."));
-        let by_each = references.iter().any(|it| it.starts_with("each."));
+        let (mut ids, mut blind, mut is_sure, mut has_more) = (Vec::new(), None, true, false);
         for reference in references {
-            let found =
-                self.one(module, key, reference, (by_count, by_each), prefix, many, depth)?;
-            match found {
-                Lead::To(found) => {
-                    sources += usize::from(!found.is_empty());
-                    ids.extend(found);
+            match self.one(module, reference, prefix, many, depth)? {
+                Lead::To(led) => {
+                    is_sure &= led.is_sure;
+                    ids.extend(led.ids);
                 }
                 Lead::Nowhere(because) => blind = Some(because),
-                Lead::Aside => {}
+                Lead::Known => has_more = true,
+                Lead::Aside => is_sure = false,
             }
         }
         ids.sort();
         ids.dedup();
-        match (ids.len(), blind) {
-            (0, Some(because)) => Err(because),
-            (0, None) => Err("nothing in the plan says what it will be".to_owned()),
-            (1, _) => Ok(ids),
-            // Several things and something else that decides among them.
-            (_, Some(because)) if sources > 1 => Err(because),
-            (_, _) if many => Ok(ids),
-            (count, _) => Err(format!(
+        let among = |count: usize| {
+            format!(
                 "which of {count} it is, is decided by an expression that the plan does not show"
-            )),
+            )
+        };
+        match (ids.len(), blind) {
+            (_, Some(because)) => Err(because),
+            (0, None) => Err("nothing in the plan says what it will be".to_owned()),
+            // What is known besides may be in the list as well.
+            (_, None) if many && has_more => {
+                Err("what a list has besides is in an expression that the plan does not show"
+                    .to_owned())
+            }
+            (1, None) => Ok(Led { ids, is_sure: is_sure && !has_more }),
+            (_, None) if many && is_sure => Ok(Led { ids, is_sure }),
+            (count, None) => Err(among(count)),
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "where the reference stands is part of the question"
-    )]
     fn one(
         &self,
         module: &str,
-        key: Option<&Value>,
         reference: &str,
-        (by_count, by_each): (bool, bool),
         prefix: &str,
         many: bool,
         depth: usize,
@@ -74,17 +78,18 @@ impl Plan {
                 let because = format!("{reference}: plans do not show locals");
                 return Ok(Lead::Nowhere(because));
             }
-            "data" => return Ok(Lead::Nowhere(format!("{reference} is read during apply"))),
-            "var" => {
-                let by = key.filter(|_| by_count || by_each);
-                return self.variable(module, rest, by, prefix, many, depth);
+            "data" => {
+                let name = rest.split('.').take(2).collect::<Vec<_>>().join(".");
+                return Ok(
+                    match self.is_read(module, name.split('[').next().unwrap_or_default()) {
+                        true => Lead::Known,
+                        false => Lead::Nowhere(format!("{reference} is read during apply")),
+                    },
+                );
             }
-            "module" => {
-                let by = key.filter(|_| by_count || by_each);
-                return self.output(module, rest, by, prefix, many, depth);
-            }
+            "var" => return self.variable(module, rest, prefix, many, depth),
+            "module" => return self.output(module, rest, prefix, many, depth),
             "each" => {
-                // What for_each goes over is looked at where nothing else leads anywhere.
                 return Ok(match reference.starts_with("each.value") {
                     true => Lead::Nowhere(format!("{reference}: plans do not show its values")),
                     false => Lead::Aside,
@@ -104,26 +109,50 @@ impl Plan {
             false => path,
         };
         let attribute = path.trim_start_matches('.').split(['.', '[']).next().unwrap_or_default();
-        let index = |it: &&usize| self.resources[**it].index.clone();
-        let of_key = |key: &Value| all.iter().find(|it| index(it).as_ref() == Some(key));
-        let chosen: Vec<usize> = match (&wanted, key) {
-            (Some(wanted), _) => of_key(wanted).into_iter().copied().collect(),
-            (None, Some(key)) if all.len() > 1 && by_count && key.is_u64() => {
-                // `element` begins anew behind the last.
-                let length = all.len() as u64;
-                let round = key.as_u64().unwrap_or_default() % length;
-                of_key(&Value::from(round)).into_iter().copied().collect()
+        let chosen: Vec<usize> = match &wanted {
+            Some(wanted) => {
+                let is_it = |it: &&usize| self.resources[**it].index.as_ref() == Some(wanted);
+                all.iter().find(is_it).into_iter().copied().collect()
             }
-            (None, Some(key)) if all.len() > 1 && by_each && of_key(key).is_some() => {
-                of_key(key).into_iter().copied().collect()
-            }
-            _ => all.clone(),
+            None => all.clone(),
         };
+        let is_sure = chosen.len() < 2;
         let mut ids = Vec::new();
         for place in chosen {
             ids.extend(self.attribute(&self.resources[place], attribute, prefix, many, depth)?);
         }
-        Ok(Lead::To(ids))
+        Ok(Lead::To(Led { ids, is_sure }))
+    }
+
+    /// The id that an attribute of a resource is by itself.
+    pub(super) fn own_id(&self, of: &Planned, attribute: &str) -> Option<Got<String>> {
+        // What is adopted has the id of what a VPC begins with.
+        let adopted = match (of.kind.as_str(), attribute) {
+            ("aws_default_route_table", "" | "id") => Some(("default_route_table_id", "rtb")),
+            ("aws_default_network_acl", "" | "id") => Some(("default_network_acl_id", "acl")),
+            ("aws_vpc_peering_connection_accepter", "" | "id") => {
+                Some(("vpc_peering_connection_id", "pcx"))
+            }
+            ("aws_default_security_group", "" | "id") => return Some(self.default_group(of)),
+            _ => None,
+        };
+        if let Some((attribute, prefix)) = adopted {
+            return Some(self.id(of, attribute, prefix));
+        }
+        let of_vpc = |prefix: &str, what: &str| Some(made_up(prefix, &format!("{} {what}", of.id)));
+        let has_id = PREFIXES.iter().any(|(kind, _)| *kind == of.kind) || of.is_id_known();
+        match attribute {
+            "default_route_table_id" | "main_route_table_id" if of.kind == "aws_vpc" => {
+                of_vpc("rtb", "main")
+            }
+            "default_network_acl_id" if of.kind == "aws_vpc" => of_vpc("acl", "default"),
+            "default_security_group_id" if of.kind == "aws_vpc" => of_vpc("sg", "default"),
+            "primary_network_interface_id" => Some(made_up("eni", &of.address)),
+            "" | "id" if has_id => Some(of.id.clone()),
+            "allocation_id" if of.kind == "aws_eip" => Some(of.id.clone()),
+            _ => None,
+        }
+        .map(Got::Is)
     }
 
     /// The ids with a prefix that an attribute of a resource is, or its own.
@@ -136,31 +165,19 @@ impl Plan {
         depth: usize,
     ) -> Result<Vec<String>, String> {
         let fits = |id: &String| id.strip_prefix(prefix).is_some_and(|it| it.starts_with('-'));
-        // What is adopted has the id of what a VPC begins with.
-        let attribute = match (of.kind.as_str(), attribute) {
-            ("aws_default_route_table", "" | "id") => "default_route_table_id",
-            ("aws_default_network_acl", "" | "id") => "default_network_acl_id",
-            ("aws_vpc_peering_connection_accepter", "" | "id") => "vpc_peering_connection_id",
-            ("aws_default_security_group", "" | "id") => {
-                return Ok(self.default_group(of).value().into_iter().filter(fits).collect());
-            }
-            (_, attribute) => attribute,
+        let got = match self.own_id(of, attribute) {
+            Some(Got::Is(id)) => Got::Is(vec![id]),
+            Some(Got::Absent) => Got::Absent,
+            Some(Got::Unknown(because)) => Got::Unknown(because),
+            None if matches!(attribute, "" | "id" | "arn") => Got::Absent,
+            None => match self.ids_at(of, attribute, prefix, many, depth + 1) {
+                Got::Absent if self.is_unknown(of, attribute) => {
+                    Got::Unknown(format!("{}.{attribute} is known after apply", of.address))
+                }
+                got => got,
+            },
         };
-        let derived = match attribute {
-            _ if of.kind != "aws_vpc" && attribute.starts_with("default_") => None,
-            "default_route_table_id" | "main_route_table_id" => {
-                Some(made_up("rtb", &format!("{} main", of.id)))
-            }
-            "default_network_acl_id" => Some(made_up("acl", &format!("{} default", of.id))),
-            "default_security_group_id" => Some(made_up("sg", &format!("{} default", of.id))),
-            "primary_network_interface_id" => Some(made_up("eni", &of.address)),
-            "" | "id" | "allocation_id" | "arn" => Some(of.id.clone()),
-            _ => None,
-        };
-        if let Some(id) = derived {
-            return Ok([id].into_iter().filter(fits).collect());
-        }
-        match self.ids_at(of, attribute, prefix, many, depth + 1) {
+        match got {
             Got::Is(ids) => Ok(ids.into_iter().filter(fits).collect()),
             Got::Absent => Ok(Vec::new()),
             Got::Unknown(because) => Err(because),
@@ -180,40 +197,29 @@ impl Plan {
         &self,
         module: &str,
         rest: &str,
-        by: Option<&Value>,
         prefix: &str,
         many: bool,
         depth: usize,
     ) -> Result<Lead, String> {
         if module.is_empty() {
-            return Ok(Lead::Aside);
+            return Ok(Lead::Known);
         }
         let name = rest.split(['.', '[']).next().unwrap_or_default();
-        let (outer, of_call) = parent(module);
+        let (outer, _) = parent(module);
         let call = names_of(module).pop().unwrap_or_default();
         let expression = &self.module(&outer)["module_calls"][call.as_str()]["expressions"][name];
         let references = references(expression);
         if references.is_empty() {
-            return Ok(Lead::Aside);
+            return Ok(Lead::Known);
         }
-        // An element of a list or map that is handed in, or whatever the call itself goes by.
-        let element = element_of(rest, name).or_else(|| by.cloned());
-        let (key, references) = match &element {
-            Some(element) => (Some(element), by_element(references, element)),
-            None => (of_call.as_ref(), references),
-        };
-        match self.follow(&outer, key, &references, prefix, many, depth + 1) {
-            Ok(ids) => Ok(Lead::To(ids)),
-            // A variable that leads to nothing of the kind is one that only helps to decide.
-            Err(because) => Ok(Lead::Nowhere(because)),
-        }
+        let found = self.follow(&outer, &references, prefix, many, depth + 1);
+        Ok(found.map_or_else(Lead::Nowhere, Lead::To))
     }
 
     fn output(
         &self,
         module: &str,
         rest: &str,
-        by: Option<&Value>,
         prefix: &str,
         many: bool,
         depth: usize,
@@ -235,38 +241,21 @@ impl Plan {
         let expression = &self.module(&inner)["outputs"][output]["expression"];
         let references = references(expression);
         if references.is_empty() {
-            return Ok(Lead::Aside);
+            return Ok(Lead::Known);
         }
-        // An element of a list or map that an output is.
-        let rest = path.trim_start_matches('.');
-        let element = element_of(rest, output).or_else(|| by.cloned());
-        let references = match &element {
-            Some(element) => by_element(references, element),
-            None => references,
-        };
-        let found = self.follow(&inner, element.as_ref(), &references, prefix, many, depth + 1);
+        let found = self.follow(&inner, &references, prefix, many, depth + 1);
         Ok(found.map_or_else(Lead::Nowhere, Lead::To))
     }
 }
 
-/// The key in brackets right behind a name.
-fn element_of(text: &str, name: &str) -> Option<Value> {
-    let rest = text.strip_prefix(name)?;
-    rest.starts_with('[').then(|| key_of(rest)).flatten()
-}
-
-/// References that stand for the element of a list or map with a key.
-fn by_element(mut references: Vec<String>, element: &Value) -> Vec<String> {
-    references.push(if element.is_u64() { "count.index" } else { "each.key" }.to_owned());
-    references
-}
-
 /// Where a reference leads.
 enum Lead {
-    To(Vec<String>),
+    To(Led),
     /// To something that plans do not show.
     Nowhere(String),
-    /// To nothing that could be meant.
+    /// To something that was known: no id of the plan, though a list may have it.
+    Known,
+    /// To nothing that could be meant; it may decide what is.
     Aside,
 }
 

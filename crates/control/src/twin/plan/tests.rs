@@ -58,7 +58,7 @@ fn instance(name: &str, to: &[&str]) -> (&'static str, Value, Value, Value, Valu
 }
 
 fn made(resources: &[(&str, Value, Value, Value, Value)]) -> Planned {
-    read(&plan(resources, json!({}))).expect("a plan")
+    read(&plan(resources, json!({})), None).expect("a plan")
 }
 
 fn count(planned: &Planned, key: &str) -> usize {
@@ -103,51 +103,89 @@ fn what_is_one_of_several_is_not_guessed() {
     assert!(names.contains(&"one".to_owned()) && names.contains(&"aws_instance.one".to_owned()));
 }
 
+/// A subnet of a module that has some, by its output and the index of who asks: which one it is, the
+/// plan does not say.
 #[test]
-fn the_same_index_and_modules_are_followed() {
-    // A subnet of a module, by its output, with the index of who asks.
-    let mut whole = plan(&[vpc()], json!({}));
-    let of_vpc = json!({"references": ["var.vpc"]});
-    let subnets = [0, 1].map(|number| {
-        json!({"address": format!("module.net.aws_subnet.s[{number}]"), "mode": "managed",
-            "type": "aws_subnet", "name": "s", "index": number,
-            "values": {"cidr_block": format!("10.0.{number}.0/24")}})
-    });
-    whole["planned_values"]["root_module"]["child_modules"] =
-        json!([{"address": "module.net", "resources": subnets}]);
-    whole["configuration"]["root_module"]["module_calls"] = json!({"net": {
-        "expressions": {"vpc": refer(&["aws_vpc.a.id", "aws_vpc.a"])},
-        "module": {
-            "outputs": {"subnets": {"expression": refer(&["aws_subnet.s"])}},
-            "resources": [{"address": "aws_subnet.s", "expressions": {"vpc_id": of_vpc}}],
-        },
-    }});
-    let changes = whole["resource_changes"].as_array_mut().expect("changes");
-    for number in 0..2 {
-        changes.push(json!({"address": format!("module.net.aws_subnet.s[{number}]"),
-            "change": {"after_unknown": {"vpc_id": true}}}));
-        let address = format!("aws_instance.i[{number}]");
-        changes.push(json!({"address": address, "change": {"after_unknown": {"subnet_id": true}}}));
-    }
-    let root = &mut whole["planned_values"]["root_module"]["resources"];
-    for number in 0..2 {
-        root.as_array_mut().expect("resources").push(json!({
-            "address": format!("aws_instance.i[{number}]"), "mode": "managed",
-            "type": "aws_instance", "name": "i", "index": number, "values": {}}));
-    }
-    let configured = &mut whole["configuration"]["root_module"]["resources"];
-    configured.as_array_mut().expect("resources").push(json!({"address": "aws_instance.i",
-        "expressions": {"subnet_id": refer(&["module.net.subnets", "module.net", "count.index"])}}));
-    let planned = read(&whole).expect("a plan");
+fn modules_are_followed_to_one_thing_alone() {
+    let of_module = |subnets: u64| {
+        let mut whole = plan(&[vpc()], json!({}));
+        let of_vpc = json!({"references": ["var.vpc"]});
+        let all: Vec<_> = (0..subnets)
+            .map(|number| {
+                json!({"address": format!("module.net.aws_subnet.s[{number}]"), "mode": "managed",
+                    "type": "aws_subnet", "name": "s", "index": number,
+                    "values": {"cidr_block": format!("10.0.{number}.0/24")}})
+            })
+            .collect();
+        whole["planned_values"]["root_module"]["child_modules"] =
+            json!([{"address": "module.net", "resources": all}]);
+        whole["configuration"]["root_module"]["module_calls"] = json!({"net": {
+            "expressions": {"vpc": refer(&["aws_vpc.a.id", "aws_vpc.a"])},
+            "module": {
+                "outputs": {"subnets": {"expression": refer(&["aws_subnet.s"])}},
+                "resources": [{"address": "aws_subnet.s", "expressions": {"vpc_id": of_vpc}}],
+            },
+        }});
+        let changes = whole["resource_changes"].as_array_mut().expect("changes");
+        for number in 0..subnets {
+            changes.push(json!({"address": format!("module.net.aws_subnet.s[{number}]"),
+                "change": {"after_unknown": {"vpc_id": true}}}));
+            let address = format!("aws_instance.i[{number}]");
+            changes.push(
+                json!({"address": address, "change": {"after_unknown": {"subnet_id": true}}}),
+            );
+        }
+        let root = &mut whole["planned_values"]["root_module"]["resources"];
+        for number in 0..subnets {
+            root.as_array_mut().expect("resources").push(json!({
+                "address": format!("aws_instance.i[{number}]"), "mode": "managed",
+                "type": "aws_instance", "name": "i", "index": number, "values": {}}));
+        }
+        let configured = &mut whole["configuration"]["root_module"]["resources"];
+        let subnet = refer(&["module.net.subnets", "module.net", "count.index"]);
+        configured
+            .as_array_mut()
+            .expect("resources")
+            .push(json!({"address": "aws_instance.i", "expressions": {"subnet_id": subnet}}));
+        read(&whole, None).expect("a plan")
+    };
+    let one = of_module(1);
+    assert_eq!(one.unknown, []);
+    assert_eq!(one.document["NetworkInterfaces"][0]["PrivateIpAddress"], "10.0.0.10");
+    let two = of_module(2);
+    assert_eq!((count(&two, "Subnets"), count(&two, "Reservations")), (2, 0));
+    assert!(two.unknown[0].because.contains("which of 2 it is"), "{:?}", two.unknown);
+}
+
+/// An expression may choose among what it refers to, by something else that it refers to.
+#[test]
+fn lists_of_which_something_may_be_left_out_are_unknown() {
+    let group = |name: &'static str| {
+        let vpc = refer(&["aws_vpc.a.id", "aws_vpc.a"]);
+        let unknown = json!({"id": true, "vpc_id": true});
+        (name, Value::Null, json!({"name": name}), unknown, json!({"vpc_id": vpc}))
+    };
+    let groups_of = |to: &[&str]| {
+        let (address, index, values, unknown, mut expressions) =
+            instance("one", &["aws_subnet.a[0].id", "aws_subnet.a[0]", "aws_subnet.a"]);
+        expressions["vpc_security_group_ids"] = refer(to);
+        let a = group("aws_security_group.a");
+        let b = group("aws_security_group.b");
+        made(&[vpc(), subnet(0), a, b, (address, index, values, unknown, expressions)])
+    };
+    let both = ["aws_security_group.a.id", "aws_security_group.b.id"];
+    let planned = groups_of(&both);
     assert_eq!(planned.unknown, []);
-    let mut addresses: Vec<_> = planned.document["NetworkInterfaces"]
-        .as_array()
-        .expect("interfaces")
-        .iter()
-        .map(|it| it["PrivateIpAddress"].as_str().expect("an address").to_owned())
-        .collect();
-    addresses.sort();
-    assert_eq!(addresses, ["10.0.0.10", "10.0.1.10"]);
+    let groups = &planned.document["NetworkInterfaces"][0]["Groups"];
+    assert_eq!(groups.as_array().map(Vec::len), Some(2));
+    for decides in ["var.open", "count.index", "each.key", "local.open", "aws_subnet.a.id"] {
+        let planned = groups_of(&[&both[..], &[decides]].concat());
+        let sure = decides == "aws_subnet.a.id";
+        assert_eq!(planned.unknown.is_empty(), sure, "{decides}: {:?}", planned.unknown);
+    }
+    // What a variable has may be in the list as well.
+    assert_eq!(groups_of(&[both[0], "var.more"]).unknown.len(), 1);
+    assert_eq!(groups_of(&[both[0], "count.index"]).unknown, []);
 }
 
 #[test]
@@ -188,5 +226,5 @@ fn what_decides_about_packets_and_is_not_made_comes_first() {
     let planned = made(&[of("aws_lb.a"), of("aws_ec2_transit_gateway.a"), of("aws_iam_role.a")]);
     assert_eq!(planned.unsupported.len(), 2, "{:?}", planned.unsupported);
     assert_eq!(planned.others["aws_iam_role"], 1);
-    assert!(read(&json!({"Vpcs": []})).is_err(), "no plan");
+    assert!(read(&json!({"Vpcs": []}), None).is_err(), "no plan");
 }

@@ -1,11 +1,17 @@
 //! A plan as `terraform show -json` writes it: its resources with what is known of them, and what
 //! the configuration says about the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use hcl::Body;
 use serde_json::{Map, Value};
 
-use super::refs::references;
+use super::{
+    configuration::{self, Configuration},
+    evaluate::Memory,
+    refs::references,
+    val::{Evaluated, Val},
+};
 
 /// A resource that will be there.
 #[derive(Clone, Debug)]
@@ -36,25 +42,33 @@ pub(super) enum Got<T> {
     Unknown(String),
 }
 
-impl<T> Got<T> {
-    pub(super) fn value(self) -> Option<T> {
-        match self {
-            Self::Is(value) => Some(value),
-            Self::Absent | Self::Unknown(_) => None,
-        }
-    }
-}
-
 /// A plan.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct Plan<'a> {
     pub(super) resources: Vec<Planned>,
     pub(super) places: BTreeMap<String, Vec<usize>>,
     configuration: Value,
     providers: Value,
-    variables: Value,
+    pub(super) variables: Value,
     /// Data sources and what was there before, by address.
-    prior: BTreeMap<String, Map<String, Value>>,
+    pub(super) prior: BTreeMap<String, Map<String, Value>>,
+    /// The addresses of data sources that are read during `apply`.
+    pub(super) read_later: BTreeSet<String>,
+    /// The files that it was made of.
+    pub(super) written: Option<&'a Configuration>,
+    pub(super) memory: Memory,
+}
+
+impl Planned {
+    /// Its address in its module, without an index.
+    pub(super) fn declared(&self) -> String {
+        format!("{}.{}", self.kind, self.name)
+    }
+
+    /// Whether its id is one that it has.
+    pub(super) fn is_id_known(&self) -> bool {
+        self.values.get("id").is_some_and(Value::is_string)
+    }
 }
 
 /// The prefixes of ids by the types of what has them.
@@ -137,9 +151,9 @@ pub(super) fn key_of(text: &str) -> Option<Value> {
     serde_json::from_str(inner).ok()
 }
 
-impl Plan {
+impl<'a> Plan<'a> {
     /// Reads a plan.
-    pub(super) fn read(plan: &Value) -> Result<Self, String> {
+    pub(super) fn read(plan: &Value, written: Option<&'a Configuration>) -> Result<Self, String> {
         if plan.get("format_version").is_none() || plan.get("planned_values").is_none() {
             return Err(
                 "it is no plan: make one by `terraform plan -out=p` and `terraform show -json p`"
@@ -157,6 +171,13 @@ impl Plan {
             providers: plan["configuration"]["provider_config"].clone(),
             variables: plan["variables"].clone(),
             prior: BTreeMap::new(),
+            read_later: list(&plan["resource_changes"])
+                .iter()
+                .filter(|it| it["mode"] == "data")
+                .map(|it| text(&it["address"]))
+                .collect(),
+            written,
+            memory: Memory::default(),
         };
         read.take("", &plan["planned_values"]["root_module"], &unknown);
         read.take_prior(&plan["prior_state"]["values"]["root_module"]);
@@ -205,6 +226,18 @@ impl Plan {
         self.prior.iter().filter(move |(address, _)| address.contains(&is_it)).map(|(_, it)| it)
     }
 
+    /// Whether a data source was read, or all of it where there are several.
+    pub(super) fn is_read(&self, module: &str, name: &str) -> bool {
+        let address = match module {
+            "" => format!("data.{name}"),
+            module => format!("{module}.data.{name}"),
+        };
+        let is_it = |it: &String| {
+            it.strip_prefix(&address).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+        };
+        self.prior.keys().any(is_it) && !self.read_later.iter().any(is_it)
+    }
+
     /// Whether an attribute is known after `apply` only.
     pub(super) fn is_unknown(&self, of: &Planned, attribute: &str) -> bool {
         is_unknown(&of.unknown[attribute])
@@ -215,10 +248,24 @@ impl Plan {
         of.unknown[attribute] == true
     }
 
+    /// What is known after `apply` only of an attribute.
+    pub(super) fn unknown_parts<'p>(&self, of: &'p Planned, attribute: &str) -> &'p Value {
+        &of.unknown[attribute]
+    }
+
     /// Whether the configuration says something of an attribute: what it does not, the provider
-    /// reports.
+    /// reports. A plan does not say that there are dynamic blocks.
     pub(super) fn is_written(&self, of: &Planned, attribute: &str) -> bool {
-        !self.expressions(of)[attribute].is_null()
+        let in_files = self.body(of).is_some_and(|body| {
+            let is_there = configuration::has(body, attribute);
+            // A dynamic block of nothing is no block.
+            let is_nothing = || {
+                configuration::attribute(body, attribute).is_none()
+                    && self.blocks(of, body, attribute).is_ok_and(|it| it.is_empty())
+            };
+            is_there && !is_nothing()
+        });
+        in_files || !self.expressions(of)[attribute].is_null()
     }
 
     /// Whether a member of an element of a list is known after `apply` only.
@@ -249,32 +296,14 @@ impl Plan {
             .fold(&self.configuration, |module, name| &module["module_calls"][name]["module"])
     }
 
-    fn configured(&self, of: &Planned) -> &Value {
-        let address = format!("{}.{}", of.kind, of.name);
-        let resources = list(&self.module(&of.module)["resources"]);
-        resources.iter().find(|it| it["address"] == address.as_str()).unwrap_or(&Value::Null)
+    /// What the configuration in the plan says of a resource.
+    pub(super) fn configured_as(&self, module: &str, declared: &str) -> &Value {
+        let resources = list(&self.module(module)["resources"]);
+        resources.iter().find(|it| it["address"] == declared).unwrap_or(&Value::Null)
     }
 
-    fn expressions(&self, of: &Planned) -> &Value {
-        &self.configured(of)["expressions"]
-    }
-
-    /// References with the resource that `for_each` goes over in the place of `each.value`.
-    fn with_each(&self, of: &Planned, found: Vec<String>) -> Vec<String> {
-        let over = references(&self.configured(of)["for_each_expression"]);
-        let [over] = over.as_slice() else { return found };
-        let is_resource = over.starts_with("aws_") && over.matches('.').count() == 1;
-        if !is_resource
-            || over.contains('[')
-            || !found.iter().any(|it| it.starts_with("each.value"))
-        {
-            return found;
-        }
-        let all = found.into_iter().map(|it| match it.strip_prefix("each.value") {
-            Some(rest) => format!("{over}{rest}"),
-            None => it,
-        });
-        all.chain(["each.key".to_owned()]).collect()
+    pub(super) fn expressions(&self, of: &Planned) -> &Value {
+        &self.configured_as(&of.module, &of.declared())["expressions"]
     }
 
     /// A text that is known, or the one id with a prefix that it must be.
@@ -314,15 +343,21 @@ impl Plan {
         }
         let expressions = self.expressions(of);
         // What the configuration does not say, the provider reports.
-        if expressions.is_object() && expressions[attribute].is_null() && known.is_empty() {
+        if expressions.is_object() && !self.is_written(of, attribute) && known.is_empty() {
             return Got::Absent;
         }
-        let references = self.with_each(of, references(&expressions[attribute]));
+        if let Some(body) = self.body(of) {
+            let name = format!("{}.{attribute}", of.address);
+            let value = self.once(name.clone(), || self.written(of, body, attribute));
+            return ids_of(value, &name, prefix, many);
+        }
+        let references = references(&expressions[attribute]);
         if references.is_empty() {
             return Got::Unknown(format!("{}.{attribute} is known after apply", of.address));
         }
-        match self.follow(&of.module, of.index.as_ref(), &references, prefix, many, depth) {
-            Ok(mut ids) => {
+        match self.follow(&of.module, &references, prefix, many, depth) {
+            Ok(led) => {
+                let mut ids = led.ids;
                 ids.extend(known);
                 ids.sort();
                 ids.dedup();
@@ -341,28 +376,137 @@ impl Plan {
         attribute: &str,
         prefix: &str,
     ) -> Got<Vec<String>> {
+        let name = format!("{} {block}: {attribute}", of.address);
+        if let Some(body) = self.body(of) {
+            return match self.in_written_block(of, body, (block, place), attribute) {
+                Ok(value) => ids_of(Ok(value), &name, prefix, true),
+                Err(because) => Got::Unknown(format!("{name}: {because}")),
+            };
+        }
         let written = &self.expressions(of)[block];
-        // Blocks that are attributes have one expression for all of them together.
-        let together = written.is_object();
-        let expression = match written.as_array().map(Vec::as_slice) {
-            // Dynamic blocks are written once for all of them.
-            Some([one]) => &one[attribute],
-            Some(list) => list.get(place).map_or(&Value::Null, |it| &it[attribute]),
-            None => written,
+        let planned = list(&of.values[block]);
+        let (expression, many) = match written.as_array() {
+            // The order of blocks is not that in which they are written.
+            Some(all) => {
+                let fits = |it: &&Value| is_like(it, planned.get(place).unwrap_or(&Value::Null));
+                let mut all = all.iter().filter(fits);
+                match (all.next(), all.next()) {
+                    (Some(one), None) => (&one[attribute], false),
+                    _ => return Got::Unknown(format!("{name}: which of several blocks it is")),
+                }
+            }
+            // Blocks that are attributes have one expression for all of them together.
+            None => (written, list(&of.unknown[block]).len() > 1),
         };
-        let references = self.with_each(of, references(expression));
-        let because = || format!("{} {block}: {attribute} is known after apply", of.address);
+        let references = references(expression);
         if references.is_empty() {
-            return Got::Unknown(because());
+            return Got::Unknown(format!("{name} is known after apply"));
         }
-        let blocks = list(&of.unknown[block]).iter();
-        let waiting = blocks.filter(|it| is_unknown(&it[attribute])).count();
-        match self.follow(&of.module, of.index.as_ref(), &references, prefix, true, 0) {
+        match self.follow(&of.module, &references, prefix, true, 0) {
             // Which block has which of them is not to be seen.
-            Ok(ids) if together && ids.len() > 1 && waiting > 1 => Got::Unknown(because()),
-            Ok(ids) => Got::Is(ids),
-            Err(because) => Got::Unknown(format!("{} {block}: {because}", of.address)),
+            Ok(led) if many && led.ids.len() > 1 => {
+                Got::Unknown(format!("{name} is known after apply"))
+            }
+            Ok(led) => Got::Is(led.ids),
+            Err(because) => Got::Unknown(format!("{name}: {because}")),
         }
+    }
+
+    /// What the files say of an attribute of the block that is planned at a place: blocks have the
+    /// order of a set, so that it is found by what is known of it.
+    fn in_written_block(
+        &self,
+        of: &Planned,
+        body: &Body,
+        (block, place): (&str, usize),
+        attribute: &str,
+    ) -> Result<Val, String> {
+        let written = self.blocks(of, body, block)?;
+        let planned = list(&of.values[block]);
+        let candidates = |place: usize| -> Vec<usize> {
+            let Some(planned) = planned.get(place) else { return Vec::new() };
+            let fits = |(number, it): (usize, &BTreeMap<String, Val>)| {
+                it.iter().all(|(name, value)| may_be(value, &planned[name])).then_some(number)
+            };
+            written.iter().enumerate().filter_map(fits).collect()
+        };
+        let own = candidates(place);
+        let of_candidate = |it: usize| written[it].get(attribute).cloned().unwrap_or(Val::Null);
+        let mut values = own.iter().map(|it| of_candidate(*it));
+        let Some(first) = values.next() else {
+            return Err("no block in the .tf files is like it".to_owned());
+        };
+        if values.all(|it| it == first) {
+            return Ok(first);
+        }
+        // Blocks that differ in nothing that is known share what is written for them.
+        let alike: Vec<usize> = (0..planned.len()).filter(|it| candidates(*it) == own).collect();
+        let rank = alike.iter().position(|it| *it == place);
+        match rank {
+            Some(rank) if alike.len() == own.len() => Ok(of_candidate(own[rank])),
+            _ => Err(format!("which of {} blocks it is", own.len())),
+        }
+    }
+}
+
+/// Whether what is constant of a block is what is planned.
+fn is_like(written: &Value, planned: &Value) -> bool {
+    let constants = written.as_object().into_iter().flatten();
+    let mut constants = constants.filter_map(|(name, it)| Some((name, it.get("constant_value")?)));
+    constants.all(|(name, it)| may_be(&Val::of(it, &Value::Null, ""), &planned[name]))
+}
+
+/// Whether something that is written may be what is planned.
+pub(super) fn may_be(written: &Val, planned: &Value) -> bool {
+    let plain = match planned {
+        Value::Bool(it) => it.to_string(),
+        Value::Number(it) => it.to_string(),
+        Value::String(it) => it.clone(),
+        Value::Array(all) => {
+            let written = written.elements().filter(|_| written.is_plain()).map(|it| it.0);
+            let Some(written) = written else { return true };
+            let mut written: Vec<_> = written.iter().filter_map(Val::as_text).collect();
+            let mut planned: Vec<_> = all.iter().map(text).collect();
+            written.sort();
+            planned.sort();
+            return written == planned;
+        }
+        Value::Null | Value::Object(_) => return true,
+    };
+    written.as_text().is_none_or(|it| it == plain)
+}
+
+/// The ids that a value is.
+fn ids_of(value: Evaluated, name: &str, prefix: &str, many: bool) -> Got<Vec<String>> {
+    let one = |value: &Val| match value {
+        Val::Id(id) if id.strip_prefix(prefix).is_some_and(|it| it.starts_with('-')) => {
+            Ok(id.to_string())
+        }
+        Val::Id(id) => Err(format!("it is {id}")),
+        Val::Text(text) => Ok(text.to_string()),
+        other => Err(match other.because() {
+            Some(because) => because.to_string(),
+            None => "it is no id".to_owned(),
+        }),
+    };
+    let value = match value {
+        Ok(value) => value,
+        Err(because) => return Got::Unknown(format!("{name}: {because}")),
+    };
+    let found = match &value {
+        Val::Null => return Got::Absent,
+        Val::Text(text) if text.is_empty() => return Got::Absent,
+        Val::List(all) | Val::Set(all) if many => all.iter().map(one).collect(),
+        one_of_them => one(one_of_them).map(|it| vec![it]),
+    };
+    match found {
+        Ok(mut ids) => {
+            ids.sort();
+            ids.dedup();
+            Got::Is(ids)
+        }
+        Err(because) if because.starts_with(name) => Got::Unknown(because),
+        Err(because) => Got::Unknown(format!("{name}: {because}")),
     }
 }
 

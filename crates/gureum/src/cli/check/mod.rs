@@ -72,6 +72,7 @@ Examples:
   gureum check --packets
   gureum check --suggest -o expectations.yaml
   terraform plan -out=p && terraform show -json p > plan.json && gureum check --plan plan.json
+  gureum check --plan plan.json --config network/
   gureum run -- sh -c 'terraform apply -auto-approve && gureum check'")]
 pub(crate) struct CheckCommand {
     /// The file of expectations
@@ -96,6 +97,9 @@ pub(crate) struct CheckCommand {
     /// cloud of its own
     #[arg(long, value_name = "PLAN")]
     plan: Option<PathBuf>,
+    /// The folder with the plan's .tf files [default: this one, where they are the plan's]
+    #[arg(long, value_name = "DIR", requires = "plan")]
+    config: Option<PathBuf>,
     /// Send real packets as well, between hosts that are up, and compare
     #[arg(long, conflicts_with_all = ["plan", "suggest"])]
     packets: bool,
@@ -130,7 +134,8 @@ pub(crate) fn run(args: &CheckCommand, daemon: &Daemon) -> Result<ExitCode, Fail
 /// Holds what is planned to the file. What of the plan is not there comes first.
 fn planned(args: &CheckCommand, plan: &Path) -> Result<ExitCode, Failure> {
     let scratch = Scratch::start(&["--no-instances".into()])?;
-    let imported = twin::import_plan(plan, &scratch.daemon(), args.without_unknown)?;
+    let imported =
+        twin::import_plan(plan, args.config.as_deref(), &scratch.daemon(), args.without_unknown)?;
     for missing in &imported.unsupported {
         eprintln!("warning: not in what is checked: {missing}");
     }

@@ -1,5 +1,6 @@
 //! `gureum export` and `gureum import`: networks as the answers of describe calls.
 
+mod configuration;
 mod plan;
 mod report;
 
@@ -69,9 +70,10 @@ told first. A route to it stays and leads nowhere, so that packets do not take a
 are started as hosts of this cloud, unless it was started with --no-instances.
 
 With --plan the file is what `terraform show -json PLAN` prints. What is planned is made, with ids made up.
-What is known after apply only is followed through the configuration in the plan: references, modules, the
-same index or key. What that does not tell (locals, data sources that are read during apply) is unknown,
-because, and refused unless --without-unknown leaves it out.
+What is known after apply only is evaluated from the .tf files of the plan: those of this folder, or of the
+one that --config names. Without them only references to one thing alone are followed. What nothing tells
+(data sources that are read during apply, functions that are not known here) is unknown, because, and refused
+unless --without-unknown leaves it out.
 
 Exit status: 0 made, 1 refused or something went wrong, 2 something of a plan is unknown. Where it is not 0
 nothing was changed.
@@ -105,6 +107,9 @@ pub(crate) struct ImportArgs {
     /// The file is a plan, as `terraform show -json` prints it: make what is planned
     #[arg(long)]
     plan: bool,
+    /// The folder with the plan's .tf files [default: this one, where they are the plan's]
+    #[arg(long, value_name = "DIR", requires = "plan")]
+    config: Option<PathBuf>,
     /// Leave out what is not known before `apply`, and what depends on it
     #[arg(long, requires = "plan")]
     without_unknown: bool,
@@ -132,18 +137,19 @@ pub(crate) fn export(args: &ExportArgs, daemon: &Daemon) -> Result<ExitCode, Fai
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes what a plan plans in an empty cloud.
+/// Makes what a plan plans in an empty cloud. The folder is that of its `.tf` files.
 ///
 /// # Errors
 /// Where the plan says too little: what is not known before `apply`, or a resource that decides about
 /// packets and that nothing here is like; unless that is to be left out.
 pub(super) fn import_plan(
     file: &Path,
+    folder: Option<&Path>,
     daemon: &Daemon,
     without_unknown: bool,
 ) -> Result<Imported, Failure> {
     let mut answers = read_all(&[file.to_owned()])?;
-    let planned = plan::take(&mut answers, without_unknown, !without_unknown)?;
+    let planned = plan::take(&mut answers, folder, without_unknown, !without_unknown)?;
     let options = ImportOptions { replace: true, ..ImportOptions::default() };
     match ask(daemon, TwinRequest::Import { answers, options })? {
         TwinReply::Imported(imported) => Ok(plan::with(imported, planned)),
@@ -155,7 +161,10 @@ pub(super) fn import_plan(
 pub(crate) fn import(args: &ImportArgs, daemon: &Daemon) -> Result<ExitCode, Failure> {
     let mut answers = read_all(&args.files)?;
     let planned = match args.plan {
-        true => Some(plan::take(&mut answers, args.without_unknown, args.strict)?),
+        true => {
+            let folder = args.config.as_deref();
+            Some(plan::take(&mut answers, folder, args.without_unknown, args.strict)?)
+        }
         false => None,
     };
     let options = ImportOptions {
