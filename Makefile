@@ -99,6 +99,7 @@ e2e: ## the end-to-end tests: real clients, real namespaces, real packets
 	else \
 		echo "e2e: AWS's session-manager-plugin is not on the PATH: three tests with it were skipped"; \
 	fi
+	@command -v go >/dev/null || echo "e2e: Go is not on the PATH: the example in Go was skipped"
 
 fuzz: setup-nightly ## arbitrary bytes through parser and engine (FUZZ_SECONDS=600 for each)
 	@scripts/fuzz $(FUZZ_SECONDS)

@@ -9,6 +9,35 @@ use std::{
 use gureum_e2e::{Done, gureum, terraform_plugins_or_skip};
 use tempfile::TempDir;
 
+/// Where the Go sources of Debian's packages are: installed, or unpacked by `scripts/setup --tests`.
+fn go_sources() -> Option<PathBuf> {
+    let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/gocode");
+    let roots = [PathBuf::from("/"), unpacked].map(|root| root.join("usr/share/gocode"));
+    roots.into_iter().find(|it| it.join("src/github.com/aws/aws-sdk-go-v2/service/ec2").is_dir())
+}
+
+/// Points Go at sources of the SDK on this machine, those of Debian or the module cache: nothing
+/// is fetched. `None`, and why on standard error, where there is no Go, or no SDK for it.
+fn go_or_skip(folder: &Path) -> Option<Vec<(&'static str, String)>> {
+    if !Command::new("go").arg("version").output().is_ok_and(|it| it.status.success()) {
+        eprintln!("skipped: there is no go on the PATH, so the example in Go did not run");
+        return None;
+    }
+    if let Some(sources) = go_sources() {
+        let sources = sources.to_string_lossy().into_owned();
+        return Some(vec![("GO111MODULE", "off".into()), ("GOPATH", sources)]);
+    }
+    let cached = [("GO111MODULE", "on"), ("GOFLAGS", "-mod=mod"), ("GOPROXY", "off")];
+    let mut list = Command::new("go");
+    list.args(["list", "-deps", "-test", "."]).current_dir(folder).envs(cached);
+    let done = Done::run(&mut list);
+    if done.status != 0 {
+        eprintln!("skipped: the example in Go did not run, since its SDK is not here: {done}");
+        return None;
+    }
+    Some(cached.map(|(name, value)| (name, value.to_owned())).into())
+}
+
 /// A working copy of an example.
 fn copy_of(name: &str) -> (TempDir, PathBuf) {
     let scratch = TempDir::with_prefix("gureum-example-").expect("a scratch directory");
@@ -59,6 +88,29 @@ fn the_example_with_pytest_passes_and_notices_a_change() {
     let done = Done::run(&mut run(&folder, &pytest));
     assert_eq!(done.status, 1, "pytest's own status: {done}");
     assert!(done.stdout.contains("tcp 5432 from shop-web-1 to shop-db-1 does not pass"), "{done}");
+    assert!(done.stderr.contains("gureum-run-"), "{done}");
+}
+
+#[test]
+fn the_example_with_go_test_passes_and_notices_a_change() {
+    let (_scratch, folder) = copy_of("go");
+    let Some(settings) = go_or_skip(&folder) else { return };
+    let test = || Done::run(run(&folder, &["go", "test", "-v"]).envs(settings.iter().cloned()));
+    let done = test();
+    assert_eq!(done.status, 0, "{done}");
+    assert_eq!(done.stdout.matches("\n--- PASS").count(), 4, "{done}");
+    assert!(!done.stdout.contains("--- SKIP"), "{done}");
+
+    let program = folder.join("shop.go");
+    let text = fs::read_to_string(&program).expect("read");
+    let changed = text.replace("aws.Int32(5432)", "aws.Int32(5433)");
+    assert_ne!(changed, text);
+    fs::write(&program, changed).expect("written");
+    let done = test();
+    assert_eq!(done.status, 1, "the status of go test: {done}");
+    assert!(done.stdout.contains("tcp 5432 from shop-web-1 to shop-db-1 does not pass"), "{done}");
+    let analyzer = "--- FAIL: TestPathsOfReachabilityAnalyzer/the_shop_reaches_its_database";
+    assert!(done.stdout.contains(analyzer), "{done}");
     assert!(done.stderr.contains("gureum-run-"), "{done}");
 }
 

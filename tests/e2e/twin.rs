@@ -1,11 +1,10 @@
 //! Networks as documents, and snapshots, as people use them: beside the unmodified AWS CLI, on
-//! clouds without hosts.
+//! clouds without hosts, and once with hosts that boot.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
-use gureum_e2e::{Cloud, wait};
+use gureum_e2e::{Cloud, Done, Ec2, root_or_skip, wait};
 use serde_json::Value;
-use std::time::Duration;
 
 /// Describe calls, and the key of their answer.
 const CALLS: [(&str, &str); 17] = [
@@ -160,4 +159,172 @@ fn a_snapshot_puts_records_back_as_they_were() {
     cloud.gureum("snapshot", ["delete", "before"]).ok();
     let listed = cloud.gureum("snapshot", ["list", "-o", "json"]).json();
     assert_eq!(listed, Value::Array(Vec::new()));
+}
+
+/// A VPC with a public subnet and two instances, `one` and `two`, whose group admits SSH and, from
+/// the VPC, pings.
+fn two_instances(cloud: &Cloud) {
+    let mut ec2 = Ec2::connect(cloud.port());
+    let vpc = ec2.call("CreateVpc", &[("CidrBlock", "10.1.0.0/16")]).text("vpcId");
+    let of_vpc = ("VpcId", vpc.as_str());
+    let subnet = ec2.call("CreateSubnet", &[of_vpc, ("CidrBlock", "10.1.1.0/24")]).text("subnetId");
+    let gateway = ec2.call("CreateInternetGateway", &[]).text("internetGatewayId");
+    ec2.call("AttachInternetGateway", &[of_vpc, ("InternetGatewayId", &gateway)]);
+    let table = ec2.call("CreateRouteTable", &[of_vpc]).text("routeTableId");
+    let of_table = ("RouteTableId", table.as_str());
+    let everything = ("DestinationCidrBlock", "0.0.0.0/0");
+    ec2.call("CreateRoute", &[of_table, everything, ("GatewayId", &gateway)]);
+    ec2.call("AssociateRouteTable", &[of_table, ("SubnetId", &subnet)]);
+    let named = [("GroupName", "hosts"), ("GroupDescription", "hosts"), of_vpc];
+    let group = ec2.call("CreateSecurityGroup", &named).text("groupId");
+    for (protocol, port, from) in [("tcp", "22", "0.0.0.0/0"), ("icmp", "-1", "10.1.0.0/16")] {
+        ingress(&mut ec2, "AuthorizeSecurityGroupIngress", &group, protocol, port, from);
+    }
+    ec2.call("CreateKeyPair", &[("KeyName", "twin")]);
+    for name in ["one", "two"] {
+        launch(&mut ec2, name, &subnet, &group);
+    }
+    let is_on = |answer: String| answer.matches("<name>running</name>").count() == 2;
+    let state = || Ec2::connect(cloud.port()).call("DescribeInstances", &[]).body;
+    wait("the instances run", Duration::from_secs(20), || is_on(state()));
+}
+
+fn ingress(ec2: &mut Ec2, action: &str, group: &str, protocol: &str, port: &str, from: &str) {
+    let rule = [
+        ("GroupId", group),
+        ("IpPermissions.1.IpProtocol", protocol),
+        ("IpPermissions.1.FromPort", port),
+        ("IpPermissions.1.ToPort", port),
+        ("IpPermissions.1.IpRanges.1.CidrIp", from),
+    ];
+    ec2.call(action, &rule);
+}
+
+fn launch(ec2: &mut Ec2, name: &str, subnet: &str, group: &str) -> String {
+    let pattern = [("Filter.1.Name", "name"), ("Filter.1.Value.1", "amzn2-ami-hvm-*")];
+    let image = ec2.call("DescribeImages", &pattern).text("imageId");
+    let parameters = [
+        ("ImageId", image.as_str()),
+        ("InstanceType", "t3.micro"),
+        ("MinCount", "1"),
+        ("MaxCount", "1"),
+        ("KeyName", "twin"),
+        ("NetworkInterface.1.DeviceIndex", "0"),
+        ("NetworkInterface.1.SubnetId", subnet),
+        ("NetworkInterface.1.SecurityGroupId.1", group),
+        ("NetworkInterface.1.AssociatePublicIpAddress", "true"),
+        ("TagSpecification.1.ResourceType", "instance"),
+        ("TagSpecification.1.Tag.1.Key", "Name"),
+        ("TagSpecification.1.Tag.1.Value", name),
+    ];
+    ec2.call("RunInstances", &parameters).text("instanceId")
+}
+
+/// What is let through between the two, and from outside; held to the engine and to packets.
+const EXPECTED: &str = "\
+- {from: internet, to: [one, two], port: 22, expect: allow}
+- {from: internet, to: [one, two], protocol: icmp, expect: deny, by: security-group-ingress}
+- {from: internet, to: two, port: 8080, expect: deny, by: security-group-ingress}
+- {from: one, to: two, protocol: icmp, expect: allow}
+- {from: one, to: two, port: 22, expect: allow}
+- {from: two, to: one, port: 22, expect: allow}
+- {from: one, to: two, port: 8080, expect: deny, by: security-group-ingress}
+";
+
+fn wait_ready(cloud: &Cloud, count: usize) {
+    wait("the status checks pass", Duration::from_secs(120), || {
+        let answer = Ec2::connect(cloud.port()).call("DescribeInstanceStatus", &[]);
+        let passed = |it: &String| it.contains("<status>ok</status>");
+        answer.texts("instanceStatus").iter().filter(|it| passed(it)).count() == count
+    });
+}
+
+/// Somebody listens at a port that the group closes, so that what stays away is the network's doing.
+fn packets_fare_as_expected(cloud: &Cloud, key: &Path) {
+    let serve = "nohup python3 -m http.server 8080 >/dev/null 2>&1 & \
+                 until curl -s -o /dev/null localhost:8080; do sleep 0.1; done";
+    cloud.exec("two", serve).ok();
+    let file = cloud.data_dir().with_file_name("expectations.yaml");
+    fs::write(&file, EXPECTED).expect("written");
+    let held = cloud.gureum("check", [&*file.to_string_lossy(), "--packets"]);
+    assert_eq!(held.status, 0, "{held}");
+    let two = shown(cloud, "two", "privateIpAddress");
+    for (port, passes) in [("22", true), ("8080", false)] {
+        let why = cloud.gureum("why", ["one", "two", "--port", port]).stdout;
+        let verdict = if passes { "\nreachable\n" } else { "\nnot reachable\n" };
+        assert!(why.ends_with(verdict), "{why}");
+        let done = cloud.exec("one", &format!("nc -z -w 3 {two} {port}"));
+        assert_eq!(done.status == 0, passes, "{done}");
+    }
+    let public = shown(cloud, "one", "ipAddress");
+    let mut ssh = cloud.command("internet");
+    ssh.args(["--", "ssh", "-i"]).arg(key);
+    for option in ["BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"] {
+        ssh.args(["-o", option]);
+    }
+    let name = Done::run(ssh.arg(format!("ec2-user@{public}")).arg("hostname")).ok();
+    let private = shown(cloud, "one", "privateIpAddress");
+    assert!(name.starts_with(&format!("ip-{}", private.replace('.', "-"))), "{name}");
+}
+
+/// What is shown of the instance of this name: the first element that is called so.
+fn shown(cloud: &Cloud, name: &str, element: &str) -> String {
+    let filter = [("Filter.1.Name", "tag:Name"), ("Filter.1.Value.1", name)];
+    Ec2::connect(cloud.port()).call("DescribeInstances", &filter).text(element)
+}
+
+/// What was exported boots where it is imported, and what a snapshot has boots again: packets are
+/// let through and dropped as before, and there is no host that the records do not have.
+#[test]
+fn hosts_of_a_twin_and_of_a_snapshot_boot() {
+    if !root_or_skip() {
+        return;
+    }
+    let original = Cloud::records();
+    two_instances(&original);
+    let document = original.gureum("export", [] as [&str; 0]).ok();
+
+    let twin = Cloud::hosts();
+    let mut ec2 = Ec2::connect(twin.port());
+    // Who has a key of that name here can log in.
+    let key = twin.data_dir().with_file_name("twin.pem");
+    let material = ec2.call("CreateKeyPair", &[("KeyName", "twin")]).text("keyMaterial");
+    fs::write(&key, material).expect("written");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("chmod");
+    let file = twin.data_dir().with_file_name("network.json");
+    fs::write(&file, &document).expect("written");
+    let said = twin.gureum("import", [&file]).ok();
+    assert!(!said.contains("NOT AS IN THE ORIGINAL"), "{said}");
+    wait_ready(&twin, 2);
+    packets_fare_as_expected(&twin, &key);
+
+    let (one, two) = (shown(&twin, "one", "instanceId"), shown(&twin, "two", "instanceId"));
+    for name in ["one", "two"] {
+        twin.exec(name, "touch /root/mark && sync").ok();
+    }
+    let before = twin.gureum("export", [] as [&str; 0]).json();
+    twin.gureum("snapshot", ["save", "before"]).ok();
+    let group = shown(&twin, "one", "groupId");
+    let subnet = shown(&twin, "one", "subnetId");
+    ingress(&mut ec2, "RevokeSecurityGroupIngress", &group, "tcp", "22", "0.0.0.0/0");
+    ingress(&mut ec2, "AuthorizeSecurityGroupIngress", &group, "tcp", "8080", "0.0.0.0/0");
+    ec2.call("TerminateInstances", &[("InstanceId.1", &one)]);
+    ec2.call("StopInstances", &[("InstanceId.1", &two)]);
+    let three = launch(&mut ec2, "three", &subnet, &group);
+    let three_at = twin.data_dir().join("instances").join(&three);
+    wait("the change is done", Duration::from_secs(60), || {
+        let is = |name, state: &str| shown(&twin, name, "instanceState").contains(state);
+        is("one", ">terminated<") && is("two", ">stopped<") && is("three", ">running<")
+    });
+    assert!(three_at.is_dir(), "{three_at:?}");
+
+    twin.gureum("snapshot", ["load", "before", "--yes"]).ok();
+    assert_eq!(twin.gureum("export", [] as [&str; 0]).json(), before);
+    wait_ready(&twin, 2);
+    packets_fare_as_expected(&twin, &key);
+    wait("the third one is gone", Duration::from_secs(30), || !three_at.exists());
+    // Disks are no records: that of an instance that stayed is as it was left, that of one that
+    // was terminated is new.
+    assert_eq!(twin.exec("two", "test -e /root/mark").status, 0);
+    assert_eq!(twin.exec("one", "test -e /root/mark").status, 1);
 }

@@ -13,6 +13,7 @@ use gureum_types::Timestamp;
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::{
+    flow_windows::{Buckets, NoBuckets},
     gateway::{MessageGateway, NoGateway},
     iam::uses::Uses,
     resource::log_query::Queries,
@@ -82,6 +83,8 @@ pub struct Config {
     pub random: Random,
     /// Where agents of Systems Manager are connected; by default nobody is.
     pub gateway: Arc<dyn MessageGateway>,
+    /// Where flow logs and their templates are put; by default there are no buckets.
+    pub buckets: Arc<dyn Buckets>,
 }
 
 impl Config {
@@ -110,6 +113,7 @@ impl Config {
             }),
             random: Arc::new(rand::random),
             gateway: Arc::new(NoGateway),
+            buckets: Arc::new(NoBuckets),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     call::{Answer, Call},
     config::Config,
     flow_log,
-    flow_windows::{Buckets, FlowWindows},
+    flow_windows::FlowWindows,
     gateway,
     iam::{
         authenticate::{Refusal, Shown, authenticate, identify},
@@ -31,7 +31,7 @@ use crate::{
         visitor::{Visit, Visitor},
     },
     linux::Linux,
-    operation::{self, Wire, Work, Write},
+    operation::{self, Upload, Wire, Work, Write},
     publish::Publisher,
     reconcile::Reconciler,
     resource::{default_vpc, live_tail::LiveTail, public_ip},
@@ -214,6 +214,14 @@ impl Control {
                 let write = write.map_err(ApiError::internal_error)??;
                 self.change(call, write).await.map(Reply::Whole)
             }
+            Work::Upload(make) => {
+                let records = self.opened(&call).await?;
+                let (Upload { bucket, key, content_type, body }, answer) = make(&call, &records)?;
+                let visitor = Visitor::of_caller(&records, &call, source.clone())?;
+                let put = self.config.buckets.put(visitor, &bucket, &key, content_type, body);
+                put.await.map_err(|error| flow_log::not_stored(&bucket, error))?;
+                Ok(Reply::Whole(answer))
+            }
             Work::Console(find, show) => {
                 let instance = find(&call, &self.snapshot())?;
                 let console = self.linux.console(instance.id.clone()).await;
@@ -389,8 +397,8 @@ impl Control {
 
     /// Delivers what was counted in closed windows to the flow logs that cover it, until the task is
     /// dropped. A window stays until all of them have their records.
-    pub async fn run_flow_logs(&self, windows: Arc<dyn FlowWindows>, buckets: Arc<dyn Buckets>) {
-        flow_log::run(self.store.clone(), self.config.clone(), windows, buckets).await;
+    pub async fn run_flow_logs(&self, windows: Arc<dyn FlowWindows>) {
+        flow_log::run(self.store.clone(), self.config.clone(), windows).await;
     }
 
     /// Writes down what the message gateway tells, and hands out commands, until it is gone or the

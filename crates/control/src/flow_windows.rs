@@ -3,9 +3,9 @@
 
 use std::io;
 
-use gureum_types::{Window, record::Scope};
+use gureum_types::Window;
 
-use crate::linux::BoxFuture;
+use crate::{iam::visitor::Visitor, linux::BoxFuture};
 
 /// The closed windows of traffic that wait to be delivered to flow logs. They outlive the process.
 pub trait FlowWindows: Send + Sync + 'static {
@@ -43,18 +43,35 @@ pub enum PutError {
 }
 
 /// The service that delivers logs into buckets (FL-16).
-pub const LOG_DELIVERY: &str = "delivery.logs.amazonaws.com";
+pub(crate) const LOG_DELIVERY: &str = "delivery.logs.amazonaws.com";
 
 /// The buckets, as far as services of the cloud write into them.
 pub trait Buckets: Send + Sync + 'static {
-    /// Puts an object into a bucket as [`LOG_DELIVERY`] does, for a flow log of this account and
-    /// region: the bucket's policy must allow it.
+    /// Puts an object into a bucket in the name of a service or of its caller, who must be allowed
+    /// to.
     fn put<'a>(
         &'a self,
-        scope: &'a Scope,
+        visitor: Visitor,
         bucket: &'a str,
         key: &'a str,
         content_type: &'a str,
         body: Vec<u8>,
     ) -> BoxFuture<'a, Result<(), PutError>>;
+}
+
+/// No buckets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoBuckets;
+
+impl Buckets for NoBuckets {
+    fn put<'a>(
+        &'a self,
+        _: Visitor,
+        _: &'a str,
+        _: &'a str,
+        _: &'a str,
+        _: Vec<u8>,
+    ) -> BoxFuture<'a, Result<(), PutError>> {
+        Box::pin(async { Err(PutError::NoSuchBucket) })
+    }
 }

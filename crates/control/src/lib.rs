@@ -47,7 +47,7 @@ pub use compile::compile;
 pub use config::{Clock, Config, Random, RootKey};
 pub use control::{Control, Found, Reply};
 pub use directory::{Directory, Named};
-pub use flow_windows::{Buckets, FlowWindows, LOG_DELIVERY, PutError};
+pub use flow_windows::{Buckets, FlowWindows, NoBuckets, PutError};
 pub use gateway::{MessageGateway, NoGateway, NotConnected};
 pub use iam::{
     authenticate::Refusal,

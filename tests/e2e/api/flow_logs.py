@@ -1,7 +1,15 @@
 """Flow logs as records (FL-1 to FL-6, FL-13, FL-15, FL-20 to FL-22)."""
 
+import datetime
 import json
+import sys
+import types
+import urllib.parse
+from unittest import mock
 
+import yaml
+
+from auth import keyed, policy
 from harness import case, client, ident, named, refused, same, shows
 
 ACCOUNT = "640000000002"
@@ -226,3 +234,205 @@ def token():
     shows(described(*one["FlowLogIds"]), [{"Tags": [{"Key": "a", "Value": "b"}]}])
     same(ec2().delete_flow_logs(FlowLogIds=one["FlowLogIds"])["Unsuccessful"], [])
     same(ec2().describe_flow_logs(Filter=find)["FlowLogs"], [])
+
+
+def bucket_of(name, flow_log_options=None):
+    """A bucket with a flow log into it: the flow log."""
+    client("s3", ACCOUNT).create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-2"}
+    )
+    (log,) = create(
+        vpc(),
+        LogDestinationType="s3",
+        LogDestination=f"arn:aws:s3:::{name}/logs/",
+        LogFormat="${version} ${start} ${instance-id} ${srcaddr} ${dstaddr} ${bytes}",
+        **({"DestinationOptions": flow_log_options} if flow_log_options else {}),
+    )["FlowLogIds"]
+    return log
+
+
+def template(log, bucket, *integrations, ec2=None):
+    """The template of a flow log, out of the bucket that it was stored in."""
+    usual = {"IntegrationResultS3DestinationArn": f"arn:aws:s3:::{bucket}/results/"}
+    result = (ec2 or client("ec2", ACCOUNT)).get_flow_logs_integration_template(
+        FlowLogId=log,
+        ConfigDeliveryS3DestinationArn=f"arn:aws:s3:::{bucket}/templates/",
+        IntegrateServices={"AthenaIntegrations": [{**usual, **it} for it in integrations]},
+    )["Result"]
+    place = f"https://{bucket}.s3.ap-northeast-2.amazonaws.com/templates/VPCFlowLogsIntegrationTemplate_{log}_"
+    same(result.startswith(place) and result.endswith("%20UTC%20" + result[-8:]), True, result)
+    key = urllib.parse.unquote(urllib.parse.urlparse(result).path[1:])
+    body = client("s3", ACCOUNT).get_object(Bucket=bucket, Key=key)["Body"].read()
+    found = yaml.safe_load(body)
+    same(found["AWSTemplateFormatVersion"], "2010-09-09")
+    return found["Resources"]
+
+
+def loaded(resources, event):
+    """The partitions that the program of a template adds, with the values of each."""
+    function = resources["VpcFlowLogsPartitionLoader1"]["Properties"]
+    table = resources["VpcFlowLogsTable1"]["Properties"]["TableInput"]
+    added, said = [], []
+
+    class Glue:
+        def get_table(self, DatabaseName, Name):
+            return {"Table": {"StorageDescriptor": table["StorageDescriptor"]}}
+
+        def batch_create_partition(self, DatabaseName, TableName, PartitionInputList):
+            same(0 < len(PartitionInputList) <= 100, True, "a batch")
+            added.extend(PartitionInputList)
+            return {"Errors": [{"ErrorDetail": {"ErrorCode": "AlreadyExistsException"}}]}
+
+    stand_ins = {
+        "boto3": types.SimpleNamespace(client=lambda name: Glue()),
+        "cfnresponse": types.SimpleNamespace(
+            SUCCESS="SUCCESS", FAILED="FAILED", send=lambda *all: said.append(all[2:])
+        ),
+    }
+    variables = function["Environment"]["Variables"]
+    environment = {**variables, "DATABASE": "database", "TABLE": table["Name"]}
+    program = {}
+    with mock.patch.dict(sys.modules, stand_ins), mock.patch.dict("os.environ", environment):
+        exec(function["Code"]["ZipFile"], program)  # noqa: S102: the program under test
+        program["handler"](event, None)
+    if "ResponseURL" in event:
+        same(said, [("SUCCESS", {})], "the answer to CloudFormation")
+    return [(tuple(it["Values"]), it["StorageDescriptor"]["Location"]) for it in added]
+
+
+def created(resources):
+    """What CloudFormation tells the program when the stack is made."""
+    properties = resources["VpcFlowLogsFirstPartitions1"]["Properties"]
+    return {"RequestType": "Create", "ResponseURL": "x", "ResourceProperties": properties}
+
+
+@case("flow logs: a template for Amazon Athena, between two points in time")
+def athena():
+    bucket = "flow-logs-for-athena"
+    log = bucket_of(bucket)
+    start = datetime.datetime(2021, 7, 20, 22, 40, tzinfo=datetime.timezone.utc)
+    end = start + datetime.timedelta(days=1)
+    asked = {"PartitionLoadFrequency": "none", "PartitionStartDate": start, "PartitionEndDate": end}
+    resources = template(log, bucket, asked)
+    table = resources["VpcFlowLogsTable1"]["Properties"]["TableInput"]
+    location = f"s3://{bucket}/logs/AWSLogs/{ACCOUNT}/vpcflowlogs/ap-northeast-2/"
+    shows(
+        table,
+        {
+            "Name": f"{log.replace('-', '')}_none_1",
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": {"skip.header.line.count": "1"},
+            "PartitionKeys": [{"Name": it, "Type": "string"} for it in ("year", "month", "day")],
+        },
+    )
+    shows(
+        table["StorageDescriptor"],
+        {
+            "Location": location,
+            "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
+            "Columns": [
+                {"Name": "version", "Type": "int"},
+                {"Name": "start", "Type": "bigint"},
+                {"Name": "instance_id", "Type": "string"},
+                {"Name": "srcaddr", "Type": "string"},
+                {"Name": "dstaddr", "Type": "string"},
+                {"Name": "bytes", "Type": "bigint"},
+            ],
+        },
+    )
+    group = resources["VpcFlowLogsWorkGroup1"]["Properties"]["WorkGroupConfiguration"]
+    same(group["ResultConfiguration"]["OutputLocation"], f"s3://{bucket}/results/")
+    same(
+        sorted(it["Properties"]["Name"] for it in resources.values() if "NamedQuery" in it["Type"]),
+        ["VpcFlowLogsTopTalkers", "VpcFlowLogsTopTalkingInstances", "VpcFlowLogsTotalBytesTransferred"],
+    )
+    same([name for name in resources if "Schedule" in name], [])
+    same(
+        loaded(resources, created(resources)),
+        [
+            (("2021", "07", "20"), location + "2021/07/20/"),
+            (("2021", "07", "21"), location + "2021/07/21/"),
+        ],
+    )
+
+
+@case("flow logs: templates for Amazon Athena whose partitions are added by a schedule")
+def athena_scheduled():
+    bucket = "flow-logs-for-athena-daily"
+    options = {"FileFormat": "parquet", "HiveCompatiblePartitions": True, "PerHourPartition": True}
+    log = bucket_of(bucket, options)
+    kinds = ("daily", "weekly", "monthly")
+    resources = template(log, bucket, *({"PartitionLoadFrequency": it} for it in kinds))
+    names = [resources[f"VpcFlowLogsTable{n}"]["Properties"]["TableInput"]["Name"] for n in (1, 2, 3)]
+    same(names, [f"{log.replace('-', '')}_{it}_{n}" for n, it in enumerate(kinds, 1)])
+    schedules = [resources[f"VpcFlowLogsSchedule{n}"]["Properties"] for n in (1, 2, 3)]
+    same(
+        [it["ScheduleExpression"] for it in schedules],
+        ["rate(1 day)", "rate(7 days)", "cron(0 0 1 * ? *)"],
+    )
+    storage = resources["VpcFlowLogsTable1"]["Properties"]["TableInput"]["StorageDescriptor"]
+    same("parquet" in storage["SerdeInfo"]["SerializationLibrary"], True)
+    # What the schedule brings about: an hour after the other until tomorrow.
+    partitions = loaded(resources, {})
+    same(len(partitions), 25)
+    (year, month, day, hour), place = partitions[0]
+    same(
+        place,
+        f"s3://{bucket}/logs/AWSLogs/aws-account-id={ACCOUNT}/aws-service=vpcflowlogs/"
+        f"aws-region=ap-northeast-2/year={year}/month={month}/day={day}/hour={hour}/",
+    )
+    same(len(loaded(resources, created(resources))), 25)
+
+
+@case("flow logs: no template for mistakes and for who may not store it")
+def athena_mistakes():
+    bucket = "flow-logs-without-template"
+    log = bucket_of(bucket)
+    daily = {"PartitionLoadFrequency": "daily"}
+    refused(
+        lambda: template("fl-0ffffffffffffffff", bucket, daily), "InvalidFlowLogId.NotFound"
+    )
+    (grouped,) = create(vpc())["FlowLogIds"]
+    refused(
+        lambda: template(grouped, bucket, daily),
+        "InvalidParameter",
+        f"The flow log {grouped} is not published to Amazon S3.",
+    )
+    careless = client("ec2", ACCOUNT, validate=False)
+    refused(lambda: template(log, bucket, ec2=careless), "MissingParameter")
+    refused(lambda: template(log, bucket, {"PartitionLoadFrequency": "none"}), "InvalidParameter")
+    refused(lambda: template(log, bucket, *[daily] * 11), "InvalidParameterValue")
+    refused(
+        lambda: template(log, bucket, {"PartitionLoadFrequency": "yearly"}), "InvalidParameterValue"
+    )
+    refused(
+        lambda: template(log, bucket, {**daily, "IntegrationResultS3DestinationArn": "here"}),
+        "InvalidParameter",
+        "IntegrationResultS3DestinationArn here is no S3 ARN.",
+    )
+    refused(
+        lambda: template(log, "flow-logs-nowhere", daily),
+        "InvalidParameter",
+        "ConfigDeliveryS3DestinationArn: flow-logs-nowhere does not exist.",
+    )
+    iam = client("iam", ACCOUNT)
+    iam.create_user(UserName="analyst")
+    key = iam.create_access_key(UserName="analyst")["AccessKey"]
+    analyst = keyed("ec2", key["AccessKeyId"], key["SecretAccessKey"])
+    mine = lambda: template(log, bucket, daily, ec2=analyst)  # noqa: E731
+    refused(mine, "UnauthorizedOperation", None, 403)
+    may = lambda *actions: iam.put_user_policy(  # noqa: E731
+        UserName="analyst", PolicyName="p", PolicyDocument=policy("Allow", actions)
+    )
+    may("ec2:GetFlowLogsIntegrationTemplate")
+    refused(
+        mine,
+        "InvalidParameter",
+        f"Access Denied for ConfigDeliveryS3DestinationArn: {bucket}. "
+        "Please check ConfigDeliveryS3DestinationArn permission",
+    )
+    keys = lambda: client("s3", ACCOUNT).list_objects_v2(Bucket=bucket)["KeyCount"]  # noqa: E731
+    same(keys(), 0, "objects")
+    may("ec2:GetFlowLogsIntegrationTemplate", "s3:PutObject")
+    same("VpcFlowLogsTable1" in mine(), True)
+    same(keys(), 1, "objects")

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::file::{bucket_and_prefix, folder};
 use crate::{
     call::{Answer, Call},
-    flow_windows::LOG_DELIVERY,
+    flow_windows::{LOG_DELIVERY, PutError},
     iam::{
         authorize::Source,
         visitor::{Visit, Visited, Visitor},
@@ -63,6 +63,21 @@ pub(crate) fn admit(
         it.configurations.insert(POLICY.to_owned(), policy.clone());
     });
     Ok(())
+}
+
+/// Why a template is not in the bucket that it shall be stored in.
+pub(crate) fn not_stored(bucket: &str, error: PutError) -> ApiError {
+    let refused = |message| ApiError::new("InvalidParameter", message);
+    match error {
+        PutError::NoSuchBucket => {
+            refused(format!("ConfigDeliveryS3DestinationArn: {bucket} does not exist."))
+        }
+        PutError::AccessDenied => refused(format!(
+            "Access Denied for ConfigDeliveryS3DestinationArn: {bucket}. Please check \
+             ConfigDeliveryS3DestinationArn permission"
+        )),
+        PutError::Failed(why) => ApiError::internal_error(why),
+    }
 }
 
 /// Whether the delivery may already do what it does.

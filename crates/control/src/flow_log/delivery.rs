@@ -18,10 +18,7 @@ use super::{
     job::{Failure, Job, Member, has_long_part},
     notes::{Notes, Part},
 };
-use crate::{
-    config::Config,
-    flow_windows::{Buckets, FlowWindows},
-};
+use crate::{config::Config, flow_windows::FlowWindows};
 
 /// The longer interval of aggregation (FL-2); it begins at whole tens of minutes.
 const LONG_MS: i64 = 600_000;
@@ -46,19 +43,13 @@ struct Waiting {
 }
 
 /// Delivers closed windows until the task is dropped.
-pub(crate) async fn run(
-    store: Arc<Store>,
-    config: Arc<Config>,
-    windows: Arc<dyn FlowWindows>,
-    buckets: Arc<dyn Buckets>,
-) {
+pub(crate) async fn run(store: Arc<Store>, config: Arc<Config>, windows: Arc<dyn FlowWindows>) {
     let mut tick = tokio::time::interval(config.reconcile_every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let new = || Delivery {
         store: store.clone(),
         config: config.clone(),
         windows: windows.clone(),
-        buckets: buckets.clone(),
         runtime: Handle::current(),
         waiting: Vec::new(),
         last: None,
@@ -86,7 +77,6 @@ struct Delivery {
     store: Arc<Store>,
     config: Arc<Config>,
     windows: Arc<dyn FlowWindows>,
-    buckets: Arc<dyn Buckets>,
     runtime: Handle,
     /// The oldest first.
     waiting: Vec<Waiting>,
@@ -230,11 +220,10 @@ impl Delivery {
             members.iter().filter_map(|it| self.waiting.get(*it)).cloned().collect();
         let (Some(first), Some(last)) = (windows.first(), windows.last()) else { return true };
         let (store, config) = (self.store.clone(), self.config.clone());
-        let (buckets, runtime) = (self.buckets.clone(), self.runtime.clone());
+        let runtime = self.runtime.clone();
         let job = Job {
             store: &store,
             config: &config,
-            buckets: buckets.as_ref(),
             runtime: &runtime,
             records: &records,
             scope,

@@ -17,7 +17,7 @@ use super::{
     notes::{Notes, Part},
     traffic::{Sorted, Traffic},
 };
-use crate::{call::Call, config::Config, flow_windows::Buckets};
+use crate::{call::Call, config::Config};
 
 /// Why something was not delivered.
 pub(crate) enum Failure {
@@ -46,7 +46,6 @@ pub(crate) struct Member<'a> {
 pub(crate) struct Job<'a> {
     pub(crate) store: &'a Store,
     pub(crate) config: &'a Arc<Config>,
-    pub(crate) buckets: &'a dyn Buckets,
     /// What waits for the buckets.
     pub(crate) runtime: &'a Handle,
     pub(crate) records: &'a Snapshot,

@@ -6,7 +6,7 @@
 //! [`interface`] says what is known of interfaces and which a flow log covers, [`traffic`] makes
 //! flows of what was counted, [`line`](mod@line) makes records of flows, [`access`] looks whether the
 //! flow log's role may deliver, [`bucket`] whether a bucket lets the delivery in, and [`group`] and
-//! [`upload`] deliver, the latter in [`file`](mod@file)s.
+//! [`upload`] deliver, the latter in [`file`](mod@file)s, which [`integration`] has Amazon Athena read.
 
 mod access;
 mod bucket;
@@ -14,6 +14,7 @@ mod delivery;
 mod field;
 mod file;
 mod group;
+mod integration;
 mod interface;
 mod job;
 mod line;
@@ -23,7 +24,9 @@ mod tests;
 mod traffic;
 mod upload;
 
-pub(crate) use bucket::admit;
+pub(crate) use bucket::{admit, not_stored};
 pub(crate) use delivery::run;
 pub(crate) use field::{checked_format, default_format};
+pub(crate) use file::bucket_and_prefix;
+pub(crate) use integration::{Frequency, Integration, key as template_key, template};
 pub(crate) use interface::depart;

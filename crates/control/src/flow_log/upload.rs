@@ -7,7 +7,13 @@ use super::{
     job::{Failure, Job, ToldOf},
     line::Format,
 };
-use crate::flow_windows::PutError;
+use crate::{
+    flow_windows::{LOG_DELIVERY, PutError},
+    iam::{
+        authorize::Source,
+        visitor::{Visit, Visitor},
+    },
+};
 
 impl Job<'_> {
     /// Puts files of records. To be called where waiting is allowed.
@@ -20,7 +26,14 @@ impl Job<'_> {
         let (bucket, _) = file::bucket_and_prefix(arn);
         let put = |object: file::Object| {
             let file::Object { key, body } = object;
-            let put = self.buckets.put(scope, bucket, &key, file::CONTENT_TYPE, body);
+            let (visit, source) = (
+                Visit::Service(LOG_DELIVERY, scope),
+                Source { is_secure: true, ..Source::default() },
+            );
+            let visitor =
+                Visitor::of(&self.store.snapshot(), visit, &scope.region, source, self.config)
+                    .map_err(|refusal| self.unknown(format!("{refusal:?}")))?;
+            let put = self.config.buckets.put(visitor, bucket, &key, file::CONTENT_TYPE, body);
             self.runtime.block_on(put).map_err(|error| match error {
                 PutError::NoSuchBucket | PutError::AccessDenied => {
                     tracing::debug!(flow_log = %log, %error, "a flow log may not deliver");

@@ -22,7 +22,10 @@ use super::{
     policy::{self, Malformed},
     resource,
 };
-use crate::config::Config;
+use crate::{
+    call::{Answer, Call},
+    config::Config,
+};
 
 /// What a bucket's owner, as the root user, may always do: who locks everybody out comes in again.
 const OWN_POLICY: [&str; 3] = ["s3:DeleteBucketPolicy", "s3:GetBucketPolicy", "s3:PutBucketPolicy"];
@@ -111,6 +114,20 @@ impl Visitor {
             (None, _) => (Asker::anonymous(), None),
         };
         Ok(Self { caller, service_of, policies, asker, source, region: region.clone(), now })
+    }
+
+    /// Whoever makes a call, as a service acts in their name.
+    pub(crate) fn of_caller(records: &Snapshot, call: &Call, source: Source) -> Answer<Self> {
+        let caller = Some(call.caller.clone());
+        let mut policies = identity::policies(records, &call.caller)?;
+        policies.endpoint = source.endpoint_policy()?;
+        let (asker, region) = (Asker::of(&call.caller), call.region().clone());
+        Ok(Self { caller, service_of: None, policies, asker, source, region, now: call.now })
+    }
+
+    /// Where they are.
+    pub fn region(&self) -> &Region {
+        &self.region
     }
 
     /// Their account; none of somebody without credentials.

@@ -2,7 +2,7 @@
 
 use gureum_api::{ApiError, ApiRequest, ec2::op, response};
 
-use super::{Find, Parameters, Show, Work, Write, analyze, operations, read_input};
+use super::{Find, Parameters, Show, Work, Write, analyze, operations, read_input, upload};
 use crate::{
     accept,
     call::Answer,
@@ -551,6 +551,9 @@ operations! { ec2
         "GatewayId", "RouteTableId",
     ];
     GetConsoleOutput: custom console_output, obeyed ["InstanceId", "Latest"];
+    GetFlowLogsIntegrationTemplate: custom integration_template, obeyed [
+        "ConfigDeliveryS3DestinationArn", "FlowLogId", "IntegrateServices",
+    ];
     GetConsoleScreenshot: read instance_option::console_screenshot, obeyed ["InstanceId", "WakeUp"];
     GetEbsDefaultKmsKeyId: read region_settings::ebs_key, obeyed [];
     GetEbsEncryptionByDefault: read region_settings::ebs_encryption, obeyed [];
@@ -854,6 +857,10 @@ fn start_analysis(r: &ApiRequest, id: &str, parameters: Parameters) -> Answer<Wo
 }
 
 /// So does Network Access Analyzer.
+fn integration_template(r: &ApiRequest, id: &str, parameters: Parameters) -> Answer<Work> {
+    upload::<op::GetFlowLogsIntegrationTemplate>(r, id, parameters, flow_log::integration_template)
+}
+
 fn start_access_scope_analysis(r: &ApiRequest, id: &str, parameters: Parameters) -> Answer<Work> {
     use access_scope::{prepare, start};
     analyze::<op::StartNetworkInsightsAccessScopeAnalysis, _>(r, id, parameters, prepare, start)

@@ -45,6 +45,18 @@ pub(crate) type Find = Box<dyn FnOnce(&Call, &Snapshot) -> Answer<Arc<Instance>>
 /// Answers with what a console shows.
 pub(crate) type Show = Box<dyn FnOnce(&Call, &Instance, Vec<u8>) -> Wire + Send>;
 
+/// Makes an object, and the answer for when it is in its bucket.
+pub(crate) type Make = Box<dyn FnOnce(&Call, &Snapshot) -> Answer<(Upload, Wire)> + Send>;
+
+/// An object that a service puts into a bucket in the name of its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Upload {
+    pub(crate) bucket: String,
+    pub(crate) key: String,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Vec<u8>,
+}
+
 /// Begins to listen to log groups.
 pub(crate) type Listen = Box<dyn FnOnce(&Call, &Snapshot) -> Answer<LiveTail> + Send>;
 
@@ -60,6 +72,8 @@ pub(crate) enum Work {
     Prepare(Prepare),
     /// Change, after a look at what the network lets through.
     Analyze(Analyze),
+    /// Put an object into a bucket, then answer.
+    Upload(Make),
     /// Ask Linux for a console.
     Console(Find, Show),
     /// Begin an answer that goes on.
@@ -212,6 +226,24 @@ pub(crate) fn analyze<O: Op, P: Send + 'static>(
                 false => Ok(response::<O>(&output, &id)),
             }
         }))
+    })))
+}
+
+/// An object is made from a snapshot; nothing is put in a rehearsal.
+pub(crate) fn upload<O: Op>(
+    r: &ApiRequest,
+    id: &str,
+    parameters: Parameters,
+    handler: fn(&Call, &Snapshot, &O::Input) -> Answer<(Upload, O::Output)>,
+) -> Answer<Work> {
+    let input = read_input::<O>(r, parameters)?;
+    let id = id.to_owned();
+    Ok(Work::Upload(Box::new(move |call, records| {
+        let (upload, output) = handler(call, records, &input)?;
+        match accept::is_dry_run(&input) {
+            true => Err(ApiError::dry_run()),
+            false => Ok((upload, response::<O>(&output, &id))),
+        }
     })))
 }
 

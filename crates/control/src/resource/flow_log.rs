@@ -14,7 +14,11 @@ use gureum_types::{
 use crate::{
     call::{Answer, Call, find, given, listed, text},
     filter::{Fields, select, some},
-    flow_log::{admit, checked_format, default_format},
+    flow_log::{
+        Frequency, Integration, admit, bucket_and_prefix, checked_format, default_format, template,
+        template_key,
+    },
+    operation::Upload,
     page::page,
     resource::{idempotency, log_group},
     tags,
@@ -315,4 +319,77 @@ pub(crate) fn describe(
     let (flow_logs, next_token) =
         page(found, r.max_results, &r.next_token, |it| it.flow_log_id.as_deref())?;
     Ok(ec2::DescribeFlowLogsResult { flow_logs, next_token })
+}
+
+/// What a template is to S3.
+const TEMPLATE_TYPE: &str = "application/x-yaml";
+
+/// The bucket in the ARN of a place in S3.
+fn bucket_of<'a>(name: &str, arn: &'a str) -> Answer<&'a str> {
+    match bucket_and_prefix(arn) {
+        ("", _) => Err(invalid(format!("{name} {arn} is no S3 ARN."))),
+        (bucket, _) => Ok(bucket),
+    }
+}
+
+fn integration(asked: &ec2::AthenaIntegration) -> Answer<Integration<'_>> {
+    let results =
+        text(&asked.integration_result_s3_destination_arn, "IntegrationResultS3DestinationArn")?;
+    bucket_of("IntegrationResultS3DestinationArn", results)?;
+    let frequency =
+        Frequency::named(text(&asked.partition_load_frequency, "PartitionLoadFrequency")?);
+    let (start, end) = (asked.partition_start_date, asked.partition_end_date);
+    if frequency == Frequency::None && (start.is_none() || end.is_none()) {
+        return Err(invalid(
+            "PartitionStartDate and PartitionEndDate are required if PartitionLoadFrequency is none.",
+        ));
+    }
+    if start.zip(end).is_some_and(|(start, end)| start > end) {
+        return Err(invalid("PartitionStartDate must not be after PartitionEndDate."));
+    }
+    Ok(Integration { results, frequency, start, end })
+}
+
+/// A part of a path as a URL has it.
+fn percent_encoded(part: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
+        byte => format!("%{byte:02X}"),
+    };
+    part.bytes().map(byte).collect()
+}
+
+/// A template with which Amazon Athena reads a flow log's files, for the bucket that it is stored in.
+pub(crate) fn integration_template(
+    call: &Call,
+    records: &Snapshot,
+    r: &ec2::GetFlowLogsIntegrationTemplateRequest,
+) -> Answer<(Upload, ec2::GetFlowLogsIntegrationTemplateResult)> {
+    let log = find::<FlowLog>(records, &call.scope, text(&r.flow_log_id, "FlowLogId")?)?;
+    let destination =
+        text(&r.config_delivery_s3_destination_arn, "ConfigDeliveryS3DestinationArn")?;
+    let bucket = bucket_of("ConfigDeliveryS3DestinationArn", destination)?;
+    let asked = r.integrate_services.iter().flat_map(|it| &it.athena_integrations);
+    let asked = asked.map(integration).collect::<Answer<Vec<_>>>()?;
+    if asked.is_empty() {
+        return Err(ApiError::missing_parameter("AthenaIntegration"));
+    }
+    let body = template(&call.scope, &log, &asked).ok_or_else(|| {
+        invalid(format!("The flow log {} is not published to Amazon S3.", log.id))
+    })?;
+    let key = template_key(&log, destination, call.now);
+    let region =
+        records.bucket(bucket).and_then(|(owner, _)| Some(owner.scope.as_ref()?.region.clone()));
+    let region = region.unwrap_or_else(|| call.region().clone());
+    let path: Vec<_> = key.split('/').map(percent_encoded).collect();
+    let result = Some(format!("https://{bucket}.s3.{region}.amazonaws.com/{}", path.join("/")));
+    let upload = Upload {
+        bucket: bucket.to_owned(),
+        key,
+        content_type: TEMPLATE_TYPE,
+        body: body.into_bytes(),
+    };
+    Ok((upload, ec2::GetFlowLogsIntegrationTemplateResult { result }))
 }

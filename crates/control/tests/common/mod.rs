@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use gureum_control::{Config, Control, MessageGateway, RecordingLinux, RootKey, Source};
+use gureum_control::{Buckets, Config, Control, MessageGateway, RecordingLinux, RootKey, Source};
 use gureum_engine::FabricConfig;
 use gureum_logs::LogStore;
 use gureum_store::Store;
@@ -133,6 +133,7 @@ pub(crate) struct Wishes {
     pub(crate) reconcile_every: Duration,
     pub(crate) strict_auth: Option<RootKey>,
     pub(crate) gateway: Option<Arc<dyn MessageGateway>>,
+    pub(crate) buckets: Option<Arc<dyn Buckets>>,
 }
 
 impl Default for Wishes {
@@ -147,6 +148,7 @@ impl Default for Wishes {
             reconcile_every: Duration::from_millis(50),
             strict_auth: None,
             gateway: None,
+            buckets: None,
         }
     }
 }
@@ -176,6 +178,9 @@ impl Cloud {
         config.root_key = wishes.strict_auth;
         if let Some(gateway) = wishes.gateway {
             config.gateway = gateway;
+        }
+        if let Some(buckets) = wishes.buckets {
+            config.buckets = buckets;
         }
         let time = clock.clone();
         config.clock = Arc::new(move || Timestamp(time.load(Ordering::SeqCst)));

@@ -11,7 +11,7 @@ use std::{
 };
 
 use flate2::read::MultiGzDecoder;
-use gureum_control::{BoxFuture, Buckets, FlowWindows, PutError};
+use gureum_control::{BoxFuture, Buckets, FlowWindows, PutError, Visitor};
 use gureum_store::{Store, StoreError};
 use gureum_types::{
     NetworkInterfaceId, Tags, Timestamp, TrafficDirection, TrafficVerdict, Window, WindowEntry,
@@ -137,7 +137,7 @@ pub(crate) struct MemoryBuckets {
 impl Buckets for MemoryBuckets {
     fn put<'a>(
         &'a self,
-        _: &'a Scope,
+        _: Visitor,
         bucket: &'a str,
         key: &'a str,
         _: &'a str,
@@ -196,11 +196,11 @@ impl Setup {
 
     pub(crate) async fn with(wishes: Wishes) -> Self {
         let store = wishes.store.clone();
-        let cloud = Cloud::with(wishes);
-        let (vpc, subnet) = cloud.network().await;
         let (windows, buckets) = (Arc::<MemoryWindows>::default(), Arc::<MemoryBuckets>::default());
-        let (control, to, into) = (cloud.control.clone(), windows.clone(), buckets.clone());
-        let running = tokio::spawn(async move { control.run_flow_logs(to, into).await });
+        let cloud = Cloud::with(Wishes { buckets: Some(buckets.clone()), ..wishes });
+        let (vpc, subnet) = cloud.network().await;
+        let (control, to) = (cloud.control.clone(), windows.clone());
+        let running = tokio::spawn(async move { control.run_flow_logs(to).await });
         Self { cloud, windows, buckets, vpc, subnet, store, running }
     }
 

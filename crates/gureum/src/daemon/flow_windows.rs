@@ -3,10 +3,10 @@
 
 use std::{io, sync::Arc};
 
-use gureum_control::{BoxFuture, Buckets, Control, FlowWindows, PutError};
+use gureum_control::{BoxFuture, Buckets, FlowWindows, PutError, Visitor};
 use gureum_host::windows::Windows;
 use gureum_s3::S3;
-use gureum_types::{Window, record::Scope};
+use gureum_types::Window;
 
 use super::visitor;
 
@@ -40,26 +40,20 @@ impl FlowWindows for CountedWindows {
 }
 
 /// The buckets that are served here.
-pub(crate) struct ServedBuckets {
-    /// Knows who may put what.
-    pub(crate) control: Arc<Control>,
-    /// Keeps it.
-    pub(crate) s3: Arc<S3>,
-}
+pub(crate) struct ServedBuckets(pub(crate) Arc<S3>);
 
 impl Buckets for ServedBuckets {
     fn put<'a>(
         &'a self,
-        scope: &'a Scope,
+        visitor: Visitor,
         bucket: &'a str,
         key: &'a str,
         content_type: &'a str,
         body: Vec<u8>,
     ) -> BoxFuture<'a, Result<(), PutError>> {
         Box::pin(async move {
-            let caller = visitor::log_delivery(&self.control, scope)
-                .map_err(|refusal| PutError::Failed(format!("{refusal:?}")))?;
-            let put = self.s3.put(&caller, bucket, key.to_owned(), content_type, body).await;
+            let caller = visitor::without_request(visitor);
+            let put = self.0.put(&caller, bucket, key.to_owned(), content_type, body).await;
             put.map_err(|error| match error {
                 gureum_s3::PutError::NoSuchBucket => PutError::NoSuchBucket,
                 gureum_s3::PutError::AccessDenied(_) => PutError::AccessDenied,

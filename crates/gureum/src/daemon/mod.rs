@@ -207,6 +207,7 @@ async fn serve(options: Options) -> Result<(), Failure> {
     let (tell, gateway_events) = mpsc::channel(EVENTS);
     let gateway = MessageGateway::new(tell, Timing::default());
     config.gateway = Arc::new(Channels(gateway.clone()));
+    config.buckets = Arc::new(ServedBuckets(Arc::clone(&s3)));
     config.logs = LogStore::open(&data_dir.join("logs")).map(Arc::new).map_err(|error| {
         Failure::new(format!("cannot open the log data: {error}"))
             .help("free some space if the disk is full; `gureum purge` begins anew")
@@ -242,10 +243,9 @@ async fn serve(options: Options) -> Result<(), Failure> {
         }
         reconciling = reconcile(&control, events);
         let windows = Arc::new(CountedWindows(Arc::clone(cloud.windows())));
-        let buckets = ServedBuckets { control: Arc::clone(&control), s3: Arc::clone(&s3) };
         let delivering = Arc::clone(&control);
         tokio::spawn(async move {
-            delivering.run_flow_logs(windows, Arc::new(buckets)).await;
+            delivering.run_flow_logs(windows).await;
         });
         let internet = cloud.namespaces().internet.try_clone();
         let internet = internet.map_err(|e| Failure::new(format!("the internet: {e}")))?;

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use gureum_api::{ChunkSigner, Signature, Unproven};
-use gureum_control::{Control, LOG_DELIVERY, Refusal, Source, Visit, Visited, Visitor};
+use gureum_control::{Control, Refusal, Visit, Visited, Visitor};
 use gureum_s3::{Addressed, Caller, Judge, Sign, Wish};
-use gureum_types::{AccountId, Origin, Region, record::Scope};
+use gureum_types::{AccountId, Origin, Region};
 use http::Request;
 
 /// Control's word on what a visitor may do.
@@ -77,12 +77,10 @@ pub(super) fn of<B>(
     Ok(Caller { account, region, judge: Arc::new(Word(visitor)), chunks })
 }
 
-/// The delivery of logs that are of an account and region (FL-16).
-pub(super) fn log_delivery(control: &Control, scope: &Scope) -> Result<Caller, Refusal> {
-    let source = Source { is_secure: true, ..Source::default() };
-    let visitor = control.visitor(Visit::Service(LOG_DELIVERY, scope), &scope.region, source)?;
-    let region = scope.region.clone();
-    Ok(Caller { account: None, region, judge: Arc::new(Word(visitor)), chunks: None })
+/// Somebody who makes no request of S3: a service that puts objects.
+pub(super) fn without_request(visitor: Visitor) -> Caller {
+    let (account, region) = (visitor.account().cloned(), visitor.region().clone());
+    Caller { account, region, judge: Arc::new(Word(visitor)), chunks: None }
 }
 
 /// A refusal as S3 says it.

@@ -23,6 +23,17 @@ const INT_64: [&str; 4] = ["packets", "bytes", "start", "end"];
 /// What a record has for a value that there is none of.
 const NONE: &str = "-";
 
+/// The type of a field's column, as Hive calls it.
+pub(crate) fn kind(field: &str) -> &'static str {
+    if INT_32.contains(&field) {
+        "int"
+    } else if INT_64.contains(&field) {
+        "bigint"
+    } else {
+        "string"
+    }
+}
+
 /// A file with one row a line.
 pub(super) fn file(names: &[&str], lines: String) -> io::Result<Vec<u8>> {
     written(names, lines).map_err(io::Error::other)

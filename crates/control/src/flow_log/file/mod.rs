@@ -20,6 +20,7 @@ use gureum_types::{
 use sha2::{Digest as _, Sha256};
 
 use super::notes::Part;
+pub(crate) use column::kind as column_kind;
 
 /// What files are to S3, whatever is in them.
 pub(crate) const CONTENT_TYPE: &str = "application/octet-stream";
@@ -143,6 +144,17 @@ pub(crate) fn folder(account: &str, prefix: &str, hive_compatible: bool) -> Stri
     format!("{prefix}{slash}AWSLogs/{name}{account}/")
 }
 
+/// The folder for files of an account and region, in which each day has one of its own.
+pub(crate) fn region_folder(scope: &Scope, arn: &str, hive_compatible: bool) -> String {
+    let Scope { account, region } = scope;
+    let (_, prefix) = bucket_and_prefix(arn);
+    let folder = folder(account.as_str(), prefix, hive_compatible);
+    match hive_compatible {
+        true => format!("{folder}aws-service=vpcflowlogs/aws-region={region}/"),
+        false => format!("{folder}vpcflowlogs/{region}/"),
+    }
+}
+
 /// The name of the bucket in a destination's ARN, and the prefix behind it.
 pub(crate) fn bucket_and_prefix(arn: &str) -> (&str, &str) {
     let path = arn.strip_prefix("arn:aws:s3:::").unwrap_or_default();
@@ -162,15 +174,11 @@ fn key(batch: &Batch<'_>, destination: &FlowLogDestination, number: usize) -> St
     let part = |range: std::ops::Range<usize>| time.get(range).unwrap_or_default();
     let (year, month, day) = (part(0..4), part(5..7), part(8..10));
     let (hour, minute) = (part(11..13), part(14..16));
-    let (_, prefix) = bucket_and_prefix(arn);
-    let mut key = folder(account.as_str(), prefix, *hive_compatible_partitions);
+    let mut key = region_folder(batch.scope, arn, *hive_compatible_partitions);
     // Writing to a string does not fail.
     let _ = match hive_compatible_partitions {
-        true => write!(
-            key,
-            "aws-service=vpcflowlogs/aws-region={region}/year={year}/month={month}/day={day}/"
-        ),
-        false => write!(key, "vpcflowlogs/{region}/{year}/{month}/{day}/"),
+        true => write!(key, "year={year}/month={month}/day={day}/"),
+        false => write!(key, "{year}/{month}/{day}/"),
     };
     if *per_hour_partition {
         let name = if *hive_compatible_partitions { "hour=" } else { "" };
