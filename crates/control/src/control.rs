@@ -178,11 +178,17 @@ impl Control {
     async fn answer(&self, request: &ApiRequest, source: &Source, id: &str) -> Answer<Reply> {
         let call = self.call(request, source)?;
         let work = operation::work(request, id)?;
-        self.perform(call, request.operation.service(), work).await
+        self.perform(call, request.operation.service(), source, work).await
     }
 
     /// Does what there is to do for a call.
-    pub(crate) async fn perform(&self, call: Call, service: Service, work: Work) -> Answer<Reply> {
+    pub(crate) async fn perform(
+        &self,
+        call: Call,
+        service: Service,
+        source: &Source,
+        work: Work,
+    ) -> Answer<Reply> {
         match work {
             Work::Read(read) => {
                 let records = match service {

@@ -87,8 +87,10 @@ impl Control {
                     tokio::task::spawn_blocking(move || analyze(&caller, &records, &policy));
                 prepared.await.map_err(ApiError::internal_error)?
             }
+            // What it would put into a bucket is nothing that packets ask about.
+            Work::Upload(make) => make(&call, &records).and_then(|_| Err(ApiError::dry_run())),
             reads @ (Work::Read(_) | Work::Disk(_) | Work::Tail(_) | Work::Console(..)) => {
-                let reply = self.perform(call, service, reads).await?;
+                let reply = self.perform(call, service, source, reads).await?;
                 return Ok(Err(reply.beginning()));
             }
         };
