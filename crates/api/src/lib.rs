@@ -31,7 +31,7 @@ pub use error::{ApiError, Resource};
 pub use generated::{ec2, ec2_instance_connect, iam, logs, ssm, sts};
 pub use gureum_types::Timestamp;
 pub use keep::{fill, keep};
-pub use response::response;
+pub use response::{Elements, response, response_with};
 pub use route::{ApiRequest, Refused, route};
 pub use service::{Op, Operation, Protocol, Service, ServiceInfo};
 pub use signature::{ChunkSigner, Signature, Unproven};

@@ -11,26 +11,46 @@ use crate::{
     json,
     route::Refused,
     service::{Op, Protocol},
+    shape::Structure,
     xml::Writer,
 };
+
+/// Gives out the elements of a list, one after the other.
+pub type Elements<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&dyn Structure));
+
+/// The answer of an operation of EC2 that went well, with one list of `output`, by its name in the
+/// model, whose elements come while it is written: a thousand instances need not be there at once.
+pub fn response_with<O: Op>(
+    output: &O::Output,
+    list: &str,
+    each: Elements<'_>,
+    request_id: &str,
+) -> Response<Bytes> {
+    let body = ec2_body::<O>(request_id, |writer| writer.members_with(output, list, each));
+    finish(O::SERVICE.protocol, StatusCode::OK, body, request_id)
+}
+
+fn ec2_body<O: Op>(request_id: &str, members: impl FnOnce(&mut Writer)) -> String {
+    let root = format!("{}Response", O::NAME);
+    let mut writer = Writer::new(Protocol::Ec2Query);
+    writer.open_root(&root, O::SERVICE.xml_namespace);
+    writer.text("requestId", request_id);
+    members(&mut writer);
+    writer.close(&root);
+    writer.finish()
+}
 
 /// The answer of an operation that went well.
 pub fn response<O: Op>(output: &O::Output, request_id: &str) -> Response<Bytes> {
     let info = O::SERVICE;
     let no_output = TypeId::of::<O::Output>() == TypeId::of::<()>();
     let body = match info.protocol {
-        Protocol::Ec2Query => {
-            let root = format!("{}Response", O::NAME);
-            let mut writer = Writer::new(info.protocol);
-            writer.open_root(&root, info.xml_namespace);
-            writer.text("requestId", request_id);
+        Protocol::Ec2Query => ec2_body::<O>(request_id, |writer| {
             if no_output {
                 writer.text("return", "true");
             }
             writer.members(output);
-            writer.close(&root);
-            writer.finish()
-        }
+        }),
         Protocol::AwsQuery => {
             let (root, result) = (format!("{}Response", O::NAME), format!("{}Result", O::NAME));
             let mut writer = Writer::new(info.protocol);

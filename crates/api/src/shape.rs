@@ -113,7 +113,7 @@ impl Member {
 }
 
 /// A structure of the service model.
-pub trait Structure: Sync {
+pub trait Structure {
     /// The members, in the order of [`Structure::fields`].
     fn members(&self) -> &'static [Member];
     /// Goes through the members with their fields.
@@ -153,7 +153,7 @@ pub enum Cardinality {
 }
 
 /// A field of a structure.
-pub trait Field: Sync {
+pub trait Field {
     /// How many values it may hold.
     fn cardinality(&self) -> Cardinality;
     /// What it holds.
@@ -181,7 +181,6 @@ pub enum Content<'a> {
 }
 
 /// A value to read.
-#[derive(Clone, Copy)]
 pub enum View<'a> {
     /// A string.
     Text(&'a str),
@@ -226,7 +225,7 @@ pub enum Slot<'a> {
 }
 
 /// A type that fields are made of.
-pub trait Value: Sync + Default {
+pub trait Value: Default {
     /// The value to read.
     fn view(&self) -> View<'_>;
     /// The value to fill.

@@ -7,17 +7,13 @@
 use std::fmt::Write;
 
 use gureum_types::Timestamp;
-use rayon::{iter::ParallelIterator as _, slice::ParallelSlice as _};
 
 use crate::{
+    response::Elements,
     scalar,
     service::Protocol,
     shape::{Cardinality, Content, Field, Member, Structure, View},
 };
-
-/// How many elements are worth more than one processor, and how many one of them takes at a time.
-const MANY: usize = 128;
-const PART: usize = 32;
 
 /// A growing document.
 pub(crate) struct Writer {
@@ -67,37 +63,41 @@ impl Writer {
         source.each(&mut |member, field| self.field(member.wire, member, field));
     }
 
+    /// As [`Self::members`], but for a list whose elements come one by one.
+    pub(crate) fn members_with(&mut self, source: &dyn Structure, list: &str, each: Elements<'_>) {
+        source.each(&mut |member, field| {
+            if member.name != list {
+                return self.field(member.wire, member, field);
+            }
+            let begin = self.out.len();
+            self.open(member.wire);
+            let empty = self.out.len();
+            each(&mut |element| {
+                self.open(member.item);
+                self.members(element);
+                self.close(member.item);
+            });
+            if self.out.len() > empty {
+                return self.close(member.wire);
+            }
+            self.out.truncate(begin);
+            self.list(member.wire, member, field);
+        });
+    }
+
     /// A list may have thousands of elements with lists of their own: none is copied to be written.
     fn list(&mut self, name: &str, member: &Member, list: &dyn Field) {
         if self.is_flat(member) {
-            self.elements(name, member, list);
+            list.each_element(&mut |element| self.view(name, member, element));
         } else if list.count() > 0 {
             self.open(name);
-            self.elements(member.item, member, list);
+            list.each_element(&mut |element| self.view(member.item, member, element));
             self.close(name);
         } else if !member.omit_empty {
             self.out.push('<');
             self.out.push_str(name);
             self.out.push_str("/>");
         }
-    }
-
-    /// The elements of a list, many of them by all processors.
-    fn elements(&mut self, name: &str, member: &Member, list: &dyn Field) {
-        if list.count() < MANY {
-            list.each_element(&mut |element| self.view(name, member, element));
-            return;
-        }
-        let mut elements = Vec::with_capacity(list.count());
-        list.each_element(&mut |element| elements.push(element));
-        let written = |some: &[View<'_>]| {
-            let mut part = Self { out: String::new(), protocol: self.protocol };
-            some.iter().for_each(|element| part.view(name, member, *element));
-            part.out
-        };
-        let parts: Vec<String> = elements.par_chunks(PART).map(written).collect();
-        self.out.reserve(parts.iter().map(String::len).sum());
-        parts.iter().for_each(|part| self.out.push_str(part));
     }
 
     fn field(&mut self, name: &str, member: &Member, field: &dyn Field) {

@@ -8,7 +8,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use gureum_api::ec2;
 use gureum_store::{Snapshot, Stored};
 use gureum_types::record::Scope;
-use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::{
     call::{Answer, Named, listed},
@@ -63,12 +62,35 @@ impl Query<'_> {
 
     /// The page of what passes the filters, and the token of the next. `found` is in the order of
     /// ids.
-    pub(crate) fn page<T: Stored, S: Send>(
+    pub(crate) fn page<T: Stored, S>(
         self,
         found: &[Arc<T>],
         view: &View<T, S>,
-        shown: impl Fn(&T) -> S + Sync,
+        shown: impl Fn(&T) -> S,
     ) -> Answer<(Vec<S>, Option<String>)> {
+        self.picked(found, view, &shown, |record, item| {
+            item.unwrap_or_else(|| shown(record))
+        })
+    }
+
+    /// As [`Self::page`], but the records themselves.
+    pub(crate) fn records<T: Stored, S>(
+        self,
+        found: &[Arc<T>],
+        view: &View<T, S>,
+        shown: impl Fn(&T) -> S,
+    ) -> Answer<(Vec<Arc<T>>, Option<String>)> {
+        self.picked(found, view, &shown, |record, _| record.clone())
+    }
+
+    /// Nothing is shown to whoever has no filter.
+    fn picked<T: Stored, S, P>(
+        self,
+        found: &[Arc<T>],
+        view: &View<T, S>,
+        shown: impl Fn(&T) -> S,
+        pick: impl Fn(&Arc<T>, Option<S>) -> P,
+    ) -> Answer<(Vec<P>, Option<String>)> {
         filter::check(self.filters, view.fields, view.tags)?;
         let first = match page::after(self.next_token)? {
             Some(after) => found.partition_point(|record| *record.id() <= *after),
@@ -80,45 +102,34 @@ impl Query<'_> {
             let (these, others) = found.split_at(size.min(found.len()));
             let last = these.last().filter(|_| !others.is_empty());
             let next = last.map(|record| page::token(&record.id()));
-            return Ok((all_shown(these, shown), next));
+            return Ok((these.iter().map(|record| pick(record, None)).collect(), next));
         }
-        let (mut shown_ones, mut last) = (Vec::new(), None);
+        let (mut picked, mut last) = (Vec::new(), None);
         for record in found {
             let item = shown(record);
             if !filter::passes(&item, self.filters, view.fields, view.tags) {
                 continue;
             }
-            if shown_ones.len() == size {
-                return Ok((shown_ones, last.map(|id: String| page::token(&id))));
+            if picked.len() == size {
+                return Ok((picked, last.map(|id: String| page::token(&id))));
             }
-            shown_ones.push(item);
+            picked.push(pick(record, Some(item)));
             last = Some(record.id().into_owned());
         }
-        Ok((shown_ones, None))
+        Ok((picked, None))
     }
 
     /// Both at once: what a Describe operation usually does.
-    pub(crate) fn answer<T: Named, S: Send>(
+    pub(crate) fn answer<T: Named, S>(
         self,
         records: &Snapshot,
         scope: &Scope,
         ids: &[String],
         view: &View<T, S>,
-        shown: impl Fn(&T) -> S + Sync,
+        shown: impl Fn(&T) -> S,
     ) -> Answer<(Vec<S>, Option<String>)> {
         let found = self.candidates(records, scope, ids, view.index)?;
         self.page(&found, view, shown)
-    }
-}
-
-/// How many records are worth more than one processor.
-const MANY: usize = 128;
-
-/// Records as they are shown. What is shown may be large, so it is made where it stays.
-fn all_shown<T: Stored, S: Send>(records: &[Arc<T>], shown: impl Fn(&T) -> S + Sync) -> Vec<S> {
-    match records.len() < MANY {
-        true => records.iter().map(|it| shown(it)).collect(),
-        false => records.par_iter().map(|it| shown(it)).collect(),
     }
 }
 

@@ -378,7 +378,7 @@ operations! { ec2
     DescribeInstanceTypes: read instance_type::describe, obeyed [
         "Filters", "IncludeUnsupportedInRegion", "InstanceTypes", "MaxResults", "NextToken",
     ];
-    DescribeInstances: read instance::describe, obeyed [
+    DescribeInstances: custom instance::describe_each, obeyed [
         "Filters", "IncludeManagedResources", "InstanceIds", "MaxResults", "NextToken",
     ];
     DescribeInternetGateways: read internet_gateway::describe, obeyed [

@@ -15,7 +15,9 @@ mod sts;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gureum_api::{ApiError, ApiRequest, Op, Operation, response};
+use gureum_api::{
+    ApiError, ApiRequest, Op, Operation, response, response_with, shape::Structure,
+};
 use gureum_engine::Policy;
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::record::Instance;
@@ -184,6 +186,30 @@ fn look<O: Op>(
             false => Ok(response::<O>(&output, &id)),
         }
     }))
+}
+
+/// Answers with a list, by its name in the model, that is as long as what is in an account. `find`
+/// says what is in it, and `show` makes each element when it is written.
+pub(crate) fn each<O: Op, P: 'static, E: Structure + 'static>(
+    r: &ApiRequest,
+    id: &str,
+    parameters: Parameters,
+    list: &'static str,
+    find: fn(&Call, &Snapshot, &O::Input) -> Answer<(O::Output, Vec<P>)>,
+    show: fn(&Call, &Snapshot, &P) -> E,
+) -> Answer<Work> {
+    let input = read_input::<O>(r, parameters)?;
+    let id = id.to_owned();
+    Ok(Work::Read(Box::new(move |call, records| {
+        let (output, found) = find(call, records, &input)?;
+        if accept::is_dry_run(&input) {
+            return Err(ApiError::dry_run());
+        }
+        let mut elements = |take: &mut dyn FnMut(&dyn Structure)| {
+            found.iter().for_each(|it| take(&show(call, records, it)));
+        };
+        Ok(response_with::<O>(&output, list, &mut elements, &id))
+    })))
 }
 
 fn write<O: Op>(

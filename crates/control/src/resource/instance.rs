@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use gureum_api::{ApiError, ec2};
+use gureum_api::{ApiError, ApiRequest, ec2};
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::{
-    InstanceId, Region, Timestamp,
+    InstanceId, Region, ReservationId, Timestamp,
     record::{
         Address, Instance, InstanceState, MetadataOptions, NetworkInterface, Scope, Volume, Vpc,
     },
@@ -16,6 +16,7 @@ use crate::{
     call::{Answer, Call, parse_id, text},
     catalogue::{image_with_id, instance_type},
     filter::{Fields, flag, some},
+    operation::{self, Parameters, Work},
     query::{Index, Query, View, own, referrers},
     resource::{
         iam_instance_profile,
@@ -584,35 +585,60 @@ const INDEX: &Index<Instance> = &[
 const VIEW: View<Instance, Seen> =
     View { fields: FIELDS, index: INDEX, tags: Some(|it| &it.instance.tags) };
 
+/// Instances of a launch, in its order.
+pub(crate) struct Launched {
+    reservation: ReservationId,
+    instances: Vec<Arc<Instance>>,
+}
+
+/// The page that a request asks for, by launches.
+fn launched(
+    call: &Call,
+    records: &Snapshot,
+    r: &ec2::DescribeInstancesRequest,
+) -> Answer<(ec2::DescribeInstancesResult, Vec<Launched>)> {
+    let query =
+        Query { filters: &r.filters, max_results: r.max_results, next_token: &r.next_token };
+    let found = of_request(call, records, &r.instance_ids, query)?;
+    let (page, next_token) = query.records(&found, &VIEW, |it| Seen {
+        instance: shown(call, records, it),
+        reservation: it.reservation_id.to_string(),
+        owner: call.account().to_string(),
+    })?;
+    let mut launches: BTreeMap<ReservationId, Vec<Arc<Instance>>> = BTreeMap::new();
+    for instance in page {
+        launches.entry(instance.reservation_id.clone()).or_default().push(instance);
+    }
+    let launched = launches.into_iter().map(|(reservation, mut instances)| {
+        instances.sort_by_key(|it| it.launch_index);
+        Launched { reservation, instances }
+    });
+    Ok((ec2::DescribeInstancesResult { next_token, ..Default::default() }, launched.collect()))
+}
+
+fn reservation(call: &Call, records: &Snapshot, launched: &Launched) -> ec2::Reservation {
+    ec2::Reservation {
+        reservation_id: Some(launched.reservation.to_string()),
+        owner_id: Some(call.account().to_string()),
+        instances: launched.instances.iter().map(|it| shown(call, records, it)).collect(),
+        ..Default::default()
+    }
+}
+
+/// Shows instances one launch after the other.
+pub(crate) fn describe_each(r: &ApiRequest, id: &str, parameters: Parameters) -> Answer<Work> {
+    type Op = ec2::op::DescribeInstances;
+    operation::each::<Op, _, _>(r, id, parameters, "Reservations", launched, reservation)
+}
+
 pub(crate) fn describe(
     call: &Call,
     records: &Snapshot,
     r: &ec2::DescribeInstancesRequest,
 ) -> Answer<ec2::DescribeInstancesResult> {
-    let query =
-        Query { filters: &r.filters, max_results: r.max_results, next_token: &r.next_token };
-    let found = of_request(call, records, &r.instance_ids, query)?;
-    let (seen, next_token) = query.page(&found, &VIEW, |it| Seen {
-        instance: shown(call, records, it),
-        reservation: it.reservation_id.to_string(),
-        owner: call.account().to_string(),
-    })?;
-    let mut reservations: BTreeMap<String, ec2::Reservation> = BTreeMap::new();
-    for Seen { instance, reservation, owner } in seen {
-        let entry = reservations.entry(reservation.clone()).or_insert_with(|| ec2::Reservation {
-            reservation_id: Some(reservation),
-            owner_id: Some(owner),
-            ..Default::default()
-        });
-        entry.instances.push(instance);
-    }
-    for reservation in reservations.values_mut() {
-        reservation.instances.sort_by_key(|it| it.ami_launch_index);
-    }
-    Ok(ec2::DescribeInstancesResult {
-        next_token,
-        reservations: reservations.into_values().collect(),
-    })
+    let (mut result, launched) = launched(call, records, r)?;
+    result.reservations = launched.iter().map(|it| reservation(call, records, it)).collect();
+    Ok(result)
 }
 
 const STATUS_FIELDS: &Fields<ec2::InstanceStatus> = &[
