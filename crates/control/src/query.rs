@@ -68,9 +68,7 @@ impl Query<'_> {
         view: &View<T, S>,
         shown: impl Fn(&T) -> S,
     ) -> Answer<(Vec<S>, Option<String>)> {
-        self.picked(found, view, &shown, |record, item| {
-            item.unwrap_or_else(|| shown(record))
-        })
+        self.picked(found, view, &shown, |record, item| item.unwrap_or_else(|| shown(record)))
     }
 
     /// As [`Self::page`], but the records themselves.

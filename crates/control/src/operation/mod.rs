@@ -15,9 +15,7 @@ mod sts;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gureum_api::{
-    ApiError, ApiRequest, Op, Operation, response, response_with, shape::Structure,
-};
+use gureum_api::{ApiError, ApiRequest, Op, Operation, response, response_with, shape::Structure};
 use gureum_engine::Policy;
 use gureum_store::{Snapshot, Transaction};
 use gureum_types::record::Instance;

@@ -169,8 +169,7 @@ pub(crate) fn shown(call: &Call, records: &Snapshot, instance: &Instance) -> ec2
     let terminated = instance.state == InstanceState::Terminated;
     let vpc = records.find::<Vpc>(&call.scope, instance.vpc_id.as_str());
     let names = vpc.is_some_and(|vpc| public_ip::has_public_names(vpc));
-    let mappings: Vec<_> =
-        interfaces.iter().map(|it| public_ip::mappings(records, it)).collect();
+    let mappings: Vec<_> = interfaces.iter().map(|it| public_ip::mappings(records, it)).collect();
     let public = primary.zip(mappings.first()).and_then(|(it, mappings)| {
         mappings.iter().find(|mapping| Some(mapping.private) == it.primary_address())
     });
