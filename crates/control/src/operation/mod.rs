@@ -186,6 +186,9 @@ fn look<O: Op>(
     }))
 }
 
+/// Says what is in a list, and the rest of the answer.
+type InList<O, P> = fn(&Call, &Snapshot, &<O as Op>::Input) -> Answer<(<O as Op>::Output, Vec<P>)>;
+
 /// Answers with a list, by its name in the model, that is as long as what is in an account. `find`
 /// says what is in it, and `show` makes each element when it is written.
 pub(crate) fn each<O: Op, P: 'static, E: Structure + 'static>(
@@ -193,7 +196,7 @@ pub(crate) fn each<O: Op, P: 'static, E: Structure + 'static>(
     id: &str,
     parameters: Parameters,
     list: &'static str,
-    find: fn(&Call, &Snapshot, &O::Input) -> Answer<(O::Output, Vec<P>)>,
+    find: InList<O, P>,
     show: fn(&Call, &Snapshot, &P) -> E,
 ) -> Answer<Work> {
     let input = read_input::<O>(r, parameters)?;
@@ -253,12 +256,15 @@ pub(crate) fn analyze<O: Op, P: Send + 'static>(
     })))
 }
 
+/// Makes an object, and the answer.
+type WithUpload<O> = fn(&Call, &Snapshot, &<O as Op>::Input) -> Answer<(Upload, <O as Op>::Output)>;
+
 /// An object is made from a snapshot; nothing is put in a rehearsal.
 pub(crate) fn upload<O: Op>(
     r: &ApiRequest,
     id: &str,
     parameters: Parameters,
-    handler: fn(&Call, &Snapshot, &O::Input) -> Answer<(Upload, O::Output)>,
+    handler: WithUpload<O>,
 ) -> Answer<Work> {
     let input = read_input::<O>(r, parameters)?;
     let id = id.to_owned();
