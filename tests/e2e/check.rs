@@ -398,7 +398,7 @@ fn a_preview_of_one_call_is_a_dry_run_of_the_api() {
     }
     let tag =
         format!("ec2 create-tags --resources {} --tags Key=Name,Value=x", network.id("DB-01"));
-    ask(&tag).refused("DryRunOperation", "Nothing would change in what passes.");
+    ask(&tag).refused("DryRunOperation", "Nothing would change in what passes between interfaces");
 
     // Errors are those of the call itself; reads are answered; other services have no preview.
     let missing = "ec2 delete-security-group --group-id sg-0ffffffffffffffff";

@@ -856,11 +856,12 @@ fn start_analysis(r: &ApiRequest, id: &str, parameters: Parameters) -> Answer<Wo
     analyze::<op::StartNetworkInsightsAnalysis, _>(r, id, parameters, prepare, start)
 }
 
-/// So does Network Access Analyzer.
+/// The template goes into a bucket.
 fn integration_template(r: &ApiRequest, id: &str, parameters: Parameters) -> Answer<Work> {
     upload::<op::GetFlowLogsIntegrationTemplate>(r, id, parameters, flow_log::integration_template)
 }
 
+/// Network Access Analyzer runs within the call as well.
 fn start_access_scope_analysis(r: &ApiRequest, id: &str, parameters: Parameters) -> Answer<Work> {
     use access_scope::{prepare, start};
     analyze::<op::StartNetworkInsightsAccessScopeAnalysis, _>(r, id, parameters, prepare, start)

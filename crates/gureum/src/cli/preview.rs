@@ -112,7 +112,10 @@ fn compared(
         Format::Json => output::print_json(&view)?,
         Format::Table => {
             let text = match view.ways.is_empty() {
-                true => "nothing changes in what passes\n".to_owned(),
+                true => {
+                    "nothing changes in what passes between interfaces and a host of the internet\n"
+                        .to_owned()
+                }
                 false => table(&view.ways),
             };
             output::print(&text)?;

@@ -76,7 +76,9 @@ fn json(body: Vec<u8>, status: StatusCode) -> Response<Bytes> {
 /// The view in a few lines.
 fn sentences(view: &ChangeView) -> String {
     if view.is_empty() {
-        return "Nothing would change in what passes.".to_owned();
+        return "Nothing would change in what passes between interfaces, or between them and a \
+                host of the internet."
+            .to_owned();
     }
     let mut text = String::from("Nothing was changed. The call would have this effect:");
     for becomes in [Becomes::Impossible, Becomes::Possible] {
@@ -127,7 +129,10 @@ mod tests {
 
     #[test]
     fn a_view_is_a_few_lines_with_counts() {
-        assert_eq!(sentences(&ChangeView::default()), "Nothing would change in what passes.");
+        assert!(
+            sentences(&ChangeView::default())
+                .starts_with("Nothing would change in what passes between")
+        );
         let difference = |number: usize| Difference {
             becomes: Becomes::Impossible,
             from: format!("from-{number}"),

@@ -110,7 +110,9 @@ impl Module {
     /// Whether it declares what the plan says of the module.
     fn fits(&self, planned: &Value) -> bool {
         let resources = list(&planned["resources"]);
-        let resources: BTreeSet<String> = resources.iter().map(|it| text(&it["address"])).collect();
+        // What is there during a run only is no part of what is planned.
+        let lasting = resources.iter().filter(|it| it["mode"] != "ephemeral");
+        let resources: BTreeSet<String> = lasting.map(|it| text(&it["address"])).collect();
         let calls = planned["module_calls"].as_object();
         let calls: BTreeSet<&String> = calls.into_iter().flatten().map(|it| it.0).collect();
         resources.iter().eq(self.resources.keys()) && calls.into_iter().eq(self.calls.keys())

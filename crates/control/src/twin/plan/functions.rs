@@ -9,6 +9,8 @@ use super::val::{Evaluated, Val, unknown};
 
 /// How many elements `range` has at most.
 const RANGE: usize = 1024;
+/// How many digits a number is written with, at most.
+const WIDEST: usize = 100;
 
 /// Calls a function.
 pub(super) fn call(name: &str, args: &[Val]) -> Evaluated {
@@ -382,7 +384,10 @@ fn format(pattern: &str, args: &[Val]) -> Option<String> {
             ('s' | 'v', "") => text += &args.next()?.as_text()?,
             ('d', width) => {
                 let number = args.next()?.as_place()?;
-                let digits = width.trim_start_matches('0').parse().unwrap_or(0);
+                let digits = match width.trim_start_matches('0') {
+                    "" => 0,
+                    digits => digits.parse().ok().filter(|it| *it <= WIDEST)?,
+                };
                 match width.starts_with('0') {
                     true => text += &format!("{number:0digits$}"),
                     false => text += &format!("{number:digits$}"),
@@ -408,7 +413,7 @@ fn of_addresses(name: &str, args: &[Val]) -> Option<Val> {
             for place in 1..args.len() {
                 let length = length_of(&block, number(place)?)?;
                 let size = 1_u128.checked_shl(u32::from(width_of(&block) - length))?;
-                next = next.div_ceil(size) * size;
+                next = next.div_ceil(size).checked_mul(size)?;
                 let it = IpNet::new(address(&block, next)?, length).ok()?;
                 if !block.contains(&it) {
                     return None;
@@ -607,6 +612,21 @@ mod tests {
         }
         let Val::Unknown(because) = done("sha1", &[Val::text("a")]) else { panic!("known") };
         assert!(because.contains("sha1"), "{because}");
+    }
+
+    /// As large numbers as somebody may write: no panic, and no value that is wrong.
+    #[test]
+    fn what_has_no_room_is_not_known() {
+        let number = Val::Number;
+        for (name, args) in [
+            ("format", vec![Val::text("%70000d"), number(1.0)]),
+            ("format", vec![Val::text("%099999999999999999999999d"), number(1.0)]),
+            ("cidrsubnets", vec![Val::text("::/0"), number(1.0), number(8.0), number(1.0)]),
+            ("cidrsubnet", vec![Val::text("10.0.0.0/8"), number(25.0), number(1.0)]),
+        ] {
+            assert!(matches!(call(name, &args), Err(_) | Ok(Val::Unknown(_))), "{name} {args:?}");
+        }
+        assert_eq!(done("tobool", &[Val::text("1")]), Val::Bool(true));
     }
 
     #[test]

@@ -132,7 +132,11 @@ impl Val {
     pub(super) fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(it) => Some(*it),
-            Self::Text(it) => it.parse().ok(),
+            Self::Text(it) => match &**it {
+                "true" | "1" => Some(true),
+                "false" | "0" => Some(false),
+                _ => None,
+            },
             _ => None,
         }
     }

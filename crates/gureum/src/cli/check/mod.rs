@@ -56,7 +56,10 @@ const UNKNOWN: u8 = 2;
     ipv6: false               optional: asks about IPv6 where no address says so
 
 Where ends are several interfaces, it is expected of every pair, protocol and port. The engine of the
-cloud answers, as `gureum why` does; no packet is sent, and neither root nor hosts are needed. With
+cloud answers, as `gureum why` does; no packet is sent, and neither root nor hosts are needed. TCP and
+UDP are asked about from all ports that Linux's clients connect from (32768 to 60999): where answers
+get back to some of them only, the answer is \"unknown, because\". --plan evaluates what a plan leaves
+open from its .tf files. With
 --packets hosts send them as well, one for each pair, protocol and stretch of ports that is decided
 alike; any host will do, best `gureum up --instances light`, where every port answers. A name
 that nothing has, or two things, is never guessed: the answer is \"unknown, because\".
